@@ -1,0 +1,1 @@
+//! OpenFlow on the provider bridge, sans-I/O.

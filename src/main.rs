@@ -1,0 +1,2 @@
+//! The `ovn-vip` binary.
+fn main() {}

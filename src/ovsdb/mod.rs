@@ -1,0 +1,1 @@
+//! RFC 7047 and the `monitor_cond_since` extension, sans-I/O; knows neither OVN nor Kubernetes.

@@ -1,0 +1,1 @@
+//! The decisions: a world in, what should exist out.
