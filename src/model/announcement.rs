@@ -1,0 +1,39 @@
+//! What one node answers for, and what it steers into OVN.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use super::{InterfaceName, Mac, Protocol, SubnetName, VlanId};
+
+/// What one node does on each of its underlay segments.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AnnouncePlan {
+    /// By subnet; only subnets in which this node can deliver a VIP.
+    pub segments: BTreeMap<SubnetName, SegmentPlan>,
+}
+
+/// One subnet, as one node sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentPlan {
+    /// The provider network's OVS bridge.
+    pub bridge: InterfaceName,
+    /// The bridge's NIC: where frames come from.
+    pub nic: InterfaceName,
+    /// The VLAN tag on the wire, if any.
+    pub vlan: Option<VlanId>,
+    /// The bridge's patch port to the subnet's localnet port (`patch-localnet.<subnet>-to-br-int`).
+    pub patch_port: InterfaceName,
+    /// The destination MAC that OVN expects of a frame for a VIP.
+    pub steering_mac: Mac,
+    /// Every VIP that this node can deliver, announced by it or not: rules are ready before a claim.
+    pub steered: BTreeMap<IpAddr, Steered>,
+    /// The VIPs that this node answers for; each is also in `steered`.
+    pub announced: BTreeSet<IpAddr>,
+}
+
+/// What of a VIP is steered into OVN.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Steered {
+    /// Protocol and port, as clients use them.
+    pub ports: BTreeSet<(Protocol, u16)>,
+}
