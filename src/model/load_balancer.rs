@@ -1,4 +1,4 @@
-//! What the northbound should hold, and what it tells us about the network.
+//! What shall be balanced, and what the northbound tells us about the network.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -6,49 +6,25 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 use uuid::Uuid;
 
-use super::{LspName, Mac, Protocol, SubnetName};
+use super::{LspName, Protocol, ServiceKey, SubnetName};
 
-/// One row of the northbound's Load_Balancer, wanted or found: the same type, so that a difference is `!=`.
-/// The texts are the row's own (ovn-nb(5)): vips `"10.0.0.9:80" = "10.0.0.1:80,10.0.0.2:80"`, IPv6 in brackets.
+/// One Service's traffic of one protocol: what becomes one Load_Balancer row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadBalancer {
-    /// `name`; for people, it need not be unique.
-    pub name: String,
-    /// `protocol`.
+    /// Whose it is.
+    pub service: ServiceKey,
+    /// The Service's `metadata.uid`, or empty.
+    pub uid: String,
+    /// Its protocol.
     pub protocol: Protocol,
-    /// `vips`.
-    pub vips: BTreeMap<String, String>,
-    /// `ip_port_mappings`: address to the logical switch port that has it.
-    pub ip_port_mappings: BTreeMap<String, String>,
-    /// `options`.
-    pub options: BTreeMap<String, String>,
-    /// `selection_fields`.
-    pub selection_fields: BTreeSet<String>,
-    /// `external_ids`: our marks.
-    pub external_ids: BTreeMap<String, String>,
-}
-
-/// The router port that we give a switch of a plain upstream OVN, which rewrites no destination MAC after
-/// DNAT on a switch: the packet is routed back into the switch instead.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RouterPort {
-    /// The MAC that rules steer to.
-    pub mac: Mac,
-    /// The switch's networks, with the network address itself: uses up no address.
-    pub networks: BTreeSet<IpNet>,
-    /// The VIPs that OVN shall resolve for pods of this switch.
-    pub vips: BTreeSet<IpAddr>,
-}
-
-/// Everything of ours that the northbound should hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Desired {
-    /// Subnets that have a load balancer group attached to their switch, each with its member rows.
-    pub groups: BTreeMap<SubnetName, BTreeSet<Uuid>>,
-    /// Switches that need a router port of ours.
-    pub router_ports: BTreeMap<SubnetName, RouterPort>,
-    /// Load balancer rows.
-    pub load_balancers: BTreeMap<Uuid, LoadBalancer>,
+    /// Each VIP and port, with the backends that serve it, on every node. None: refused actively.
+    pub vips: BTreeMap<SocketAddr, BTreeSet<SocketAddr>>,
+    /// The logical switch port of each backend.
+    pub ports: BTreeMap<IpAddr, Port>,
+    /// A client stays with one backend, by its address.
+    pub client_ip_affinity: bool,
+    /// The subnets on whose switches it is needed.
+    pub subnets: BTreeSet<SubnetName>,
 }
 
 /// How this OVN can be told to prefer the backends of the announcing node.
@@ -67,13 +43,13 @@ pub struct Network {
     pub locality: Option<Locality>,
     /// What it calls itself: `NB_Global.options:northd_internal_version`.
     pub northd_version: Option<String>,
-    /// `NB_Global.options:ls_ct_skip_dst_lport_ips=true`: Kube-OVN sends nothing of a subnet to load balancers.
+    /// `NB_Global.options:ls_ct_skip_dst_lport_ips=true`: nothing for a subnet's addresses is load-balanced.
     pub skips_subnet_addresses: bool,
     /// `NB_Global.options:skip_conntrack_dst_cidrs`.
     pub skipped_cidrs: Vec<IpNet>,
     /// The logical switches, by name.
     pub switches: BTreeMap<SubnetName, Switch>,
-    /// Which row of Kube-OVN's own already has a `VIP:port`, by the row's name.
+    /// Which row of Kube-OVN's own already has a VIP and port, by the row's name.
     pub native: BTreeMap<(Protocol, SocketAddr), String>,
 }
 

@@ -12,7 +12,7 @@ mod topology;
 mod world;
 
 pub use announcement::{AnnouncePlan, SegmentPlan, Steered};
-pub use load_balancer::{Desired, LoadBalancer, Locality, Network, Port, RouterPort, Switch};
+pub use load_balancer::{LoadBalancer, Locality, Network, Port, Switch};
 pub use names::{
     ChassisName, InterfaceName, LspName, NodeName, ProviderName, ServiceKey, SliceKey, SubnetName, VlanName,
 };
