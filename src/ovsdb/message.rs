@@ -1,0 +1,133 @@
+//! JSON-RPC 1.0 as OVSDB uses it (RFC 7047 §4).
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::error::{ProtocolError, shorten};
+
+/// One message of the peer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Message {
+    /// The peer asks, and waits for a reply under this id.
+    Request {
+        /// What the reply must carry.
+        id: Value,
+        /// What is asked.
+        method: String,
+        /// With what.
+        params: Value,
+    },
+    /// The peer tells.
+    Notification {
+        /// What.
+        method: String,
+        /// With what.
+        params: Value,
+    },
+    /// The peer answers one of ours.
+    Reply {
+        /// The id of ours.
+        id: Value,
+        /// The result, or the error.
+        result: Result<Value, Value>,
+    },
+}
+
+/// As on the wire. The server leaves `result` out of a failed reply, so every member may be missing.
+#[derive(Deserialize)]
+struct Raw {
+    #[serde(default)]
+    id: Value,
+    method: Option<String>,
+    #[serde(default)]
+    params: Value,
+    #[serde(default)]
+    result: Value,
+    #[serde(default)]
+    error: Value,
+}
+
+impl Message {
+    /// Reads one message.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ProtocolError> {
+        let raw: Raw = serde_json::from_slice(bytes).map_err(|error| ProtocolError::Unexpected {
+            what: "a JSON-RPC message",
+            found: format!("{} ({error})", shorten(&String::from_utf8_lossy(bytes))),
+        })?;
+        let Raw { id, method, params, result, error } = raw;
+        Ok(match (method, id.is_null(), error.is_null()) {
+            (Some(method), false, _) => Self::Request { id, method, params },
+            (Some(method), true, _) => Self::Notification { method, params },
+            (None, _, true) => Self::Reply { id, result: Ok(result) },
+            (None, _, false) => Self::Reply { id, result: Err(error) },
+        })
+    }
+}
+
+/// A request of ours.
+pub fn request(id: u64, method: &str, params: &Value) -> Vec<u8> {
+    json!({"id": id, "method": method, "params": params}).to_string().into_bytes()
+}
+
+/// Our answer to a request of the peer.
+pub fn reply(id: &Value, result: &Value) -> Vec<u8> {
+    json!({"id": id, "result": result, "error": null}).to_string().into_bytes()
+}
+
+/// Our refusal of a request of the peer that we do not know.
+pub fn unknown_method(id: &Value) -> Vec<u8> {
+    json!({"id": id, "result": null, "error": "unknown method"}).to_string().into_bytes()
+}
+
+/// The text of an RPC error: a bare string, or an object with `error` and perhaps `details`.
+pub fn error_text(error: &Value) -> String {
+    let part = |key| error.get(key).and_then(Value::as_str);
+    match (error.as_str(), part("error"), part("details")) {
+        (Some(text), _, _) => text.to_owned(),
+        (None, Some(error), Some(details)) => format!("{error}: {details}"),
+        (None, Some(error), None) => error.to_owned(),
+        (None, None, _) => shorten(&error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_notifications_and_replies_are_told_apart() {
+        let parse = |text: &str| Message::parse(text.as_bytes()).unwrap();
+        assert_eq!(
+            parse(r#"{"id":"echo","method":"echo","params":[]}"#),
+            Message::Request { id: json!("echo"), method: "echo".into(), params: json!([]) }
+        );
+        assert_eq!(
+            parse(r#"{"id":null,"method":"update","params":[1]}"#),
+            Message::Notification { method: "update".into(), params: json!([1]) }
+        );
+        assert_eq!(
+            parse(r#"{"id":3,"result":{},"error":null}"#),
+            Message::Reply { id: json!(3), result: Ok(json!({})) }
+        );
+    }
+
+    #[test]
+    fn a_failed_reply_needs_no_result() {
+        let message = Message::parse(br#"{"id":318,"error":{"error":"unknown database"}}"#).unwrap();
+        let Message::Reply { result: Err(error), .. } = message else { panic!("{message:?}") };
+        assert_eq!(error_text(&error), "unknown database");
+    }
+
+    #[test]
+    fn error_text_takes_every_form_servers_use() {
+        assert_eq!(error_text(&json!("canceled")), "canceled");
+        assert_eq!(error_text(&json!({"error": "syntax", "details": "no"})), "syntax: no");
+        assert_eq!(error_text(&json!([1])), "[1]");
+    }
+
+    #[test]
+    fn a_broken_message_is_quoted() {
+        let error = Message::parse(b"{\"id\":]}").unwrap_err().to_string();
+        assert!(error.contains("{\"id\":]}"), "{error}");
+    }
+}

@@ -1,0 +1,180 @@
+//! One connection: its bytes, its open requests and their deadlines.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::fault::Fault;
+use super::handshake::Monitoring;
+use super::{Timing, TransactionId};
+use crate::ovsdb::framing::Framer;
+use crate::ovsdb::message;
+use crate::ovsdb::operation::Operation;
+
+/// How far the handshake is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// We asked for the schema.
+    Schema,
+    /// We asked for the first dump.
+    Dump,
+    /// The replica follows.
+    Level,
+}
+
+/// What a reply is for.
+#[derive(Debug)]
+pub(super) enum Purpose {
+    Schema,
+    Dump,
+    Echo,
+    Transaction { id: TransactionId, operations: Vec<Operation> },
+}
+
+#[derive(Debug)]
+struct Pending {
+    purpose: Purpose,
+    until: Option<Duration>,
+}
+
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) endpoint: String,
+    pub(super) stage: Stage,
+    pub(super) framer: Framer,
+    pub(super) outbound: Outbound,
+    pub(super) monitoring: Monitoring,
+    pending: BTreeMap<u64, Pending>,
+    deadlines: BTreeSet<(Duration, u64)>,
+    last_received: Duration,
+    stage_since: Duration,
+    probe_sent: Option<Duration>,
+}
+
+impl Connection {
+    pub(super) fn new(endpoint: String, now: Duration, message_limit: usize) -> Self {
+        Self {
+            endpoint,
+            stage: Stage::Schema,
+            framer: Framer::new(message_limit),
+            outbound: Outbound::default(),
+            monitoring: Monitoring::default(),
+            pending: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            last_received: now,
+            stage_since: now,
+            probe_sent: None,
+        }
+    }
+
+    pub(super) fn enter(&mut self, now: Duration, stage: Stage) {
+        (self.stage, self.stage_since) = (stage, now);
+    }
+
+    /// Asks. The reply must come by `until`, if that is given.
+    pub(super) fn request(
+        &mut self,
+        id: u64,
+        method: &str,
+        params: &Value,
+        purpose: Purpose,
+        until: Option<Duration>,
+    ) {
+        self.outbound.push(&message::request(id, method, params));
+        self.pending.insert(id, Pending { purpose, until });
+        self.deadlines.extend(until.map(|until| (until, id)));
+    }
+
+    /// A reply came: what for. None if nobody waits for it.
+    pub(super) fn answered(&mut self, id: &Value) -> Option<Purpose> {
+        let id = id.as_u64()?;
+        let Pending { purpose, until } = self.pending.remove(&id)?;
+        if let Some(until) = until {
+            self.deadlines.remove(&(until, id));
+        }
+        Some(purpose)
+    }
+
+    /// Every open request, oldest first.
+    pub(super) fn into_pending(self) -> impl Iterator<Item = Purpose> {
+        self.pending.into_values().map(|pending| pending.purpose)
+    }
+
+    pub(super) fn received(&mut self, now: Duration, bytes: &[u8]) {
+        self.last_received = now;
+        self.probe_sent = None;
+        self.framer.push(bytes);
+    }
+
+    /// When there is something to do at the latest.
+    pub(super) fn deadline(&self, timing: &Timing) -> Duration {
+        let silence = self.silence_ends(timing);
+        self.deadlines.first().map_or(silence, |(until, _)| silence.min(*until))
+    }
+
+    /// Until when the server may be silent before we act.
+    fn silence_ends(&self, timing: &Timing) -> Duration {
+        match (self.stage, self.probe_sent) {
+            // While it makes the dump the server answers nobody.
+            (Stage::Dump, _) => self.last_received.max(self.stage_since) + timing.dump_silence,
+            (Stage::Schema | Stage::Level, None) => self.last_received.max(self.stage_since) + timing.probe,
+            (Stage::Schema | Stage::Level, Some(sent)) => sent + timing.probe,
+        }
+    }
+
+    /// Deadlines and silence. Any byte is a sign of life, not only the answer to our probe.
+    pub(super) fn tick(&mut self, now: Duration, timing: &Timing, last_id: &mut u64) -> Result<(), Fault> {
+        if let Some((until, id)) = self.deadlines.first()
+            && now >= *until
+        {
+            return Err(Fault::Late(match self.pending.get(id).map(|pending| &pending.purpose) {
+                Some(Purpose::Transaction { .. }) => "to answer a transaction",
+                Some(Purpose::Schema) => "to tell its schema",
+                Some(Purpose::Dump | Purpose::Echo) | None => "to answer",
+            }));
+        }
+        if now < self.silence_ends(timing) {
+            return Ok(());
+        }
+        match (self.stage, self.probe_sent) {
+            (Stage::Dump, _) => Err(Fault::Late("to dump the database")),
+            (Stage::Schema | Stage::Level, Some(_)) => Err(Fault::Silent),
+            (Stage::Schema | Stage::Level, None) => {
+                *last_id += 1;
+                self.request(*last_id, "echo", &json!([]), Purpose::Echo, None);
+                self.probe_sent = Some(now);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Bytes to write.
+#[derive(Debug, Default)]
+pub(super) struct Outbound {
+    buffer: Vec<u8>,
+    start: usize,
+}
+
+impl Outbound {
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.buffer[self.start..]
+    }
+
+    pub(super) fn push(&mut self, message: &[u8]) {
+        self.buffer.extend_from_slice(message);
+    }
+
+    pub(super) fn consume(&mut self, count: usize) {
+        self.start = (self.start + count).min(self.buffer.len());
+        if self.start == self.buffer.len() {
+            self.buffer.clear();
+            self.buffer.shrink_to(1 << 16);
+            self.start = 0;
+        } else if self.start > self.buffer.len() / 2 {
+            self.buffer.drain(..self.start);
+            self.start = 0;
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! From a fresh connection to a level replica, and what the server tells afterwards.
+//!
+//! Schema, check, then the newest monitor the server knows: `monitor_cond_since`, `monitor_cond`, `monitor`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::connection::{Purpose, Stage};
+use super::fault::Fault;
+use super::{Event, Link, Session};
+use crate::ovsdb::error::ProtocolError;
+use crate::ovsdb::message::{self, Message, error_text};
+use crate::ovsdb::replica::{Replica, RowChange, UpdateFormat};
+use crate::ovsdb::schema::Schema;
+
+/// The transaction id that stands for "from the beginning" (ovsdb-server(7) §4.1.15).
+const NEVER: &str = "00000000-0000-0000-0000-000000000000";
+
+/// The ways to monitor, newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum MonitorMethod {
+    #[default]
+    CondSince,
+    Cond,
+    Plain,
+}
+
+impl MonitorMethod {
+    fn name(self) -> &'static str {
+        match self {
+            Self::CondSince => "monitor_cond_since",
+            Self::Cond => "monitor_cond",
+            Self::Plain => "monitor",
+        }
+    }
+
+    fn older(self) -> Option<Self> {
+        match self {
+            Self::CondSince => Some(Self::Cond),
+            Self::Cond => Some(Self::Plain),
+            Self::Plain => None,
+        }
+    }
+}
+
+/// What this connection monitors, and how.
+#[derive(Debug, Default)]
+pub(super) struct Monitoring {
+    method: MonitorMethod,
+    columns: BTreeMap<String, Vec<String>>,
+    id: Value,
+}
+
+/// Where a resumed monitor goes on.
+#[derive(Debug)]
+pub(super) struct Resume {
+    last_transaction: String,
+    columns: BTreeMap<String, Vec<String>>,
+}
+
+impl Session {
+    pub(super) fn start_handshake(&mut self, now: Duration) {
+        let id = self.next_id();
+        let until = Some(now + self.config.timing.request);
+        if let Link::Up(connection) = &mut self.link {
+            connection.request(id, "get_schema", &json!([self.config.database]), Purpose::Schema, until);
+        }
+    }
+
+    /// Everything whole that was received.
+    pub(super) fn handle_messages(&mut self, now: Duration) -> Result<(), Fault> {
+        loop {
+            let Link::Up(connection) = &mut self.link else { return Ok(()) };
+            let Some(bytes) = connection.framer.next_message()? else { return Ok(()) };
+            match Message::parse(bytes)? {
+                Message::Request { id, method, params } => {
+                    connection.outbound.push(&match method.as_str() {
+                        "echo" => message::reply(&id, &params),
+                        _ => message::unknown_method(&id),
+                    });
+                }
+                Message::Notification { method, params } => self.notified(&method, &params)?,
+                Message::Reply { id, result } => {
+                    if let Some(purpose) = connection.answered(&id) {
+                        self.answered(now, purpose, result)?;
+                    }
+                }
+            }
+        }
+    }
+
+    fn answered(
+        &mut self,
+        now: Duration,
+        purpose: Purpose,
+        result: Result<Value, Value>,
+    ) -> Result<(), Fault> {
+        match purpose {
+            Purpose::Schema => self.schema_told(now, result),
+            Purpose::Dump => self.dump_told(now, result),
+            Purpose::Echo => Ok(()),
+            Purpose::Transaction { id, operations } => {
+                self.transaction_told(id, &operations, &result);
+                Ok(())
+            }
+        }
+    }
+
+    fn schema_told(&mut self, now: Duration, result: Result<Value, Value>) -> Result<(), Fault> {
+        let json =
+            result.map_err(|error| Fault::Refused { method: "get_schema", error: error_text(&error) })?;
+        let schema = Schema::from_json(&json)?;
+        let checked = schema.check(&self.config.monitors);
+        let columns = self.config.monitors.present_in(&schema);
+        self.schema = Some(schema);
+        let missing = checked?;
+        if let Link::Up(connection) = &mut self.link {
+            connection.monitoring.columns = columns;
+            self.events.push_back(Event::Connected { endpoint: connection.endpoint.clone(), missing });
+        }
+        self.ask_for_dump(now);
+        Ok(())
+    }
+
+    fn ask_for_dump(&mut self, now: Duration) {
+        let id = self.next_id();
+        let Link::Up(connection) = &mut self.link else { return };
+        let monitoring = &mut connection.monitoring;
+        monitoring.id = json!(["ovsdb-session", id]);
+        let tables: Map<String, Value> = monitoring
+            .columns
+            .iter()
+            .map(|(table, columns)| (table.clone(), json!([{"columns": columns}])))
+            .collect();
+        let mut params = vec![json!(self.config.database), monitoring.id.clone(), Value::Object(tables)];
+        if monitoring.method == MonitorMethod::CondSince {
+            let since = self.resume.as_ref().filter(|resume| resume.columns == monitoring.columns);
+            params.push(json!(since.map_or(NEVER, |resume| resume.last_transaction.as_str())));
+        }
+        let method = monitoring.method.name();
+        connection.request(id, method, &Value::Array(params), Purpose::Dump, None);
+        connection.enter(now, Stage::Dump);
+    }
+
+    fn dump_told(&mut self, now: Duration, result: Result<Value, Value>) -> Result<(), Fault> {
+        let Link::Up(connection) = &mut self.link else { return Ok(()) };
+        let monitoring = &mut connection.monitoring;
+        let reply = match result {
+            Ok(reply) => reply,
+            Err(error) => {
+                let text = error_text(&error);
+                let older = monitoring.method.older().filter(|_| text.starts_with("unknown method"));
+                let Some(older) = older else {
+                    return Err(Fault::Refused { method: monitoring.method.name(), error: text });
+                };
+                monitoring.method = older;
+                self.ask_for_dump(now);
+                return Ok(());
+            }
+        };
+        let (continues, last_transaction, updates) = match (monitoring.method, reply.as_array()) {
+            (MonitorMethod::CondSince, Some(parts)) => match parts.as_slice() {
+                [Value::Bool(found), Value::String(last), updates] => (*found, Some(last.clone()), updates),
+                _ => return Err(ProtocolError::unexpected("the reply of monitor_cond_since", &reply).into()),
+            },
+            (MonitorMethod::CondSince, None) => {
+                return Err(ProtocolError::unexpected("the reply of monitor_cond_since", &reply).into());
+            }
+            (MonitorMethod::Cond | MonitorMethod::Plain, _) => (false, None, &reply),
+        };
+        self.bring_level(continues, updates)?;
+        self.remember(last_transaction);
+        self.reached_level(now);
+        Ok(())
+    }
+
+    /// The replica takes what the first reply holds: a continuation, or a dump to compare with.
+    fn bring_level(&mut self, continues: bool, updates: &Value) -> Result<(), Fault> {
+        let (Link::Up(connection), Some(schema)) = (&self.link, &self.schema) else { return Ok(()) };
+        let monitoring = &connection.monitoring;
+        if continues {
+            return self.apply(UpdateFormat::Differences, updates);
+        }
+        let mut fresh = Replica::with_schema(schema, &monitoring.columns);
+        fresh.apply_as(monitoring.method.format(), updates, &mut Vec::new())?;
+        let changes = self.replica.become_level_with(fresh);
+        self.tell(changes);
+        Ok(())
+    }
+
+    /// What was applied is told, even if the rest could not be.
+    fn apply(&mut self, format: UpdateFormat, updates: &Value) -> Result<(), Fault> {
+        let mut changes = Vec::new();
+        let applied = self.replica.apply_as(format, updates, &mut changes);
+        self.tell(changes);
+        Ok(applied?)
+    }
+
+    fn reached_level(&mut self, now: Duration) {
+        if let Link::Up(connection) = &mut self.link {
+            connection.enter(now, Stage::Level);
+        }
+        self.reconnect.level(now);
+        self.said.clear();
+        self.events.push_back(Event::Synced);
+    }
+
+    /// Notes where to go on after a reconnect; nothing, if the server does not say or cannot (a standalone database
+    /// says zero).
+    fn remember(&mut self, last_transaction: Option<String>) {
+        let Link::Up(connection) = &self.link else { return };
+        match (last_transaction, &mut self.resume) {
+            (Some(last), _) if last == NEVER => self.resume = None,
+            (None, _) => self.resume = None,
+            (Some(last), Some(resume)) if resume.columns == connection.monitoring.columns => {
+                resume.last_transaction = last;
+            }
+            (Some(last_transaction), _) => {
+                let columns = connection.monitoring.columns.clone();
+                self.resume = Some(Resume { last_transaction, columns });
+            }
+        }
+    }
+
+    fn notified(&mut self, method: &str, params: &Value) -> Result<(), Fault> {
+        let Link::Up(connection) = &self.link else { return Ok(()) };
+        let ours = connection.monitoring.id == params[0];
+        let stage = connection.stage;
+        match method {
+            "update" | "update2" | "update3" if ours && stage == Stage::Level => self.updated(method, params),
+            "update" | "update2" | "update3" if ours => {
+                Err(ProtocolError::unexpected("the first dump before any update", params).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn updated(&mut self, method: &str, params: &Value) -> Result<(), Fault> {
+        let (format, updates) = match method {
+            "update" => (UpdateFormat::Rows, &params[1]),
+            "update2" => (UpdateFormat::Differences, &params[1]),
+            _ => (UpdateFormat::Differences, &params[2]),
+        };
+        self.apply(format, updates)?;
+        if let ("update3", Some(last)) = (method, params[1].as_str()) {
+            self.remember(Some(last.to_owned()));
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, changes: Vec<RowChange>) {
+        if !changes.is_empty() {
+            self.events.push_back(Event::Changed(changes));
+        }
+    }
+}
+
+impl MonitorMethod {
+    fn format(self) -> UpdateFormat {
+        match self {
+            Self::Plain => UpdateFormat::Rows,
+            Self::CondSince | Self::Cond => UpdateFormat::Differences,
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Transactions: pipelined, each answered exactly once.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::connection::{Connection, Purpose};
+use super::{Event, Link, Session, TransactionId};
+use crate::ovsdb::operation::Operation;
+use crate::ovsdb::outcome::{self, TransactionError};
+
+/// A transaction that is not on its way yet.
+#[derive(Debug)]
+pub(super) struct Queued {
+    id: TransactionId,
+    operations: Vec<Operation>,
+}
+
+impl Session {
+    /// Sends a transaction, or queues it behind what is not written yet. Without a level replica it is answered
+    /// [`TransactionError::NotConnected`]: what it was computed from may be out of date when a server is back.
+    pub fn transact(&mut self, now: Duration, operations: Vec<Operation>) -> TransactionId {
+        let id = TransactionId(self.next_id());
+        if self.is_synced() {
+            self.queue.push_back(Queued { id, operations });
+            self.send_queued(now);
+        } else {
+            self.events.push_back(Event::Committed { id, result: Err(TransactionError::NotConnected) });
+        }
+        id
+    }
+
+    /// Moves transactions to the wire while it is not blocked.
+    pub(super) fn send_queued(&mut self, now: Duration) {
+        let Link::Up(connection) = &mut self.link else { return };
+        while connection.outbound.bytes().len() < self.config.outbound_limit {
+            let Some(Queued { id, operations }) = self.queue.pop_front() else { return };
+            let mut params = vec![json!(self.config.database)];
+            params.extend(operations.iter().map(Operation::to_json));
+            let until = Some(now + self.config.timing.transaction);
+            let purpose = Purpose::Transaction { id, operations };
+            connection.request(id.0, "transact", &Value::Array(params), purpose, until);
+        }
+    }
+
+    pub(super) fn transaction_told(
+        &mut self,
+        id: TransactionId,
+        operations: &[Operation],
+        reply: &Result<Value, Value>,
+    ) {
+        let result = outcome::read_reply(operations, reply);
+        self.events.push_back(Event::Committed { id, result });
+    }
+
+    /// The connection is gone: what was sent is unknown, what was not is not sent. Nothing is sent again by itself.
+    pub(super) fn fail_transactions(&mut self, connection: Connection) {
+        for purpose in connection.into_pending() {
+            if let Purpose::Transaction { id, .. } = purpose {
+                self.events.push_back(Event::Committed { id, result: Err(TransactionError::Unknown) });
+            }
+        }
+        for Queued { id, .. } in self.queue.drain(..) {
+            self.events.push_back(Event::Committed { id, result: Err(TransactionError::NotConnected) });
+        }
+    }
+}
