@@ -1,0 +1,81 @@
+//! One function per kind: a typed object in, a model value and the problems met out.
+//!
+//! A bad entry of a list costs that entry; a bad value without which the object means nothing costs the
+//! object, and whoever keeps the world keeps the last good version of it. Nothing here refuses what is
+//! understood but unwise: that is `plan`'s to say.
+
+mod node;
+mod scalar;
+mod service;
+mod slice;
+mod subnet;
+mod underlay;
+
+#[cfg(test)]
+mod tests;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+pub use node::node;
+pub use service::service;
+pub use slice::endpoint_slice;
+pub use subnet::subnet;
+pub use underlay::{provider_network, vlan};
+
+use super::{Kind, Problem};
+use crate::model::{Object, ObjectKey};
+
+/// Where an object without `metadata.namespace` belongs, as with kubectl.
+pub const DEFAULT_NAMESPACE: &str = "default";
+
+/// What became of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "nearly every one is an Object; a box each would cost more")]
+pub enum Converted {
+    /// It is part of the world.
+    Object(Object),
+    /// It is well-formed but no part of the world, such as a Service that is no LoadBalancer.
+    NotOurs(ObjectKey),
+    /// A problem says why it cannot be used; what was known of it before still stands.
+    Unusable,
+}
+
+/// The problems of one object.
+struct Notes<'a> {
+    kind: Kind,
+    namespace: &'a str,
+    name: &'a str,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl<'a> Notes<'a> {
+    /// `None`, and a problem, where the object has no name.
+    fn of(kind: Kind, metadata: &'a ObjectMeta, problems: &'a mut Vec<Problem>) -> Option<Self> {
+        let Some(name) = metadata.name.as_deref().filter(|name| !name.is_empty()) else {
+            problems.push(Problem {
+                object: format!("{kind:?}"),
+                field: "metadata.name".into(),
+                value: String::new(),
+                cure: "give the object a name".into(),
+            });
+            return None;
+        };
+        let namespace = metadata.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
+        Some(Self { kind, namespace, name, problems })
+    }
+
+    fn key(&self) -> ObjectKey {
+        self.kind.key(self.namespace, self.name)
+    }
+
+    fn say(&mut self, field: impl Into<String>, value: impl Into<String>, cure: &str) {
+        let (object, field, value) = (self.key().to_string(), field.into(), value.into());
+        self.problems.push(Problem { object, field, value, cure: cure.into() });
+    }
+
+    /// For a field without which the object means nothing: notes it and gives the object up.
+    fn unusable(mut self, field: &str, value: &str, cure: &str) -> Converted {
+        self.say(field, value, cure);
+        Converted::Unusable
+    }
+}

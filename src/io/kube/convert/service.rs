@@ -1,0 +1,62 @@
+//! Services.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use k8s_openapi::api::core::v1 as core;
+
+use super::{Converted, Notes};
+use crate::io::kube::{Kind, Problem};
+use crate::model::{Object, Service, ServiceKey, ServicePort, TrafficPolicy};
+
+/// A Service. One that is no LoadBalancer is not ours; a LoadBalancer without an address is, with no VIP.
+pub fn service(object: &core::Service, problems: &mut Vec<Problem>) -> Converted {
+    let Some(mut notes) = Notes::of(Kind::Service, &object.metadata, problems) else {
+        return Converted::Unusable;
+    };
+    let Some(spec) = object.spec.as_ref().filter(|spec| spec.type_.as_deref() == Some("LoadBalancer")) else {
+        return Converted::NotOurs(notes.key());
+    };
+    Converted::Object(Object::Service(Service {
+        key: ServiceKey::new(notes.namespace, notes.name),
+        uid: object.metadata.uid.clone().unwrap_or_default(),
+        vips: vips(object, &mut notes),
+        ports: ports(spec, &mut notes),
+        traffic_policy: traffic_policy(spec, &mut notes),
+        client_ip_affinity: spec.session_affinity.as_deref() == Some("ClientIP"),
+        publish_not_ready: spec.publish_not_ready_addresses.unwrap_or(false),
+    }))
+}
+
+/// An entry that has a host name and no address is no VIP, and no mistake either.
+fn vips(object: &core::Service, notes: &mut Notes) -> BTreeSet<IpAddr> {
+    let balancer = object.status.as_ref().and_then(|status| status.load_balancer.as_ref());
+    let ingress = balancer.and_then(|balancer| balancer.ingress.as_deref()).unwrap_or_default();
+    let addresses = ingress.iter().enumerate().filter_map(|(i, entry)| {
+        let text = entry.ip.as_deref().filter(|text| !text.is_empty())?;
+        notes.address(format!("status.loadBalancer.ingress[{i}].ip"), text)
+    });
+    addresses.collect()
+}
+
+fn ports(spec: &core::ServiceSpec, notes: &mut Notes) -> Vec<ServicePort> {
+    let ports = spec.ports.as_deref().unwrap_or_default().iter().enumerate();
+    let ports = ports.filter_map(|(i, entry)| {
+        let protocol = notes.protocol(format!("spec.ports[{i}].protocol"), entry.protocol.as_deref());
+        let port = notes.port(format!("spec.ports[{i}].port"), entry.port);
+        let name = entry.name.as_deref().unwrap_or_default().into();
+        Some(ServicePort { name, protocol: protocol?, port: port? })
+    });
+    ports.collect()
+}
+
+fn traffic_policy(spec: &core::ServiceSpec, notes: &mut Notes) -> TrafficPolicy {
+    match spec.external_traffic_policy.as_deref() {
+        Some("Local") => TrafficPolicy::Local,
+        None | Some("" | "Cluster") => TrafficPolicy::Cluster,
+        Some(other) => {
+            notes.say("spec.externalTrafficPolicy", other, "write Local or Cluster; Cluster is assumed");
+            TrafficPolicy::Cluster
+        }
+    }
+}
