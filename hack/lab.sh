@@ -107,10 +107,10 @@ database() { # NS NAME SCHEMA [REMOTE]
 # A pid file may outlive its process, and the pid be a stranger's by now; and a killed `up` leaves daemons whose pid file was
 # not written yet. So candidates come from both, and the lab's are those that were told to keep their pid file in its folder.
 our_pids() {
-  local pid
+  local ns pid
   {
-    cat "$LAB_DIR"/*/*.pid
-    for ns in "${NAMESPACES[@]}"; do ip netns pids "$PREFIX$ns"; done
+    cat "$LAB_DIR"/*/*.pid || true
+    for ns in "${NAMESPACES[@]}"; do ip netns pids "$PREFIX$ns" || true; done
   } 2>/dev/null | sort -u | while read -r pid; do
     if tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -qF -e " --pidfile=$LAB_DIR/"; then printf '%s\n' "$pid"; fi
   done
