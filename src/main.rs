@@ -1,2 +1,7 @@
 //! The `ovn-vip` binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ovn_vip::cli::main()
+}

@@ -1,1 +1,195 @@
-//! Not written yet.
+//! What an operator can set: the command line, with the environment behind it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::controller::OwnRouterPort;
+use crate::plan::{ExcludeIps, Policy};
+
+/// Makes MetalLB VIPs work on Kube-OVN underlay subnets.
+///
+/// A Service of type LoadBalancer gets its VIP from MetalLB, inside the VLAN of its pods. `controller` programs the
+/// OVN northbound so that the VIP is translated to pods of the node that answers for it; `speaker`, one on each node,
+/// steers the VIP's frames into OVN and answers ARP and neighbour discovery for it. The client's address survives.
+#[derive(Debug, Parser)]
+#[command(name = "ovn-vip", version, max_term_width = 100)]
+pub struct CommandLine {
+    /// What to run.
+    #[command(subcommand)]
+    pub command: Command,
+    /// How much to say: a tracing filter, such as info, debug, or ovn_vip::ovsdb=trace.
+    #[arg(long, global = true, env = "OVN_VIP_LOG", default_value = "info", value_name = "FILTER")]
+    pub log: String,
+    /// How log lines look.
+    #[arg(long, global = true, env = "OVN_VIP_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
+    pub log_format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What to run.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Program the OVN northbound: one load balancer row per Service and protocol.
+    Controller(ControllerArgs),
+    /// Steer and answer for VIPs on this node.
+    Speaker(SpeakerArgs),
+}
+
+/// Where the cluster's objects come from.
+#[derive(Clone, Debug, Args)]
+pub struct ClusterArgs {
+    /// A folder of manifests (Service, EndpointSlice, Node, Subnet, Vlan, ProviderNetwork), as `kubectl get -o yaml`
+    /// prints them; followed when it changes.
+    #[arg(long, env = "OVN_VIP_CLUSTER_DIR", value_name = "DIR")]
+    pub cluster_dir: PathBuf,
+    /// What to do with a VIP that Kube-OVN could hand to a pod, because its Subnet's excludeIps does not cover it.
+    /// The controller and all speakers must agree.
+    #[arg(long, env = "OVN_VIP_EXCLUDE_IPS", default_value = "enforce", value_name = "POLICY")]
+    pub exclude_ips: ExcludeIpsArg,
+}
+
+/// `--exclude-ips`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExcludeIpsArg {
+    /// Refuse the VIP.
+    Enforce,
+    /// Serve it all the same.
+    Warn,
+}
+
+impl ClusterArgs {
+    /// The settings that change decisions.
+    pub fn policy(&self) -> Policy {
+        let exclude_ips = match self.exclude_ips {
+            ExcludeIpsArg::Enforce => ExcludeIps::Enforce,
+            ExcludeIpsArg::Warn => ExcludeIps::Warn,
+        };
+        Policy { exclude_ips }
+    }
+}
+
+/// `ovn-vip controller`.
+#[derive(Clone, Debug, Args)]
+pub struct ControllerArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub cluster: ClusterArgs,
+    /// The OVN northbound: unix:PATH, tcp:HOST:PORT, or a comma list of a cluster's members. Without it Kube-OVN's
+    /// OVN_DB_IPS is used.
+    #[arg(long, env = "OVN_NB_DB", value_name = "ADDR")]
+    pub ovn_nb: Option<String>,
+    /// The OVN southbound, likewise: tells which chassis a backend's port is bound to, so that a backend that moves
+    /// (a VM's live migration) is followed.
+    #[arg(long, env = "OVN_SB_DB", value_name = "ADDR")]
+    pub ovn_sb: Option<String>,
+    /// Kube-OVN's own list of database addresses, without ports; used where --ovn-nb is not given.
+    #[arg(long, env = "OVN_DB_IPS", value_name = "IPS", hide = true)]
+    pub ovn_db_ips: Option<String>,
+    /// Kube-OVN's own switch for TLS to the databases.
+    #[arg(long, env = "ENABLE_SSL", value_name = "BOOL", hide = true)]
+    pub enable_ssl: Option<String>,
+    /// The cluster's name in the northbound: it marks our rows, and makes their names. Never change it on a running
+    /// cluster.
+    #[arg(long, env = "OVN_VIP_CLUSTER_NAME", default_value = "kubernetes", value_name = "NAME")]
+    pub cluster_name: String,
+    /// Whether a switch of a plain upstream OVN gets a router port of ours, which such an OVN needs.
+    #[arg(long, env = "OVN_VIP_OWN_ROUTER_PORT", default_value = "auto", value_name = "WHERE")]
+    pub own_router_port: OwnRouterPort,
+    /// Write what is missing, print it, and exit: 0 when the northbound is as it should be, 1 when it could not be
+    /// made so.
+    #[arg(long)]
+    pub once: bool,
+    /// How long --once may take.
+    #[arg(long, default_value = "30", value_name = "SECONDS")]
+    pub timeout: u64,
+}
+
+impl ControllerArgs {
+    /// The addresses of northbound and southbound: what was given, else Kube-OVN's own list with its ports.
+    pub fn databases(&self) -> Result<(String, Option<String>), NoNorthbound> {
+        let ssl = self.enable_ssl.as_deref() == Some("true");
+        let listed = |port: u16| {
+            let ips = self.ovn_db_ips.as_deref().filter(|ips| !ips.is_empty())?;
+            let scheme = if ssl { "ssl" } else { "tcp" };
+            Some(
+                ips.split(',')
+                    .map(|ip| format!("{scheme}:[{}]:{port}", ip.trim()))
+                    .collect::<Vec<_>>()
+                    .join(","),
+            )
+        };
+        let northbound = self.ovn_nb.clone().or_else(|| listed(6641)).ok_or(NoNorthbound)?;
+        Ok((northbound, self.ovn_sb.clone().or_else(|| listed(6642))))
+    }
+}
+
+/// No northbound was named.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "no northbound: give --ovn-nb ADDR (unix:PATH or tcp:HOST:PORT), or set OVN_NB_DB, or Kube-OVN's OVN_DB_IPS"
+)]
+pub struct NoNorthbound;
+
+/// `ovn-vip speaker`.
+#[derive(Clone, Debug, Args)]
+pub struct SpeakerArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub cluster: ClusterArgs,
+    /// The Node that this is.
+    #[arg(long, env = "NODE_NAME", value_name = "NAME")]
+    pub node: String,
+    /// This node's Open vSwitch database.
+    #[arg(
+        long,
+        env = "OVN_VIP_OVS",
+        default_value = "unix:/var/run/openvswitch/db.sock",
+        value_name = "ADDR"
+    )]
+    pub ovs: String,
+    /// Where the bridges' management sockets are; the folder of --ovs by default.
+    #[arg(long, env = "OVS_RUNDIR", value_name = "DIR")]
+    pub ovs_rundir: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn controller(arguments: &[&str]) -> ControllerArgs {
+        let line = ["ovn-vip", "controller", "--cluster-dir", "x"].iter().chain(arguments);
+        match CommandLine::parse_from(line).command {
+            Command::Controller(arguments) => arguments,
+            Command::Speaker(_) => panic!("a controller was asked for"),
+        }
+    }
+
+    #[test]
+    fn kube_ovns_own_list_of_addresses_names_both_databases() {
+        let databases = controller(&["--ovn-db-ips", "10.0.0.1,fd00::2"]).databases().unwrap();
+        assert_eq!(databases.0, "tcp:[10.0.0.1]:6641,tcp:[fd00::2]:6641");
+        assert_eq!(databases.1.as_deref(), Some("tcp:[10.0.0.1]:6642,tcp:[fd00::2]:6642"));
+    }
+
+    #[test]
+    fn an_address_that_was_given_goes_before_the_list() {
+        let databases =
+            controller(&["--ovn-db-ips", "10.0.0.1", "--ovn-nb", "unix:/nb"]).databases().unwrap();
+        assert_eq!(databases.0, "unix:/nb");
+    }
+
+    #[test]
+    fn without_any_address_the_error_names_the_flag() {
+        let error = controller(&[]).databases().unwrap_err().to_string();
+        assert!(error.contains("--ovn-nb") && error.contains("OVN_NB_DB"), "{error}");
+    }
+}

@@ -1,1 +1,19 @@
-//! The OVN northbound as we use it.
+//! The OVN northbound as we use it: rows in, rows out.
+//!
+//! [`rows`] says which tables and columns; [`owner`] which rows are ours; [`network`] what the northbound tells
+//! decisions; [`render`] turns a plan into rows; [`diff`] compares them with what is there; [`transaction`]
+//! writes the difference. Nothing here remembers what was written: the replica is the only memory.
+
+pub mod diff;
+mod globals;
+pub mod network;
+pub mod owner;
+pub mod render;
+pub mod rows;
+mod subnet_diff;
+pub mod transaction;
+
+pub use diff::{Changes, Touched};
+pub use network::{NetworkDirty, NetworkIndex};
+pub use owner::Owner;
+pub use render::Desired;

@@ -1,0 +1,284 @@
+//! `ovn-vip controller`: follows the cluster and the northbound, and writes what is missing.
+
+mod commits;
+mod once;
+mod reconciler;
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::time::Instant;
+use tracing::{debug, error, info, warn};
+
+use crate::io::manifests::ManifestFolder;
+use crate::io::ovsdb_client::{Client, ClientConfig, Endpoint, Event};
+use crate::nb::diff::Changes;
+use crate::nb::rows::{
+    NORTHBOUND, SOUTHBOUND, Selection, needed_release, northbound_tables, southbound_tables,
+};
+use crate::nb::{Owner, transaction};
+use crate::ovsdb::{MissingRequired, TablesWanted};
+use crate::settings::ControllerArgs;
+use crate::telemetry::{Shutdown, say_problems};
+
+use commits::Commits;
+use once::Once;
+pub use reconciler::{OwnRouterPort, Reconciler, RefusalChange, Rules};
+
+/// Runs until it is told to stop; with `--once`, until the northbound is as it should be.
+#[expect(clippy::disallowed_methods, reason = "a shell reads the clock")]
+pub async fn run(arguments: ControllerArgs) -> anyhow::Result<ExitCode> {
+    let mut shutdown = Shutdown::listen()?;
+    let mut controller = Controller::new(&arguments)?;
+    let mut once = arguments.once.then(|| Once::new(Instant::now(), Duration::from_secs(arguments.timeout)));
+    controller.read_cluster();
+    loop {
+        let input = tokio::select! {
+            () = shutdown.requested() => break,
+            input = controller.next_input() => input,
+            () = Once::expired(once.as_ref()) => {
+                anyhow::bail!("not done after {} s: {}", arguments.timeout, controller.waiting_for());
+            }
+        };
+        controller.take(input);
+        if let Some(changes) = controller.settle(Instant::now()) {
+            once.iter_mut().for_each(|once| once.wrote(&changes));
+        }
+        if let Some(once) = &once {
+            controller.refuse_hopeless()?;
+            if controller.is_converged() {
+                print!("{}", once.summary(Instant::now()));
+                return Ok(ExitCode::SUCCESS);
+            }
+        }
+    }
+    info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+struct Controller {
+    folder: ManifestFolder,
+    northbound: Client,
+    southbound: Option<Client>,
+    /// The southbound was read, or failed to answer: rows need not wait for it any longer.
+    southbound_answered: bool,
+    schema_refused: Option<MissingRequired>,
+    reconciler: Reconciler,
+    commits: Commits,
+    said: BTreeSet<String>,
+    said_too_old: Option<Option<String>>,
+}
+
+/// Something to take in.
+enum Input {
+    Cluster,
+    Northbound(Event),
+    Southbound(Event),
+    Retry,
+}
+
+impl Controller {
+    fn new(arguments: &ControllerArgs) -> anyhow::Result<Self> {
+        let (northbound, southbound) = arguments.databases()?;
+        if southbound.is_none() {
+            warn!("no --ovn-sb: a backend whose port moves to another chassis will not be followed");
+        }
+        let southbound = southbound.map(|address| client(&address, SOUTHBOUND, southbound_tables()));
+        let rules = Rules {
+            owner: Owner::new(&arguments.cluster_name),
+            policy: arguments.cluster.policy(),
+            own_router_port: arguments.own_router_port,
+        };
+        let southbound = southbound.transpose().context("--ovn-sb")?;
+        Ok(Self {
+            folder: ManifestFolder::open(&arguments.cluster.cluster_dir)?,
+            northbound: client(&northbound, NORTHBOUND, northbound_tables()).context("--ovn-nb")?,
+            southbound_answered: southbound.is_none(),
+            southbound,
+            schema_refused: None,
+            reconciler: Reconciler::new(rules),
+            commits: Commits::default(),
+            said: BTreeSet::new(),
+            said_too_old: None,
+        })
+    }
+
+    /// Cancel-safe: each source is.
+    async fn next_input(&mut self) -> Input {
+        let southbound = async {
+            match &mut self.southbound {
+                Some(client) => client.next_event().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.folder.changed() => Input::Cluster,
+            event = self.northbound.next_event() => Input::Northbound(event),
+            event = southbound => Input::Southbound(event),
+            () = self.commits.retry_due() => Input::Retry,
+        }
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Cluster => self.read_cluster(),
+            Input::Northbound(event) => self.northbound_event(event),
+            Input::Southbound(event) => self.southbound_event(event),
+            Input::Retry => self.reconciler.start_over(),
+        }
+    }
+
+    fn read_cluster(&mut self) {
+        let reading = self.folder.reread();
+        say_problems(&mut self.said, reading.problems.iter().map(ToString::to_string));
+        self.reconciler.cluster_changed(reading.changes);
+    }
+
+    fn northbound_event(&mut self, event: Event) {
+        match event {
+            Event::Connected { endpoint, missing } => {
+                self.schema_refused = None;
+                info!(%endpoint, "connected to the northbound");
+                for column in &missing.0 {
+                    warn!(%column, "this northbound lacks an optional column; its feature is off");
+                }
+                let selection = self.northbound.schema().map(Selection::read).unwrap_or_default();
+                self.reconciler.set_selection(selection);
+            }
+            Event::Disconnected { endpoint, reason, said_before, retry_in } => {
+                say_disconnected("northbound", &endpoint, &reason, said_before, retry_in);
+            }
+            Event::SchemaRefused(missing) => {
+                error!(%missing, needed = needed_release(&missing), "this northbound cannot be used");
+                self.schema_refused = Some(missing);
+            }
+            Event::Synced => debug!("the northbound's replica is level"),
+            Event::Changed(changes) => {
+                self.reconciler.northbound_changed(self.northbound.replica(), &changes);
+            }
+            Event::Committed { id, result } => self.commits.done(id, result.err(), now()),
+        }
+    }
+
+    fn southbound_event(&mut self, event: Event) {
+        let Some(client) = &self.southbound else { return };
+        match event {
+            Event::Connected { endpoint, missing: _ } => info!(%endpoint, "connected to the southbound"),
+            Event::Disconnected { endpoint, reason, said_before, retry_in } => {
+                self.southbound_answered = true;
+                say_disconnected("southbound", &endpoint, &reason, said_before, retry_in);
+            }
+            Event::SchemaRefused(missing) => {
+                self.southbound_answered = true;
+                error!(%missing, "this southbound cannot be used; ports that move will not be followed");
+            }
+            Event::Synced => self.southbound_answered = true,
+            Event::Changed(changes) => self.reconciler.southbound_changed(client.replica(), &changes),
+            Event::Committed { .. } => {}
+        }
+    }
+
+    /// Plans and writes what is missing, once nothing of ours is under way; what it wrote, if anything.
+    fn settle(&mut self, now: Instant) -> Option<Changes> {
+        if !self.can_write() || self.reconciler.is_settled() {
+            return None;
+        }
+        self.say_too_old();
+        let (changes, refusals) = self.reconciler.reconcile(self.northbound.replica());
+        refusals.iter().for_each(say_refusals);
+        if changes.is_empty() {
+            return None;
+        }
+        for line in changes.to_string().lines() {
+            debug!("{line}");
+        }
+        let transactions = transaction::encode(&changes);
+        info!(writes = changes.len(), transactions = transactions.len(), "writing to the northbound");
+        for operations in transactions {
+            self.commits.sent(self.northbound.transact(operations), now);
+        }
+        Some(changes)
+    }
+
+    fn can_write(&self) -> bool {
+        self.northbound.is_synced() && self.southbound_answered && self.commits.is_idle()
+    }
+
+    fn is_converged(&self) -> bool {
+        self.can_write() && self.reconciler.is_settled() && self.reconciler.network().locality.is_some()
+    }
+
+    /// For `--once`: what no waiting will mend.
+    fn refuse_hopeless(&self) -> anyhow::Result<()> {
+        if let Some(missing) = &self.schema_refused {
+            anyhow::bail!("{missing} (needs OVN {} or newer)", needed_release(missing));
+        }
+        let network = self.reconciler.network();
+        match &network.northd_version {
+            Some(version) if self.northbound.is_synced() && network.locality.is_none() => {
+                anyhow::bail!("{}", too_old(Some(version)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn waiting_for(&self) -> String {
+        if !self.northbound.is_synced() {
+            return "the northbound does not answer; is --ovn-nb right, and ovsdb-server running?".to_owned();
+        }
+        if self.reconciler.network().locality.is_none() {
+            return too_old(None);
+        }
+        self.commits.last_error().unwrap_or("the southbound does not answer; is --ovn-sb right?").to_owned()
+    }
+
+    fn say_too_old(&mut self) {
+        let network = self.reconciler.network();
+        if network.locality.is_some() {
+            self.said_too_old = None;
+        } else if self.said_too_old.as_ref() != Some(&network.northd_version) {
+            error!("{}", too_old(network.northd_version.as_deref()));
+            self.said_too_old = Some(network.northd_version.clone());
+        }
+    }
+}
+
+fn client(address: &str, database: &str, tables: TablesWanted) -> anyhow::Result<Client> {
+    Ok(Client::new(ClientConfig::new(Endpoint::parse_list(address)?, database, tables)))
+}
+
+#[expect(clippy::disallowed_methods, reason = "a shell reads the clock")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// Why nothing can be programmed on this OVN, and what to do.
+fn too_old(northd_version: Option<&str>) -> String {
+    let needed = "OVN 26.03 or newer, or the OVN that Kube-OVN ships, is needed";
+    match northd_version {
+        Some(version) => format!(
+            "OVN {version} can keep DNAT on the announcing node in no way: {needed}; nothing is programmed"
+        ),
+        None => format!("ovn-northd has not told its version in NB_Global; is it running? {needed}"),
+    }
+}
+
+fn say_disconnected(database: &str, endpoint: &str, reason: &str, said_before: bool, retry_in: Duration) {
+    let retry_in_ms = retry_in.as_millis();
+    if said_before {
+        debug!(database, endpoint, reason, retry_in_ms, "no connection");
+    } else {
+        warn!(database, endpoint, reason, "no connection; retrying");
+    }
+}
+
+fn say_refusals(change: &RefusalChange) {
+    for refusal in &change.new {
+        warn!(service = %change.service, reason = refusal.reason(), "{refusal}");
+    }
+    for refusal in &change.gone {
+        info!(service = %change.service, reason = refusal.reason(), "no longer so: {refusal}");
+    }
+}

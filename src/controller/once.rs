@@ -1,0 +1,47 @@
+//! `--once`: what was written, and when it is enough.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::nb::diff::Changes;
+
+/// One run to convergence.
+#[derive(Debug)]
+pub struct Once {
+    started: Instant,
+    deadline: Instant,
+    lines: String,
+    writes: usize,
+}
+
+impl Once {
+    /// Starts now and may take so long.
+    pub fn new(now: Instant, timeout: Duration) -> Self {
+        Self { started: now, deadline: now + timeout, lines: String::new(), writes: 0 }
+    }
+
+    /// Ends at the deadline; never where there is none. Cancel-safe.
+    pub async fn expired(once: Option<&Self>) {
+        match once {
+            Some(once) => tokio::time::sleep_until(once.deadline).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// These were written.
+    pub fn wrote(&mut self, changes: &Changes) {
+        self.writes += changes.len();
+        let _ = write!(self.lines, "{changes}");
+    }
+
+    /// What to print at the end.
+    pub fn summary(&self, now: Instant) -> String {
+        let took = (now - self.started).as_millis();
+        match self.writes {
+            0 => format!("nothing to write: the northbound is as it should be ({took} ms)\n"),
+            writes => format!("{}{writes} writes, {took} ms\n", self.lines),
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! What the controller knows and what follows from it, without any I/O: changes in, writes out.
+//!
+//! One function serves events and resync: [`Reconciler::reconcile`] plans what is dirty and compares what was
+//! touched with what is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use uuid::Uuid;
+
+use crate::model::{Change, Dirty, Network, ServiceKey, World};
+use crate::nb::diff::{Changes, Touched, diff};
+use crate::nb::network::{NetworkDirty, NetworkIndex};
+use crate::nb::owner::{Owner, SubnetRow};
+use crate::nb::render::{Desired, Dialect, needs_router_port};
+use crate::nb::rows::{GROUP, LOAD_BALANCER, ROUTER, ROUTER_PORT, SWITCH, SWITCH_PORT, Selection};
+use crate::ovsdb::{ChangeKind, Datum, Replica, RowChange};
+use crate::plan::{Policy, Refusal, derived_steering_mac, is_eligible, plan_service};
+
+/// The settings of a reconciler.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// Whose rows are ours.
+    pub owner: Owner,
+    /// What an operator chose.
+    pub policy: Policy,
+    /// Whether switches of a plain upstream OVN get a router port of ours.
+    pub own_router_port: OwnRouterPort,
+}
+
+/// `--own-router-port`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum OwnRouterPort {
+    /// Where the OVN is plain upstream, no Kube-OVN manages the switch and it has no router port yet.
+    #[default]
+    Auto,
+    /// Nowhere.
+    Never,
+}
+
+/// The controller's state.
+#[derive(Debug)]
+pub struct Reconciler {
+    rules: Rules,
+    world: World,
+    network: NetworkIndex,
+    desired: Desired,
+    subnet_rows: BTreeSet<Uuid>,
+    dirty: Dirty,
+    touched: Touched,
+    refusals: BTreeMap<ServiceKey, BTreeSet<Refusal>>,
+    selection: Selection,
+}
+
+/// A Service's refusals, where they are other than before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusalChange {
+    /// The Service.
+    pub service: ServiceKey,
+    /// Refusals that it did not have.
+    pub new: BTreeSet<Refusal>,
+    /// Refusals that it no longer has.
+    pub gone: BTreeSet<Refusal>,
+}
+
+impl Reconciler {
+    /// Knows nothing yet, so that everything is to do.
+    pub fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            world: World::default(),
+            network: NetworkIndex::default(),
+            desired: Desired::default(),
+            subnet_rows: BTreeSet::new(),
+            dirty: Dirty::everything(),
+            touched: Touched::everything(),
+            refusals: BTreeMap::new(),
+            selection: Selection::full(),
+        }
+    }
+
+    /// What is known of the network.
+    pub fn network(&self) -> &Network {
+        self.network.network()
+    }
+
+    /// What should be in the northbound, as last planned.
+    pub fn desired(&self) -> &Desired {
+        &self.desired
+    }
+
+    /// All current refusals.
+    pub fn refusals(&self) -> &BTreeMap<ServiceKey, BTreeSet<Refusal>> {
+        &self.refusals
+    }
+
+    /// Whether there is nothing to plan and nothing to compare.
+    pub fn is_settled(&self) -> bool {
+        self.dirty.is_empty() && self.touched.is_empty()
+    }
+
+    /// What this northbound can select a backend by.
+    pub fn set_selection(&mut self, selection: Selection) {
+        if self.selection != selection {
+            self.selection = selection;
+            self.start_over();
+        }
+    }
+
+    /// Takes changes of the cluster in.
+    pub fn cluster_changed(&mut self, changes: impl IntoIterator<Item = Change>) {
+        for change in changes {
+            let dirty = self.world.apply(change);
+            self.dirty.merge(dirty);
+        }
+    }
+
+    /// Takes changes of the northbound in.
+    pub fn northbound_changed(&mut self, replica: &Replica, changes: &[RowChange]) {
+        let dirty = self.network.northbound_changed(&self.rules.owner, replica, changes);
+        self.network_dirty(&dirty);
+        for change in changes {
+            self.touch(replica, change);
+        }
+    }
+
+    /// Takes changes of the southbound in.
+    pub fn southbound_changed(&mut self, replica: &Replica, changes: &[RowChange]) {
+        let dirty = self.network.southbound_changed(replica, changes);
+        self.network_dirty(&dirty);
+    }
+
+    /// A write did not come about: look at everything again.
+    pub fn start_over(&mut self) {
+        self.dirty = Dirty::everything();
+        self.touched = Touched::everything();
+    }
+
+    /// Plans what is dirty, compares what was touched, and returns what has to be written, with the refusals that
+    /// came or went. Where this OVN cannot keep DNAT local nothing is planned and nothing is touched.
+    pub fn reconcile(&mut self, replica: &Replica) -> (Changes, Vec<RefusalChange>) {
+        let Some(locality) = self.network().locality else { return (Changes::default(), Vec::new()) };
+        let dialect = Dialect { locality, selection: self.selection.clone() };
+        let dirty = std::mem::take(&mut self.dirty);
+        let services = if dirty.everything {
+            self.plan_subnets();
+            let known = self.world.services().map(|service| service.key.clone());
+            known.chain(self.refusals.keys().cloned()).chain(self.desired.services().cloned()).collect()
+        } else {
+            dirty.services
+        };
+        let mut refusal_changes = Vec::new();
+        for key in services {
+            let plan = plan_service(&self.world, self.network.network(), &self.rules.policy, &key);
+            let rows = self.desired.put_service(&self.rules.owner, &dialect, &key, &plan.load_balancers);
+            self.touched.load_balancers.extend(rows);
+            self.touched.subnets |= self.desired.put_vips(&key, &plan.vips);
+            refusal_changes.extend(self.put_refusals(key, plan.refusals));
+        }
+        let touched = std::mem::take(&mut self.touched);
+        (diff(&self.rules.owner, &self.desired, replica, &touched), refusal_changes)
+    }
+
+    fn plan_subnets(&mut self) {
+        let network = self.network.network();
+        let auto = self.rules.own_router_port == OwnRouterPort::Auto;
+        let subnets = self
+            .world
+            .subnets()
+            .filter(|subnet| is_eligible(subnet) && network.switches.contains_key(&subnet.name));
+        self.desired.put_subnets(subnets.map(|subnet| {
+            let ours = auto && needs_router_port(network, &subnet.name);
+            (subnet, ours.then(|| derived_steering_mac(subnet)))
+        }));
+        let rows = [SubnetRow::Group, SubnetRow::Router, SubnetRow::RouterPort, SubnetRow::SwitchPort];
+        let subnets = self.desired.groups.keys();
+        let row_names = subnets.flat_map(|subnet| rows.map(|row| self.rules.owner.subnet_row(subnet, row)));
+        self.subnet_rows = row_names.collect();
+        self.touched.subnets = true;
+        self.touched.members = true;
+    }
+
+    fn put_refusals(&mut self, service: ServiceKey, refusals: BTreeSet<Refusal>) -> Option<RefusalChange> {
+        let old = self.refusals.remove(&service).unwrap_or_default();
+        let new = refusals.difference(&old).cloned().collect();
+        let gone = old.difference(&refusals).cloned().collect();
+        let altered = old != refusals;
+        if !refusals.is_empty() {
+            self.refusals.insert(service.clone(), refusals);
+        }
+        altered.then_some(RefusalChange { service, new, gone })
+    }
+
+    fn network_dirty(&mut self, dirty: &NetworkDirty) {
+        self.dirty.everything |= dirty.everything;
+        for address in &dirty.addresses {
+            self.dirty.services.extend(self.world.services_with(*address).cloned());
+            self.dirty.services.extend(self.world.services_at(*address).map(|service| service.key.clone()));
+        }
+    }
+
+    /// Marks what a change of the northbound may have altered of ours: somebody deleted or edited it.
+    fn touch(&mut self, replica: &Replica, change: &RowChange) {
+        let RowChange { table, uuid, kind, old } = change;
+        match &**table {
+            LOAD_BALANCER => {
+                let row = replica.row(LOAD_BALANCER, uuid);
+                let ours = row.is_some_and(|row| self.rules.owner.owns(row.get("external_ids")));
+                if ours || self.desired.load_balancers.contains_key(uuid) {
+                    self.touched.load_balancers.insert(*uuid);
+                }
+            }
+            GROUP => {
+                let left = old.as_ref().and_then(|old| old.get("load_balancer"));
+                self.touched.load_balancers.extend(left.into_iter().flat_map(Datum::uuid_members));
+                let modified = matches!(kind, ChangeKind::Modified { .. });
+                self.touched.members |= !modified && self.subnet_rows.contains(uuid);
+                self.touched.subnets |= self.subnet_rows.contains(uuid) && !only_members(kind);
+            }
+            SWITCH => {
+                let group = matches!(kind, ChangeKind::Modified { columns }
+                    if columns.iter().any(|column| &**column == "load_balancer_group"));
+                let left = old.as_ref().and_then(|old| old.get("ports"));
+                let ours = left
+                    .into_iter()
+                    .flat_map(Datum::uuid_members)
+                    .any(|port| self.subnet_rows.contains(&port));
+                self.touched.subnets |= group || ours;
+            }
+            SWITCH_PORT | ROUTER | ROUTER_PORT => self.touched.subnets |= self.subnet_rows.contains(uuid),
+            _ => {}
+        }
+    }
+}
+
+fn only_members(kind: &ChangeKind) -> bool {
+    matches!(kind, ChangeKind::Modified { columns } if columns.iter().all(|column| &**column == "load_balancer"))
+}

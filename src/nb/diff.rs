@@ -1,0 +1,246 @@
+//! Wanted against found: what has to be written, and why nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use uuid::Uuid;
+
+use crate::ovsdb::{Datum, Replica};
+
+use super::owner::{CLUSTER, SubnetRow};
+use super::render::REVISION;
+use super::rows::{GROUP, LOAD_BALANCER, LoadBalancerRow};
+use super::{Desired, Owner, subnet_diff};
+
+/// Which rows to compare.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Touched {
+    /// These load balancers.
+    pub load_balancers: BTreeSet<Uuid>,
+    /// All load balancers, wanted or ours.
+    pub all_load_balancers: bool,
+    /// Every membership of the groups.
+    pub members: bool,
+    /// Groups, attachments, router ports.
+    pub subnets: bool,
+}
+
+impl Touched {
+    /// All of it.
+    pub fn everything() -> Self {
+        Self { load_balancers: BTreeSet::new(), all_load_balancers: true, members: true, subnets: true }
+    }
+
+    /// Nothing to compare.
+    pub fn is_empty(&self) -> bool {
+        self.load_balancers.is_empty() && !self.all_load_balancers && !self.members && !self.subnets
+    }
+
+    /// Both.
+    pub fn merge(&mut self, other: Touched) {
+        self.load_balancers.extend(other.load_balancers);
+        self.all_load_balancers |= other.all_load_balancers;
+        self.members |= other.members;
+        self.subnets |= other.subnets;
+    }
+}
+
+/// One write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A row of ours that is not there.
+    Insert {
+        /// Its table.
+        table: &'static str,
+        /// Its name.
+        uuid: Uuid,
+        /// Its columns.
+        columns: BTreeMap<String, Datum>,
+    },
+    /// Columns of a row of ours that differ.
+    Update {
+        /// Its table.
+        table: &'static str,
+        /// Its name.
+        uuid: Uuid,
+        /// For people.
+        name: String,
+        /// The columns that differ, as wanted.
+        columns: BTreeMap<String, Datum>,
+    },
+    /// A row of ours that is not wanted.
+    Delete {
+        /// Its table.
+        table: &'static str,
+        /// Its name.
+        uuid: Uuid,
+        /// For people.
+        name: String,
+    },
+    /// References into a set, in a row of ours (a group's members) or of others (a switch's ports).
+    Refer {
+        /// Its table.
+        table: &'static str,
+        /// Its name.
+        uuid: Uuid,
+        /// For people.
+        name: String,
+        /// The set's column.
+        column: &'static str,
+        /// What is added.
+        added: BTreeSet<Uuid>,
+        /// What is taken out.
+        removed: BTreeSet<Uuid>,
+    },
+}
+
+/// Everything that has to be written, in order: subnets first, then load balancers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Groups, attachments and router ports: one transaction.
+    pub subnets: Vec<Change>,
+    /// Load balancers and their places in groups.
+    pub load_balancers: Vec<Change>,
+}
+
+impl Changes {
+    /// Nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.subnets.is_empty() && self.load_balancers.is_empty()
+    }
+
+    /// How many writes.
+    pub fn len(&self) -> usize {
+        self.subnets.len() + self.load_balancers.len()
+    }
+}
+
+/// Compares what is wanted with what is there. Names only rows that bear our mark, and of others only the sets
+/// that hold our rows.
+pub fn diff(owner: &Owner, desired: &Desired, replica: &Replica, touched: &Touched) -> Changes {
+    let mut changes = Changes::default();
+    if touched.subnets {
+        subnet_diff::diff(owner, desired, replica, &mut changes.subnets);
+    }
+    let mut uuids = touched.load_balancers.clone();
+    if touched.all_load_balancers {
+        uuids.extend(desired.load_balancers.keys());
+        let ours = replica.rows(LOAD_BALANCER).filter(|(_, row)| owner.owns(row.get("external_ids")));
+        uuids.extend(ours.map(|(uuid, _)| *uuid));
+    }
+    for uuid in &uuids {
+        diff_load_balancer(owner, desired, replica, *uuid, &mut changes.load_balancers);
+    }
+    diff_members(owner, desired, replica, &uuids, touched, &mut changes.load_balancers);
+    changes
+}
+
+fn diff_load_balancer(
+    owner: &Owner,
+    desired: &Desired,
+    replica: &Replica,
+    uuid: Uuid,
+    changes: &mut Vec<Change>,
+) {
+    let found = LoadBalancerRow::read(replica, uuid);
+    let wanted =
+        desired.load_balancers.get(&uuid).cloned().map(|wanted| keep_revision(wanted, found.as_ref()));
+    let table = LOAD_BALANCER;
+    match (wanted, found) {
+        (Some(wanted), None) => changes.push(Change::Insert { table, uuid, columns: wanted.columns() }),
+        (Some(wanted), Some(found)) if wanted != found => {
+            let columns = differing(wanted.columns(), &found.columns());
+            changes.push(Change::Update { table, uuid, name: wanted.name.clone(), columns });
+        }
+        (Some(_), Some(_)) | (None, None) => {}
+        (None, Some(found)) => {
+            if found.external_ids.get(CLUSTER).is_some_and(|cluster| cluster == owner.cluster()) {
+                changes.push(Change::Delete { table, uuid, name: found.name });
+            }
+        }
+    }
+}
+
+/// Who is bound where is not known without a southbound: not to know is no reason to write.
+fn keep_revision(mut wanted: LoadBalancerRow, found: Option<&LoadBalancerRow>) -> LoadBalancerRow {
+    if let Some(revision) = found.and_then(|found| found.options.get(REVISION)) {
+        wanted.options.entry(REVISION.to_owned()).or_insert_with(|| revision.clone());
+    }
+    wanted
+}
+
+pub(super) fn differing(
+    wanted: BTreeMap<String, Datum>,
+    found: &BTreeMap<String, Datum>,
+) -> BTreeMap<String, Datum> {
+    wanted.into_iter().filter(|(column, datum)| found.get(column) != Some(datum)).collect()
+}
+
+/// Members of groups. A row that goes takes its memberships along (the reference is weak), so that only rows
+/// that stay, and are in the wrong group, are taken out.
+fn diff_members(
+    owner: &Owner,
+    desired: &Desired,
+    replica: &Replica,
+    uuids_touched: &BTreeSet<Uuid>,
+    touched: &Touched,
+    changes: &mut Vec<Change>,
+) {
+    for (subnet, wanted) in &desired.groups {
+        let uuid = owner.subnet_row(subnet, SubnetRow::Group);
+        let found = replica.row(GROUP, &uuid).and_then(|row| row.get("load_balancer"));
+        let is_member = |member: &Uuid| found.is_some_and(|found| found.contains_uuid(member));
+        let candidates = |set: &BTreeSet<Uuid>| -> BTreeSet<Uuid> {
+            if touched.members || touched.all_load_balancers {
+                return set.clone();
+            }
+            set.intersection(uuids_touched).copied().collect()
+        };
+        let added: BTreeSet<Uuid> =
+            candidates(wanted).into_iter().filter(|member| !is_member(member)).collect();
+        let strangers = uuids_touched.iter().filter(|member| is_member(member) && !wanted.contains(member));
+        let removed =
+            strangers.filter(|member| desired.load_balancers.contains_key(member)).copied().collect();
+        push_refer(changes, GROUP, uuid, SubnetRow::Group.name(subnet), "load_balancer", added, removed);
+    }
+}
+
+pub(super) fn push_refer(
+    changes: &mut Vec<Change>,
+    table: &'static str,
+    uuid: Uuid,
+    name: String,
+    column: &'static str,
+    added: BTreeSet<Uuid>,
+    removed: BTreeSet<Uuid>,
+) {
+    if !added.is_empty() || !removed.is_empty() {
+        changes.push(Change::Refer { table, uuid, name, column, added, removed });
+    }
+}
+
+impl fmt::Display for Changes {
+    /// One line a write: `+` inserted, `~` altered, `-` deleted.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.subnets.iter().chain(&self.load_balancers).try_for_each(|change| writeln!(f, "{change}"))
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Change::Insert { table, columns, uuid: _ } => {
+                let name = columns.get("name").and_then(Datum::as_str).unwrap_or_default();
+                write!(f, "+ {table} {name}")
+            }
+            Change::Update { table, name, columns, uuid: _ } => {
+                let columns: Vec<&str> = columns.keys().map(String::as_str).collect();
+                write!(f, "~ {table} {name}: {}", columns.join(", "))
+            }
+            Change::Delete { table, name, uuid: _ } => write!(f, "- {table} {name}"),
+            Change::Refer { table, name, column, added, removed, uuid: _ } => {
+                write!(f, "~ {table} {name}: {column} +{} -{}", added.len(), removed.len())
+            }
+        }
+    }
+}

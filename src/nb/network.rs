@@ -1,0 +1,251 @@
+//! What the northbound and the southbound tell decisions, kept level with their changes: a change costs what
+//! changed, not what is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+
+use uuid::Uuid;
+
+use crate::model::{LspName, Network, Port, Protocol, SubnetName};
+use crate::ovsdb::{Replica, Row, RowChange};
+
+use super::rows::{LOAD_BALANCER, NB_GLOBAL, PORT_BINDING, SWITCH, SWITCH_PORT, map, strings, text, uuids};
+use super::{Owner, globals};
+
+/// What has to be planned again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NetworkDirty {
+    /// Whatever uses these addresses, as an endpoint or as a VIP.
+    pub addresses: BTreeSet<IpAddr>,
+    /// All of it.
+    pub everything: bool,
+}
+
+/// [`Network`], with what keeps it level.
+#[derive(Clone, Debug, Default)]
+pub struct NetworkIndex {
+    network: Network,
+    ports: BTreeMap<Uuid, SwitchPort>,
+    named: BTreeMap<LspName, Uuid>,
+    switches: BTreeMap<Uuid, (SubnetName, BTreeSet<Uuid>)>,
+    home: BTreeMap<Uuid, SubnetName>,
+    claims: BTreeMap<(SubnetName, IpAddr), BTreeSet<Uuid>>,
+    bindings: BTreeMap<LspName, Uuid>,
+    foreign: BTreeMap<Uuid, (String, BTreeSet<(Protocol, SocketAddr)>)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct SwitchPort {
+    name: LspName,
+    addresses: BTreeSet<IpAddr>,
+    foreign_router: bool,
+}
+
+impl NetworkIndex {
+    /// What decisions read.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Takes changes of the northbound in.
+    pub fn northbound_changed(
+        &mut self,
+        owner: &Owner,
+        replica: &Replica,
+        changes: &[RowChange],
+    ) -> NetworkDirty {
+        let mut dirty = NetworkDirty::default();
+        for change in changes {
+            let uuid = change.uuid;
+            match &*change.table {
+                SWITCH_PORT => {
+                    let port = replica.row(SWITCH_PORT, &uuid).map(|row| SwitchPort::read(owner, row));
+                    self.put_port(uuid, port, &mut dirty);
+                }
+                SWITCH => self.put_switch(uuid, replica.row(SWITCH, &uuid), &mut dirty),
+                LOAD_BALANCER => {
+                    let row = replica.row(LOAD_BALANCER, &uuid);
+                    self.put_foreign(
+                        uuid,
+                        row.filter(|row| !owner.owns(row.get("external_ids"))),
+                        &mut dirty,
+                    );
+                }
+                NB_GLOBAL => dirty.everything |= globals::read(replica, &mut self.network),
+                _ => {}
+            }
+        }
+        dirty
+    }
+
+    /// Takes changes of the southbound in.
+    pub fn southbound_changed(&mut self, replica: &Replica, changes: &[RowChange]) -> NetworkDirty {
+        let mut dirty = NetworkDirty::default();
+        for change in changes.iter().filter(|change| &*change.table == PORT_BINDING) {
+            let row = replica.row(PORT_BINDING, &change.uuid);
+            let Some(named) = row.or(change.old.as_ref()) else { continue };
+            let name = LspName::from(text(named, "logical_port"));
+            match row.and_then(|row| uuids(row, "chassis").next()) {
+                Some(chassis) => self.bindings.insert(name.clone(), chassis),
+                None => self.bindings.remove(&name),
+            };
+            let port =
+                self.named.get(&name).and_then(|uuid| Some((self.home.get(uuid)?, self.ports.get(uuid)?)));
+            if let Some((home, port)) = port {
+                for (home, address) in
+                    port.addresses.iter().map(|address| (home.clone(), *address)).collect::<Vec<_>>()
+                {
+                    self.settle(&home, address, &mut dirty);
+                }
+            }
+        }
+        dirty
+    }
+
+    fn put_port(&mut self, uuid: Uuid, port: Option<SwitchPort>, dirty: &mut NetworkDirty) {
+        if self.ports.get(&uuid) == port.as_ref() {
+            return;
+        }
+        let home = self.home.get(&uuid).cloned();
+        if let Some(home) = &home {
+            self.release(home, uuid, dirty);
+        }
+        if let Some(old) = self.ports.remove(&uuid) {
+            self.named.remove(&old.name);
+        }
+        if let Some(port) = port {
+            self.named.insert(port.name.clone(), uuid);
+            self.ports.insert(uuid, port);
+        }
+        if let Some(home) = &home {
+            self.claim(home, uuid, dirty);
+            self.settle_router(home, dirty);
+        }
+    }
+
+    fn put_switch(&mut self, uuid: Uuid, row: Option<&Row>, dirty: &mut NetworkDirty) {
+        let (old_name, old_ports) = self.switches.remove(&uuid).unzip();
+        let ports: BTreeSet<Uuid> = row.into_iter().flat_map(|row| uuids(row, "ports")).collect();
+        let name = row.map(|row| SubnetName::from(text(row, "name")));
+        let old_ports = old_ports.unwrap_or_default();
+        let renamed = old_name != name;
+        if let Some(old_name) = &old_name {
+            let gone = old_ports.iter().filter(|port| renamed || !ports.contains(port));
+            for port in gone {
+                self.release(old_name, *port, dirty);
+                self.home.remove(port);
+            }
+            if renamed {
+                self.network.switches.remove(old_name);
+                dirty.everything = true;
+            }
+        }
+        let (Some(name), Some(row)) = (name, row) else { return };
+        let kube_ovn = row.get("external_ids").and_then(|ids| ids.map_get("vendor")) == Some("kube-ovn");
+        let switch = self.network.switches.entry(name.clone()).or_default();
+        dirty.everything |= renamed || switch.kube_ovn != kube_ovn;
+        switch.kube_ovn = kube_ovn;
+        for port in ports.iter().filter(|port| renamed || !old_ports.contains(port)) {
+            self.home.insert(*port, name.clone());
+            self.claim(&name, *port, dirty);
+        }
+        self.switches.insert(uuid, (name.clone(), ports));
+        self.settle_router(&name, dirty);
+    }
+
+    /// A row that is not ours may hold a VIP and port: two of them on one switch is undefined in OVN.
+    fn put_foreign(&mut self, uuid: Uuid, row: Option<&Row>, dirty: &mut NetworkDirty) {
+        let (name, keys) = row.map(|row| (text(row, "name").to_owned(), foreign_keys(row))).unzip();
+        let keys = keys.unwrap_or_default();
+        let old = self.foreign.remove(&uuid).map(|(_, keys)| keys).unwrap_or_default();
+        for key in old.difference(&keys) {
+            self.network.native.remove(key);
+            dirty.addresses.insert(key.1.ip());
+        }
+        let Some(name) = name else { return };
+        for key in keys.difference(&old) {
+            self.network.native.insert(*key, name.clone());
+            dirty.addresses.insert(key.1.ip());
+        }
+        self.foreign.insert(uuid, (name, keys));
+    }
+
+    fn claim(&mut self, home: &SubnetName, uuid: Uuid, dirty: &mut NetworkDirty) {
+        let addresses = self.ports.get(&uuid).map(|port| port.addresses.clone()).unwrap_or_default();
+        for address in addresses {
+            self.claims.entry((home.clone(), address)).or_default().insert(uuid);
+            self.settle(home, address, dirty);
+        }
+    }
+
+    fn release(&mut self, home: &SubnetName, uuid: Uuid, dirty: &mut NetworkDirty) {
+        let addresses = self.ports.get(&uuid).map(|port| port.addresses.clone()).unwrap_or_default();
+        for address in addresses {
+            if let Some(claimants) = self.claims.get_mut(&(home.clone(), address)) {
+                claimants.remove(&uuid);
+                if claimants.is_empty() {
+                    self.claims.remove(&(home.clone(), address));
+                }
+            }
+            self.settle(home, address, dirty);
+        }
+    }
+
+    /// Of the ports that claim an address the bound one has it, else the first by name.
+    fn settle(&mut self, home: &SubnetName, address: IpAddr, dirty: &mut NetworkDirty) {
+        let claimants = self.claims.get(&(home.clone(), address)).into_iter().flatten();
+        let ports = claimants.filter_map(|uuid| self.ports.get(uuid)).map(|port| {
+            let chassis = self.bindings.get(&port.name).copied();
+            Port { name: port.name.clone(), chassis }
+        });
+        let best = ports.min_by(|a, b| (a.chassis.is_none(), &a.name).cmp(&(b.chassis.is_none(), &b.name)));
+        let Some(switch) = self.network.switches.get_mut(home) else { return };
+        if switch.ports.get(&address) == best.as_ref() {
+            return;
+        }
+        dirty.addresses.insert(address);
+        match best {
+            Some(port) => switch.ports.insert(address, port),
+            None => switch.ports.remove(&address),
+        };
+    }
+
+    fn settle_router(&mut self, home: &SubnetName, dirty: &mut NetworkDirty) {
+        let ports = self.switches.values().find(|(name, _)| name == home).map(|(_, ports)| ports);
+        let mut ports = ports.into_iter().flatten().filter_map(|uuid| self.ports.get(uuid));
+        let routed = ports.any(|port| port.foreign_router);
+        if let Some(switch) = self.network.switches.get_mut(home) {
+            dirty.everything |= switch.routed != routed;
+            switch.routed = routed;
+        }
+    }
+}
+
+impl SwitchPort {
+    fn read(owner: &Owner, row: &Row) -> Self {
+        let kind = text(row, "type");
+        // Only a port of the plain type is a pod or a machine. A router port's `addresses` name VIPs.
+        let addresses = match kind {
+            "" => addresses(row),
+            _ => BTreeSet::new(),
+        };
+        let foreign_router = kind == "router" && !owner.owns(row.get("external_ids"));
+        Self { name: LspName::from(text(row, "name")), addresses, foreign_router }
+    }
+}
+
+/// `addresses` and `dynamic_addresses` are texts `MAC IP…` (ovn-nb(5)); words that are no address are passed over.
+fn addresses(row: &Row) -> BTreeSet<IpAddr> {
+    let texts = strings(row, "addresses").into_iter().chain(strings(row, "dynamic_addresses"));
+    texts
+        .flat_map(|text| text.split_whitespace().filter_map(|word| word.parse().ok()).collect::<Vec<_>>())
+        .collect()
+}
+
+fn foreign_keys(row: &Row) -> BTreeSet<(Protocol, SocketAddr)> {
+    let protocol = text(row, "protocol");
+    // ovn-nb(5): a row without protocol is TCP.
+    let protocol =
+        Protocol::ALL.into_iter().find(|known| known.as_str() == protocol).unwrap_or(Protocol::Tcp);
+    map(row, "vips").keys().filter_map(|key| key.parse().ok()).map(|key| (protocol, key)).collect()
+}

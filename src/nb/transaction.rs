@@ -1,0 +1,132 @@
+//! Changes as OVSDB transactions.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use uuid::Uuid;
+
+use crate::ovsdb::{Condition, Datum, Expect, Mutation, Mutator, Operation};
+
+use super::diff::{Change, Changes};
+use super::rows::GROUP;
+
+/// Rows a transaction. 1,000 rows block every other client of the server for 15 ms, 5,000 for 96 ms; 150 cost
+/// them 2 ms and us nothing (measured).
+pub const BATCH: usize = 150;
+
+/// The transactions that write the changes, to be sent in this order. Each is complete in itself: a row comes
+/// with its membership, so that no transaction leaves a state which the next has to mend.
+pub fn encode(changes: &Changes) -> Vec<Vec<Operation>> {
+    let mut transactions = Vec::new();
+    if !changes.subnets.is_empty() {
+        transactions.push(changes.subnets.iter().flat_map(operations).collect());
+    }
+    let (references, rows): (Vec<&Change>, Vec<&Change>) =
+        changes.load_balancers.iter().partition(|change| matches!(change, Change::Refer { .. }));
+    let mut pending = Memberships::of(&references);
+    for batch in rows.chunks(BATCH) {
+        let mut transaction: Vec<Operation> = batch.iter().flat_map(|change| operations(change)).collect();
+        transaction.extend(pending.take(&batch.iter().map(|change| change.uuid()).collect()));
+        transactions.push(transaction);
+    }
+    transactions.extend(pending.rest());
+    transactions
+}
+
+impl Change {
+    fn uuid(&self) -> Uuid {
+        match self {
+            Change::Insert { uuid, .. }
+            | Change::Update { uuid, .. }
+            | Change::Delete { uuid, .. }
+            | Change::Refer { uuid, .. } => *uuid,
+        }
+    }
+}
+
+/// One change as operations, each with the count it must come to: a write that finds no row is no success.
+fn operations(change: &Change) -> Vec<Operation> {
+    match change {
+        Change::Insert { table, uuid, columns } => vec![Operation::Insert {
+            table: (*table).to_owned(),
+            uuid: Some(*uuid),
+            uuid_name: None,
+            row: columns.clone(),
+        }],
+        Change::Update { table, uuid, name: _, columns } => vec![Operation::Update {
+            table: (*table).to_owned(),
+            condition: vec![Condition::uuid(*uuid)],
+            row: columns.clone(),
+        }],
+        Change::Delete { table, uuid, name: _ } => {
+            // Somebody may have been faster: gone is gone.
+            let condition = vec![Condition::uuid(*uuid)];
+            vec![Operation::Delete { table: (*table).to_owned(), condition }.expect(Expect::Any)]
+        }
+        Change::Refer { table, uuid, name: _, column, added, removed } => {
+            vec![refer(table, *uuid, column, added, removed)]
+        }
+    }
+}
+
+fn refer(
+    table: &str,
+    uuid: Uuid,
+    column: &str,
+    added: &BTreeSet<Uuid>,
+    removed: &BTreeSet<Uuid>,
+) -> Operation {
+    let mutations = [(Mutator::Delete, removed), (Mutator::Insert, added)].into_iter();
+    let mutations = mutations.filter(|(_, members)| !members.is_empty());
+    Operation::Mutate {
+        table: table.to_owned(),
+        condition: vec![Condition::uuid(uuid)],
+        mutations: mutations
+            .map(|(mutator, members)| Mutation::new(column, mutator, Datum::uuids(members.iter().copied())))
+            .collect(),
+    }
+}
+
+/// Memberships still to be written, by group.
+struct Memberships(BTreeMap<Uuid, (BTreeSet<Uuid>, BTreeSet<Uuid>)>);
+
+impl Memberships {
+    fn of(references: &[&Change]) -> Self {
+        let mut groups: BTreeMap<Uuid, (BTreeSet<Uuid>, BTreeSet<Uuid>)> = BTreeMap::new();
+        for change in references {
+            if let Change::Refer { uuid, added, removed, .. } = change {
+                let group = groups.entry(*uuid).or_default();
+                group.0.extend(added);
+                group.1.extend(removed);
+            }
+        }
+        Self(groups)
+    }
+
+    /// The memberships of these rows.
+    fn take(&mut self, rows: &BTreeSet<Uuid>) -> Vec<Operation> {
+        let mut operations = Vec::new();
+        for (group, (added, removed)) in &mut self.0 {
+            let now_added: BTreeSet<Uuid> = added.intersection(rows).copied().collect();
+            let now_removed: BTreeSet<Uuid> = removed.intersection(rows).copied().collect();
+            added.retain(|row| !rows.contains(row));
+            removed.retain(|row| !rows.contains(row));
+            if !now_added.is_empty() || !now_removed.is_empty() {
+                operations.push(refer(GROUP, *group, "load_balancer", &now_added, &now_removed));
+            }
+        }
+        operations
+    }
+
+    /// The memberships of rows that are there already.
+    fn rest(mut self) -> Vec<Vec<Operation>> {
+        let mut transactions = Vec::new();
+        loop {
+            let members = self.0.values().flat_map(|(added, removed)| added.union(removed));
+            let rows: BTreeSet<Uuid> = members.copied().take(BATCH).collect();
+            if rows.is_empty() {
+                return transactions;
+            }
+            transactions.push(self.take(&rows));
+        }
+    }
+}
