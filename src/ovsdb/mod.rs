@@ -26,7 +26,7 @@ pub mod value;
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::ProtocolError;
 pub use operation::{Condition, Expect, Function, Mutation, Mutator, Operation};
-pub use outcome::{OperationResult, TransactionError};
+pub use outcome::{OperationResult, Retry, TransactionError};
 pub use replica::{ChangeKind, Replica, Row, RowChange, Table};
 pub use schema::{MissingOptional, MissingRequired, Schema, TablesWanted};
 pub use session::{Event, Session, SessionConfig, Timing, TransactionId};

@@ -1,0 +1,11 @@
+//! The OVSDB session against a scripted server, in virtual time: no socket, no sleep.
+
+#[path = "session/harness.rs"]
+mod harness;
+
+#[path = "session/handshake.rs"]
+mod handshake;
+#[path = "session/reconnect.rs"]
+mod reconnect;
+#[path = "session/transactions.rs"]
+mod transactions;
