@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::controller::OwnRouterPort;
 use crate::plan::{ExcludeIps, Policy};
 
 /// Makes MetalLB VIPs work on Kube-OVN underlay subnets.
@@ -130,6 +129,16 @@ impl ControllerArgs {
         let northbound = self.ovn_nb.clone().or_else(|| listed(6641)).ok_or(NoNorthbound)?;
         Ok((northbound, self.ovn_sb.clone().or_else(|| listed(6642))))
     }
+}
+
+/// `--own-router-port`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum OwnRouterPort {
+    /// Where the OVN is plain upstream, no Kube-OVN manages the switch and it has no router port yet.
+    #[default]
+    Auto,
+    /// Nowhere.
+    Never,
 }
 
 /// No northbound was named.

@@ -25,7 +25,7 @@ use crate::telemetry::{Shutdown, say_problems};
 
 use commits::Commits;
 use once::Once;
-pub use reconciler::{OwnRouterPort, Reconciler, RefusalChange, Rules};
+pub use reconciler::{Reconciler, RefusalChange, Rules};
 
 /// Runs until it is told to stop; with `--once`, until the northbound is as it should be.
 #[expect(clippy::disallowed_methods, reason = "a shell reads the clock")]

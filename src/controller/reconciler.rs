@@ -15,6 +15,7 @@ use crate::nb::render::{Desired, Dialect, needs_router_port};
 use crate::nb::rows::{GROUP, LOAD_BALANCER, ROUTER, ROUTER_PORT, SWITCH, SWITCH_PORT, Selection};
 use crate::ovsdb::{ChangeKind, Datum, Replica, RowChange};
 use crate::plan::{Policy, Refusal, derived_steering_mac, is_eligible, plan_service};
+use crate::settings::OwnRouterPort;
 
 /// The settings of a reconciler.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,16 +26,6 @@ pub struct Rules {
     pub policy: Policy,
     /// Whether switches of a plain upstream OVN get a router port of ours.
     pub own_router_port: OwnRouterPort,
-}
-
-/// `--own-router-port`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum OwnRouterPort {
-    /// Where the OVN is plain upstream, no Kube-OVN manages the switch and it has no router port yet.
-    #[default]
-    Auto,
-    /// Nowhere.
-    Never,
 }
 
 /// The controller's state.

@@ -89,8 +89,10 @@ impl Desired {
     /// Replaces one Service's VIPs, which our router ports resolve for pods; whether that altered a port.
     pub fn put_vips(&mut self, key: &ServiceKey, vips: &BTreeMap<IpAddr, SubnetName>) -> bool {
         let old = self.vips_of.remove(key).unwrap_or_default();
+        if !vips.is_empty() {
+            self.vips_of.insert(key.clone(), vips.clone());
+        }
         if old == *vips {
-            self.vips_of.insert(key.clone(), old);
             return false;
         }
         for (vip, subnet) in old {
@@ -103,9 +105,6 @@ impl Desired {
         }
         for (vip, subnet) in vips {
             self.holders.entry((subnet.clone(), *vip)).or_default().insert(key.clone());
-        }
-        if !vips.is_empty() {
-            self.vips_of.insert(key.clone(), vips.clone());
         }
         self.fill_router_ports()
     }

@@ -1,0 +1,161 @@
+//! Properties of decisions and writes, over random histories of a small cluster and of a northbound that others
+//! write to as well.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "convergence/history.rs"]
+mod history;
+mod support;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use ovn_vip::controller::{Reconciler, Rules};
+use ovn_vip::model::{Change, NodeName, World};
+use ovn_vip::nb::{Owner, transaction};
+use ovn_vip::ovsdb::{Operation, Replica};
+use ovn_vip::plan::{Policy, announce_plan};
+use proptest::prelude::*;
+
+use history::{Step, interference, northbound, objects, steps};
+use support::northbound::Northbound;
+
+/// A controller beside its northbound.
+struct Beside {
+    reconciler: Reconciler,
+    northbound: Northbound,
+}
+
+impl Beside {
+    fn start(northbound: Northbound) -> Self {
+        let mut reconciler = Reconciler::new(rules());
+        reconciler.northbound_changed(northbound.replica(), &northbound.first_dump());
+        Self { reconciler, northbound }
+    }
+
+    fn take(&mut self, step: &Step) {
+        match step {
+            Step::Cluster(change) => self.reconciler.cluster_changed([change.clone()]),
+            Step::Interfere(operations) => self.write(operations),
+            Step::Bind(port, chassis) => {
+                let southbound = history::southbound(port, *chassis);
+                let changes = Replica::new().become_level_with(southbound.clone());
+                self.reconciler.southbound_changed(&southbound, &changes);
+            }
+        }
+    }
+
+    fn write(&mut self, operations: &[Operation]) {
+        let operations: Vec<Operation> = operations
+            .iter()
+            .filter(|operation| interference::applies(operation, &self.northbound))
+            .cloned()
+            .collect();
+        let changes = self.northbound.commit(&operations);
+        self.reconciler.northbound_changed(self.northbound.replica(), &changes);
+    }
+
+    /// Writes until there is nothing to write; what it wrote.
+    fn converge(&mut self) -> Vec<Vec<Operation>> {
+        let mut written = Vec::new();
+        for _ in 0..5 {
+            let (changes, _) = self.reconciler.reconcile(self.northbound.replica());
+            if changes.is_empty() {
+                return written;
+            }
+            for operations in transaction::encode(&changes) {
+                let changes = self.northbound.commit(&operations);
+                self.reconciler.northbound_changed(self.northbound.replica(), &changes);
+                written.push(operations);
+            }
+        }
+        panic!("writes again and again: {written:?}");
+    }
+}
+
+fn rules() -> Rules {
+    Rules { owner: Owner::new("test"), policy: Policy::default(), own_router_port: Default::default() }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn after_its_writes_there_is_nothing_to_write_and_a_new_controller_agrees(history in steps(24)) {
+        let mut beside = Beside::start(northbound());
+        let mut world = Vec::new();
+        let mut bindings = BTreeMap::new();
+        for step in &history {
+            beside.take(step);
+            beside.converge();
+            match step {
+                Step::Cluster(change) => world.push(change.clone()),
+                Step::Bind(port, chassis) => { bindings.insert(*port, *chassis); }
+                Step::Interfere(_) => {}
+            }
+        }
+        let mut fresh = Beside::start(beside.northbound.clone());
+        for (port, chassis) in bindings {
+            fresh.take(&Step::Bind(port, chassis));
+        }
+        fresh.reconciler.cluster_changed(world);
+        prop_assert_eq!(fresh.converge(), Vec::<Vec<Operation>>::new());
+        prop_assert_eq!(fresh.reconciler.desired(), beside.reconciler.desired());
+        prop_assert_eq!(fresh.reconciler.refusals(), beside.reconciler.refusals());
+    }
+
+    #[test]
+    fn the_order_of_the_same_objects_does_not_matter(shuffled in objects().prop_shuffle()) {
+        let mut sorted = shuffled.clone();
+        sorted.sort_by_key(|object| object.key());
+        let desired = |objects: Vec<_>| {
+            let mut beside = Beside::start(northbound());
+            for object in objects {
+                beside.take(&Step::Cluster(Change::Apply(object)));
+                beside.converge();
+            }
+            beside.reconciler.desired().clone()
+        };
+        prop_assert_eq!(desired(shuffled), desired(sorted));
+    }
+
+    #[test]
+    fn no_row_but_ours_is_ever_written(history in steps(24)) {
+        let mut beside = Beside::start(northbound());
+        for step in &history {
+            beside.take(step);
+            let ours = |northbound: &Northbound, table: &str, uuid: &uuid::Uuid| {
+                northbound.rows(table).any(|(name, row)| name == uuid && interference::is_ours(table, *uuid, row))
+            };
+            let before = beside.northbound.clone();
+            for operation in beside.converge().concat() {
+                let (table, uuid) = interference::target(&operation);
+                let only_references = matches!(&operation, Operation::Mutate { table, .. } if table == "Logical_Switch");
+                prop_assert!(
+                    only_references || ours(&before, table, &uuid) || ours(&beside.northbound, table, &uuid),
+                    "{:?}", operation
+                );
+            }
+            interference::assert_foreign_rows_are_untouched(&before, &beside.northbound);
+        }
+    }
+
+    #[test]
+    fn every_node_sees_one_announcer_and_no_vip_is_spoken_that_is_not_steered(objects in objects()) {
+        let mut world = World::default();
+        for object in objects {
+            world.apply(Change::Apply(object));
+        }
+        let mut announcers: BTreeMap<IpAddr, NodeName> = BTreeMap::new();
+        for node in history::NODES {
+            let node = NodeName::from(node);
+            let (plan, _) = announce_plan(&world, &Policy::default(), &node);
+            for segment in plan.segments.values() {
+                for vip in &segment.announced {
+                    prop_assert!(segment.steered.contains_key(vip), "{vip} is announced and not steered");
+                    let other = announcers.insert(*vip, node.clone());
+                    prop_assert_eq!(other, None, "two nodes announce {}", vip);
+                }
+            }
+        }
+    }
+}

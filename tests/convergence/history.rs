@@ -1,0 +1,208 @@
+//! Random histories: a cluster of three nodes, two subnets, a few Services that collide often, and a northbound
+//! that Kube-OVN and people write to.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use ovn_vip::model::{
+    AddressRange, Change, Endpoint, EndpointSlice, Family, Node, NodeName, Object, Protocol, ProviderName,
+    ProviderNetwork, Service, ServiceKey, ServicePort, SliceKey, SlicePort, Subnet, SubnetName,
+    TrafficPolicy, Vlan, VlanName,
+};
+use ovn_vip::ovsdb::{Operation, Replica};
+use proptest::prelude::*;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::support::northbound::Northbound;
+
+#[path = "interference.rs"]
+pub mod interference;
+
+pub const NODES: [&str; 3] = ["node1", "node2", "node3"];
+const SERVICES: [&str; 4] = ["a", "b", "c", "d"];
+/// The last octet; `p6` is no port of the switch.
+const PODS: [u8; 6] = [111, 112, 121, 122, 131, 140];
+
+/// One step of a history.
+#[derive(Clone, Debug)]
+pub enum Step {
+    Cluster(Change),
+    Interfere(Vec<Operation>),
+    /// A pod's port (by its number) is bound to a chassis, or to none.
+    Bind(u8, Option<u8>),
+}
+
+pub fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
+    let cluster = prop_oneof![
+        6 => object().prop_map(|object| Step::Cluster(Change::Apply(object))),
+        2 => object().prop_map(|object| Step::Cluster(Change::Remove(object.key()))),
+    ];
+    let bind = (prop::sample::select(&PODS[..5]), prop::option::of(1..4u8))
+        .prop_map(|(pod, at)| Step::Bind(pod, at));
+    let step = prop_oneof![
+        6 => cluster,
+        2 => interference::any().prop_map(Step::Interfere),
+        1 => bind,
+    ];
+    let base = base().into_iter().map(|object| Step::Cluster(Change::Apply(object)));
+    let base: Vec<Step> = base.collect();
+    prop::collection::vec(step, 0..most).prop_map(move |steps| base.iter().cloned().chain(steps).collect())
+}
+
+/// One of each object at most, so that their order cannot matter.
+pub fn objects() -> impl Strategy<Value = Vec<Object>> {
+    prop::collection::vec(object(), 0..16).prop_map(|objects| {
+        let mut seen = BTreeSet::new();
+        let all = objects.into_iter().chain(base());
+        all.filter(|object| seen.insert(object.key())).collect()
+    })
+}
+
+fn base() -> Vec<Object> {
+    let mut objects: Vec<Object> = NODES.iter().map(|name| node(name, true, true)).collect();
+    objects.extend([vlan(), provider(), subnet("underlay", true)]);
+    objects
+}
+
+fn object() -> impl Strategy<Value = Object> {
+    prop_oneof![
+        4 => service(),
+        6 => slice(),
+        1 => (prop::sample::select(&NODES[..]), any::<bool>(), any::<bool>()).prop_map(|(name, ready, chassis)| node(name, ready, chassis)),
+        1 => (prop::sample::select(&["underlay", "other"][..]), any::<bool>()).prop_map(|(name, on)| subnet(name, on)),
+        1 => Just(vlan()),
+    ]
+}
+
+fn v4(last: u8) -> IpAddr {
+    IpAddr::from([10, 0, 0, last])
+}
+
+fn v6(last: u8) -> IpAddr {
+    format!("fd00::{last:x}").parse().unwrap()
+}
+
+fn service() -> impl Strategy<Value = Object> {
+    let vips =
+        prop::collection::btree_set(prop::sample::select(vec![v4(250), v4(251), v6(250), v4(99)]), 0..3);
+    let ports = prop::sample::subsequence(
+        vec![("web", Protocol::Tcp, 80), ("dns", Protocol::Udp, 53), ("alt", Protocol::Tcp, 8080)],
+        1..4,
+    );
+    let name = prop::sample::select(&SERVICES[..]);
+    (name, vips, ports, any::<bool>()).prop_map(|(name, vips, ports, affinity)| {
+        let port =
+            |(name, protocol, port): (&str, Protocol, u16)| ServicePort { name: name.into(), protocol, port };
+        Object::Service(Service {
+            key: ServiceKey::new("default", name),
+            uid: format!("uid-{name}"),
+            vips,
+            ports: ports.into_iter().map(port).collect(),
+            traffic_policy: TrafficPolicy::Local,
+            client_ip_affinity: affinity,
+            publish_not_ready: false,
+        })
+    })
+}
+
+fn slice() -> impl Strategy<Value = Object> {
+    let endpoint = (prop::sample::select(&PODS[..]), prop::sample::select(&NODES[..]), any::<bool>());
+    let endpoints = prop::collection::vec(endpoint, 0..5);
+    (prop::sample::select(&SERVICES[..]), any::<bool>(), endpoints).prop_map(|(service, is_v6, endpoints)| {
+        let endpoint = |(last, node, ready): (u8, &str, bool)| Endpoint {
+            address: if is_v6 { v6(last) } else { v4(last) },
+            node: Some(NodeName::from(node)),
+            ready,
+            serving: true,
+            terminating: !ready,
+        };
+        let port = |name: &str, protocol, port| SlicePort { name: name.into(), protocol, port };
+        Object::EndpointSlice(EndpointSlice {
+            key: SliceKey::new("default", &format!("{service}-{}", if is_v6 { "v6" } else { "v4" })),
+            service: ServiceKey::new("default", service),
+            family: if is_v6 { Family::V6 } else { Family::V4 },
+            ports: vec![
+                port("web", Protocol::Tcp, 8000),
+                port("dns", Protocol::Udp, 53),
+                port("alt", Protocol::Tcp, 81),
+            ],
+            endpoints: endpoints.into_iter().map(endpoint).collect(),
+        })
+    })
+}
+
+fn node(name: &str, ready: bool, chassis: bool) -> Object {
+    Object::Node(Node {
+        name: NodeName::from(name),
+        ready,
+        cordoned: false,
+        excluded_from_load_balancers: false,
+        chassis: chassis.then(|| name.into()),
+        addresses: BTreeSet::new(),
+        providers_not_ready: BTreeSet::new(),
+    })
+}
+
+fn subnet(name: &str, external_lb: bool) -> Object {
+    let range = AddressRange::new(v4(250), v4(254)).unwrap();
+    Object::Subnet(Subnet {
+        name: SubnetName::from(name),
+        cidrs: vec!["10.0.0.0/24".parse().unwrap(), "fd00::/64".parse().unwrap()],
+        gateways: vec![v4(1), v6(1)],
+        exclude_ips: vec![range, AddressRange::new(v6(250), v6(254)).unwrap()],
+        ovn_provided: true,
+        vlan: Some(VlanName::from("vlan")),
+        external_lb,
+        logical_gateway: false,
+        u2o_mac: None,
+        steering_mac: None,
+    })
+}
+
+fn vlan() -> Object {
+    Object::Vlan(Vlan { name: VlanName::from("vlan"), id: None, provider: ProviderName::from("provider") })
+}
+
+fn provider() -> Object {
+    Object::ProviderNetwork(ProviderNetwork {
+        name: ProviderName::from("provider"),
+        default_interface: "underlay0".into(),
+        custom_interfaces: Vec::new(),
+        exclude_nodes: BTreeSet::new(),
+        exchange_link_name: false,
+    })
+}
+
+pub fn uuid(number: u8) -> Uuid {
+    Uuid::from_u128(0x0000_0000_0000_4000_8000_0000_0000_0000 | u128::from(number))
+}
+
+/// A plain upstream northbound with one switch, and a load balancer of Kube-OVN's.
+pub fn northbound() -> Northbound {
+    let ports: Vec<_> = PODS[..5].iter().map(|pod| json!(["uuid", uuid(*pod).to_string()])).collect();
+    let mut json = json!({
+        "NB_Global": { uuid(1).to_string(): { "options": ["map", [["northd_internal_version", "26.03.1-21.8.0-82.14"]]] } },
+        "Logical_Switch": { uuid(2).to_string(): { "name": "underlay", "ports": ["set", ports], "load_balancer_group": ["set", []] } },
+        "Load_Balancer": { uuid(3).to_string(): {
+            "name": "cluster-tcp-loadbalancer", "protocol": "tcp", "vips": ["map", [["10.96.0.1:443", "10.0.0.5:6443"]]],
+            "external_ids": ["map", [["vendor", "kube-ovn"]]],
+        } },
+        "Logical_Switch_Port": {},
+    });
+    for pod in &PODS[..5] {
+        let addresses = format!("0a:00:00:00:00:{pod:02x} {} {}", v4(*pod), v6(*pod));
+        json["Logical_Switch_Port"][uuid(*pod).to_string()] =
+            json!({ "name": format!("p{pod}.default"), "type": "", "addresses": addresses });
+    }
+    Northbound::from_json(json)
+}
+
+/// A southbound that knows of one port only.
+pub fn southbound(pod: &u8, chassis: Option<u8>) -> Replica {
+    let chassis: Vec<_> = chassis.iter().map(|chassis| json!(["uuid", uuid(*chassis).to_string()])).collect();
+    Replica::from_json(json!({ "Port_Binding": { uuid(*pod).to_string(): {
+        "logical_port": format!("p{pod}.default"), "chassis": ["set", chassis],
+    } } }))
+    .unwrap()
+}

@@ -1,0 +1,114 @@
+//! What others do to the northbound: Kube-OVN's garbage collection, people, pods that come and go.
+
+use std::collections::BTreeMap;
+
+use ovn_vip::model::{Protocol, ServiceKey, SubnetName};
+use ovn_vip::nb::Owner;
+use ovn_vip::nb::owner::{CLUSTER, SubnetRow};
+use ovn_vip::ovsdb::{Condition, Datum, Mutation, Mutator, Operation};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::super::support::northbound::Northbound;
+use super::{PODS, uuid};
+
+pub fn any() -> impl Strategy<Value = Vec<Operation>> {
+    let owner = Owner::new("test");
+    let group = owner.subnet_row(&SubnetName::from("underlay"), SubnetRow::Group);
+    let row = prop::sample::select(vec!["a", "b", "c", "d"]).prop_map(move |name| {
+        Owner::new("test").load_balancer(&ServiceKey::new("default", name), Protocol::Tcp)
+    });
+    let edit = |uuid, column: &str, datum: Datum| {
+        let row = BTreeMap::from([(column.to_owned(), datum)]);
+        vec![Operation::Update { table: "Load_Balancer".into(), condition: vec![Condition::uuid(uuid)], row }]
+    };
+    prop_oneof![
+        row.clone().prop_map(|uuid| vec![delete("Load_Balancer", uuid)]),
+        row.clone().prop_map(move |uuid| edit(uuid, "vips", Datum::map([("1.2.3.4:80", "")]))),
+        row.prop_map(move |uuid| edit(uuid, "external_ids", Datum::empty_map())),
+        Just(vec![take_out("Logical_Switch", uuid(2), "load_balancer_group", group)]),
+        Just(vec![
+            take_out("Logical_Switch", uuid(2), "load_balancer_group", group),
+            delete("Load_Balancer_Group", group)
+        ]),
+        prop::sample::select(&PODS[..5]).prop_map(|pod| vec![take_out(
+            "Logical_Switch",
+            uuid(2),
+            "ports",
+            uuid(pod)
+        )]),
+        Just(vec![take_out(
+            "Logical_Switch",
+            uuid(2),
+            "ports",
+            owner.subnet_row(&SubnetName::from("underlay"), SubnetRow::SwitchPort)
+        )]),
+        prop::sample::select(vec!["10.0.0.250:80", "[fd00::fa]:80", "10.0.0.251:8080"]).prop_map(|key| {
+            let row = BTreeMap::from([("vips".to_owned(), Datum::map([(key, "10.0.0.111:80")]))]);
+            vec![Operation::Update {
+                table: "Load_Balancer".into(),
+                condition: vec![Condition::uuid(uuid(3))],
+                row,
+            }]
+        }),
+    ]
+}
+
+fn delete(table: &str, uuid: Uuid) -> Operation {
+    Operation::Delete { table: table.into(), condition: vec![Condition::uuid(uuid)] }
+}
+
+fn take_out(table: &str, uuid: Uuid, column: &str, member: Uuid) -> Operation {
+    Operation::Mutate {
+        table: table.into(),
+        condition: vec![Condition::uuid(uuid)],
+        mutations: vec![Mutation::new(column, Mutator::Delete, Datum::uuids([member]))],
+    }
+}
+
+/// Whether the row that it is about is there.
+pub fn applies(operation: &Operation, northbound: &Northbound) -> bool {
+    let (table, uuid) = target(operation);
+    northbound.rows(table).any(|(name, _)| *name == uuid)
+}
+
+/// Table and row of an operation.
+pub fn target(operation: &Operation) -> (&str, Uuid) {
+    match operation {
+        Operation::Insert { table, uuid, .. } => (table, uuid.unwrap()),
+        Operation::Update { table, condition, .. }
+        | Operation::Mutate { table, condition, .. }
+        | Operation::Delete { table, condition } => (table, condition[0].value.as_uuid().unwrap()),
+        Operation::Checked { operation, .. } => target(operation),
+        other => panic!("we do not write {other:?}"),
+    }
+}
+
+/// By mark, or by the name that only we give.
+pub fn is_ours(table: &str, uuid: Uuid, row: &BTreeMap<String, Datum>) -> bool {
+    let marked = row.get("external_ids").and_then(|ids| ids.map_get(CLUSTER)) == Some("test");
+    let group = table == "Load_Balancer_Group"
+        && row.get("name").and_then(Datum::as_str).is_some_and(|name| name.starts_with("ovn-vip."));
+    // Somebody may have taken the mark away; the row's own name is still ours.
+    marked || group || uuid.get_version_num() == 5
+}
+
+pub fn assert_foreign_rows_are_untouched(before: &Northbound, after: &Northbound) {
+    for table in ["Load_Balancer", "Logical_Switch", "Logical_Switch_Port", "NB_Global"] {
+        for (uuid, row) in before.rows(table).filter(|(uuid, row)| !is_ours(table, **uuid, row)) {
+            let (_, now) = after.rows(table).find(|(name, _)| *name == uuid).expect("a foreign row is gone");
+            let ours = ["ports", "load_balancer_group"];
+            let foreign = |row: &BTreeMap<String, Datum>| -> Vec<(String, Datum)> {
+                let columns = row.iter().map(|(name, datum)| match ours.contains(&name.as_str()) {
+                    true => (
+                        name.clone(),
+                        Datum::uuids(datum.uuid_members().filter(|u| u.get_version_num() != 5)),
+                    ),
+                    false => (name.clone(), datum.clone()),
+                });
+                columns.filter(|(_, datum)| !datum.is_empty()).collect()
+            };
+            assert_eq!(foreign(row), foreign(now), "{table} {uuid} is not ours");
+        }
+    }
+}

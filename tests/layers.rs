@@ -1,0 +1,142 @@
+//! Holds the dependency table of `src/lib.rs`: who imports whom, and what the pure half never touches.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Module to the siblings that it may import. Shells and `io` may import anything above them.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("model", &[]),
+    ("ovsdb", &[]),
+    ("plan", &["model"]),
+    ("l2", &["model"]),
+    ("flows", &["model"]),
+    ("nb", &["model", "ovsdb"]),
+    ("io", &["model", "ovsdb", "plan", "l2", "flows", "nb"]),
+    ("settings", &["plan"]),
+    ("telemetry", &["settings"]),
+    ("controller", &["model", "ovsdb", "plan", "nb", "io", "settings", "telemetry"]),
+    ("speaker", &["model", "ovsdb", "plan", "l2", "flows", "io", "settings", "telemetry"]),
+    ("cli", &["settings", "telemetry", "controller", "speaker"]),
+];
+
+/// Words that have no place in the pure half: runtimes, sockets, files, the clock.
+const PURE: &[&str] = &["model", "ovsdb", "plan", "l2", "flows", "nb"];
+const IMPURE_WORDS: &[&str] = &[
+    "tokio::",
+    "std::fs",
+    "std::net::Tcp",
+    "std::os::",
+    "socket2::",
+    "libc::",
+    "k8s_openapi::",
+    "kube::",
+    "::now()",
+];
+
+#[test]
+fn modules_import_only_what_the_table_allows() {
+    let allowed: BTreeMap<&str, BTreeSet<&str>> =
+        MAY_IMPORT.iter().map(|(module, imports)| (*module, imports.iter().copied().collect())).collect();
+    let mut broken = Vec::new();
+    for (module, file, text) in sources() {
+        let Some(allowed) = allowed.get(module.as_str()) else { continue };
+        for (number, line) in text.lines().enumerate().filter(|(_, line)| !is_comment(line)) {
+            for import in imports(line) {
+                if import != module && !allowed.contains(import.as_str()) {
+                    broken.push(format!(
+                        "{}:{}: {module} may not import {import}",
+                        file.display(),
+                        number + 1
+                    ));
+                }
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn the_pure_half_touches_neither_sockets_nor_files_nor_the_clock() {
+    let mut broken = Vec::new();
+    for (module, file, text) in sources().filter(|(module, ..)| PURE.contains(&module.as_str())) {
+        for (number, line) in text.lines().enumerate().filter(|(_, line)| !is_comment(line)) {
+            for word in IMPURE_WORDS.iter().filter(|word| line.contains(**word)) {
+                broken.push(format!("{}:{}: {module} is pure and says {word}", file.display(), number + 1));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn every_module_is_in_the_table() {
+    let table: BTreeSet<&str> = MAY_IMPORT.iter().map(|(module, _)| *module).collect();
+    let unknown: BTreeSet<String> =
+        sources().map(|(module, ..)| module).filter(|module| !table.contains(module.as_str())).collect();
+    assert!(unknown.is_empty(), "give these a row in the table: {unknown:?}");
+}
+
+#[test]
+fn files_stay_short() {
+    let long = sources().filter(|(_, _, text)| text.lines().count() > 400);
+    let long: Vec<PathBuf> = long.map(|(_, file, _)| file).collect();
+    assert!(long.is_empty(), "over 400 lines, is there a wall missing? {long:?}");
+}
+
+/// Module, path and text of every source file but the crate's two roots.
+fn sources() -> impl Iterator<Item = (String, PathBuf, String)> {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    collect(&src, &mut files);
+    files.sort();
+    files.into_iter().filter_map(move |file| {
+        let inside = file.strip_prefix(&src).unwrap();
+        let module = inside.components().next().unwrap().as_os_str().to_str().unwrap();
+        let module = module.trim_end_matches(".rs").to_owned();
+        let text = std::fs::read_to_string(&file).unwrap();
+        (module != "lib" && module != "main").then_some((module, file, text))
+    })
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => collect(&path, files),
+            false => files.push(path),
+        }
+    }
+}
+
+fn is_comment(line: &str) -> bool {
+    line.trim_start().starts_with("//")
+}
+
+/// The modules that a line names by `crate::…`, also in a list `crate::{a, b}`.
+fn imports(line: &str) -> Vec<String> {
+    let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let mut found = Vec::new();
+    for rest in line.split("crate::").skip(1) {
+        match rest.strip_prefix('{') {
+            Some(list) => {
+                let mut depth = 0;
+                let mut start = true;
+                for (at, c) in list.char_indices() {
+                    match c {
+                        '{' => depth += 1,
+                        '}' => depth -= 1,
+                        ',' if depth == 0 => start = true,
+                        c if start && depth == 0 && !c.is_whitespace() => {
+                            found.push(word(&list[at..]));
+                            start = false;
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            None => found.push(word(rest)),
+        }
+    }
+    found.retain(|name| !name.is_empty());
+    found
+}
