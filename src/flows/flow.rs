@@ -228,7 +228,7 @@ pub(super) mod tests {
 
     #[test]
     fn the_cookie_and_priority_keep_out_of_kube_ovns_way() {
-        assert!(PRIORITY > 10001, "its own rule for the VIP has 10000, and 10001 is deleted");
+        const { assert!(PRIORITY > 10001, "its own rule for the VIP has 10000, and 10001 is deleted") };
         for theirs in [0, 0x1000, 0x1001] {
             assert_ne!(theirs & COOKIE_MASK, COOKIE);
         }

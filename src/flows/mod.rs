@@ -8,9 +8,13 @@
 mod diff;
 mod flow;
 mod program;
+mod session;
 pub mod wire;
 
 pub use diff::{FlowMod, Wanted, difference};
 pub use flow::{Action, COOKIE, COOKIE_MASK, Flow, Match, PRIORITY, Traffic};
 pub use program::{BridgePorts, flows_for};
+#[cfg(test)]
+pub(crate) use session::fake::Fake;
+pub use session::{Event, Session, SessionError};
 pub use wire::Version;

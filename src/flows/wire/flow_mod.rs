@@ -80,7 +80,7 @@ pub(in crate::flows) mod tests {
     use super::super::oxm::take_match;
 
     /// The parts of a flow_mod's body, for a simulated switch.
-    pub(in crate::flows) struct Parts {
+    pub(in crate::flows) struct FlowModParts {
         pub cookie: u64,
         pub mask: u64,
         pub command: u8,
@@ -91,7 +91,7 @@ pub(in crate::flows) mod tests {
         pub instructions: Vec<u8>,
     }
 
-    pub(in crate::flows) fn flow_mod_parts(body: &[u8]) -> Parts {
+    pub(in crate::flows) fn flow_mod_parts(body: &[u8]) -> FlowModParts {
         let mut reader = Reader::new(body);
         let (cookie, mask) = (reader.u64().unwrap(), reader.u64().unwrap());
         let (table, command) = (reader.u8().unwrap(), reader.u8().unwrap());
@@ -103,6 +103,6 @@ pub(in crate::flows) mod tests {
         take_match(&mut reader).unwrap();
         let (matches, instructions) = before.split_at(before.len() - reader.rest().len());
         let (matches, instructions) = (matches.to_vec(), instructions.to_vec());
-        Parts { cookie, mask, command, table, priority, matches, instructions }
+        FlowModParts { cookie, mask, command, table, priority, matches, instructions }
     }
 }

@@ -21,6 +21,11 @@ pub use message::{Body, BundleStep, Message, Request, encode};
 pub use oxm::FoundMatch;
 pub use stats::{FlowChange, Found};
 
+#[cfg(test)]
+pub(super) use flow_mod::tests::{FlowModParts, flow_mod_parts};
+#[cfg(test)]
+pub(super) use stats::tests::put_entry;
+
 /// A version of the protocol that we speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {
