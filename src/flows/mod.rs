@@ -1,1 +1,20 @@
-//! OpenFlow on the provider bridge, sans-I/O.
+//! OpenFlow on the provider bridge, sans-I/O: which rules steer a VIP into OVN, and how they get onto the bridge.
+//!
+//! Decides: the rules of a segment ([`flows_for`]), what differs from what a bridge has ([`difference`]), and the whole
+//! conversation with a switch ([`Session`]: bytes and the time in, bytes and events out).
+//! Is given: a [`SegmentPlan`](crate::model::SegmentPlan), the bridge's port numbers, the switch's bytes, `now`.
+//! Never: opens a socket, reads a clock, or touches a flow without our cookie.
+
+mod diff;
+mod flow;
+mod program;
+mod session;
+pub mod wire;
+
+pub use diff::{FlowMod, Wanted, difference};
+pub use flow::{Action, COOKIE, COOKIE_MASK, Flow, Match, PRIORITY, Traffic};
+pub use program::{BridgePorts, flows_for};
+#[cfg(test)]
+pub(crate) use session::fake::Fake;
+pub use session::{Event, Session, SessionError};
+pub use wire::Version;

@@ -1,0 +1,237 @@
+//! A rule of ours: what it matches, what it does, and its text as `ovs-ofctl` prints it.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::model::{Mac, Protocol, VlanId};
+
+/// The cookie of every flow of ours: `ovn-vip` in ASCII and a byte that [`COOKIE_MASK`] leaves free.
+/// kube-ovn-cni throws away whatever carries its own cookies, 0x1000 and 0x1001, and carries the rest over.
+pub const COOKIE: u64 = 0x6f76_6e2d_7669_7000;
+
+/// Which bits of a cookie say that a flow is ours.
+pub const COOKIE_MASK: u64 = 0xffff_ffff_ffff_ff00;
+
+/// Above kube-ovn-cni's own rule for the same VIP (10000), and not 10001: every flow of that priority is deleted when
+/// kube-ovn-cni starts (`ClearU2OFlows`).
+pub const PRIORITY: u16 = 10002;
+
+/// `OFPP_LOCAL` (OpenFlow 1.4 §7.2.1): the bridge's own port.
+const PORT_LOCAL: u32 = 0xffff_fffe;
+
+/// One rule, without the table (0), timeouts (none) and flags (none) that all of ours have in common.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Flow {
+    /// `cookie` (OpenFlow 1.4 §7.3.4.1).
+    pub cookie: u64,
+    /// `priority`; the higher wins.
+    pub priority: u16,
+    /// What it applies to. Together with the priority it identifies a flow: a table has only one of the same.
+    pub matches: Match,
+    /// What it does, in order (`OFPIT_APPLY_ACTIONS`).
+    pub actions: Vec<Action>,
+}
+
+/// Frames for a VIP; every field as plain as kube-ovn-cni's parser (go-openvswitch) needs it (ovs-fields(7)).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Match {
+    /// `in_port`.
+    pub in_port: u32,
+    /// `dl_dst`: exactly this destination MAC.
+    pub eth_dst: Mac,
+    /// `dl_vlan`: this tag; `None` matches frames with any tag and without one.
+    pub vlan: Option<VlanId>,
+    /// `nw_dst` or `ipv6_dst`.
+    pub destination: IpAddr,
+    /// Which of the packets for that address.
+    pub traffic: Traffic,
+}
+
+/// Which of the packets for an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Traffic {
+    /// To a port: `tcp,tp_dst=80`.
+    Port(Protocol, u16),
+    /// Path MTU discovery: ICMP Destination Unreachable (RFC 792, type 3; code 4 of it is "fragmentation needed") or
+    /// ICMPv6 Packet Too Big (RFC 4443 §3.2, type 2).
+    PathMtu,
+}
+
+/// One action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Action {
+    /// `mod_dl_dst`: rewrite the destination MAC.
+    SetEthDst(Mac),
+    /// `output`: send to a port.
+    Output(u32),
+}
+
+impl Traffic {
+    /// The ICMP type of [`Traffic::PathMtu`] for IPv4 (RFC 792) and IPv6 (RFC 4443).
+    pub fn icmp_type(destination: IpAddr) -> u8 {
+        match destination {
+            IpAddr::V4(_) => 3,
+            IpAddr::V6(_) => 2,
+        }
+    }
+}
+
+/// The text of `ovs-ofctl --no-stats dump-flows`, without the cookie.
+impl fmt::Display for Flow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Flow { cookie: _, priority, matches, actions } = self;
+        write!(f, "priority={priority},{matches} actions=")?;
+        if actions.is_empty() {
+            return f.write_str("drop");
+        }
+        for (index, action) in actions.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(f, "{comma}{action}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Match {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Match { in_port, eth_dst, vlan, destination, traffic } = self;
+        let (family, address) = if destination.is_ipv4() { ("", "nw_dst") } else { ("6", "ipv6_dst") };
+        match traffic {
+            Traffic::Port(protocol, _) => write!(f, "{protocol}{family}")?,
+            Traffic::PathMtu => write!(f, "icmp{family}")?,
+        }
+        write!(f, ",in_port={}", PortName(*in_port))?;
+        if let Some(vlan) = vlan {
+            write!(f, ",dl_vlan={vlan}")?;
+        }
+        write!(f, ",dl_dst={eth_dst},{address}={destination}")?;
+        match traffic {
+            Traffic::Port(_, port) => write!(f, ",tp_dst={port}"),
+            Traffic::PathMtu => write!(f, ",icmp_type={}", Traffic::icmp_type(*destination)),
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Action::SetEthDst(mac) => write!(f, "mod_dl_dst:{mac}"),
+            Action::Output(PORT_LOCAL) => f.write_str("LOCAL"),
+            Action::Output(port) => write!(f, "output:{port}"),
+        }
+    }
+}
+
+struct PortName(u32);
+
+impl fmt::Display for PortName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            PORT_LOCAL => f.write_str("LOCAL"),
+            port => write!(f, "{port}"),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    pub(in crate::flows) fn flow(destination: &str, traffic: Traffic) -> Flow {
+        Flow {
+            cookie: COOKIE,
+            priority: PRIORITY,
+            matches: Match {
+                in_port: 1,
+                eth_dst: Mac([0x0a, 0, 0, 0, 0, 1]),
+                vlan: None,
+                destination: destination.parse().unwrap(),
+                traffic,
+            },
+            actions: vec![Action::SetEthDst(Mac([0, 0, 0, 1, 0, 1])), Action::Output(2)],
+        }
+    }
+
+    pub(in crate::flows) fn any_flow() -> impl Strategy<Value = Flow> {
+        let traffic = prop_oneof![
+            (0..3usize, any::<u16>()).prop_map(|(i, port)| Traffic::Port(Protocol::ALL[i], port)),
+            Just(Traffic::PathMtu),
+        ];
+        let action = prop_oneof![
+            any::<[u8; 6]>().prop_map(|b| Action::SetEthDst(Mac(b))),
+            any::<u32>().prop_map(Action::Output)
+        ];
+        let matches = (any::<u32>(), any::<[u8; 6]>(), 0..4095u16, any::<IpAddr>(), traffic).prop_map(
+            |(in_port, mac, vlan, destination, traffic)| Match {
+                in_port,
+                eth_dst: Mac(mac),
+                vlan: VlanId::new(vlan),
+                destination,
+                traffic,
+            },
+        );
+        (any::<u8>(), any::<u16>(), matches, prop::collection::vec(action, 0..4)).prop_map(
+            |(low, priority, matches, actions)| Flow {
+                cookie: COOKIE | u64::from(low),
+                priority,
+                matches,
+                actions,
+            },
+        )
+    }
+
+    #[test]
+    fn a_flow_reads_as_ovs_ofctl_prints_it() {
+        let tagged = {
+            let mut flow = flow("10.180.204.252", Traffic::Port(Protocol::Tcp, 80));
+            flow.matches.vlan = VlanId::new(341);
+            flow
+        };
+        for (flow, text) in [
+            (
+                tagged,
+                "priority=10002,tcp,in_port=1,dl_vlan=341,dl_dst=0a:00:00:00:00:01,nw_dst=10.180.204.252,tp_dst=80 \
+                 actions=mod_dl_dst:00:00:00:01:00:01,output:2",
+            ),
+            (
+                flow("fd00:180:204::252", Traffic::Port(Protocol::Sctp, 80)),
+                "priority=10002,sctp6,in_port=1,dl_dst=0a:00:00:00:00:01,ipv6_dst=fd00:180:204::252,tp_dst=80 \
+                 actions=mod_dl_dst:00:00:00:01:00:01,output:2",
+            ),
+            (
+                flow("10.180.204.252", Traffic::PathMtu),
+                "priority=10002,icmp,in_port=1,dl_dst=0a:00:00:00:00:01,nw_dst=10.180.204.252,icmp_type=3 \
+                 actions=mod_dl_dst:00:00:00:01:00:01,output:2",
+            ),
+            (
+                flow("fd00:180:204::252", Traffic::PathMtu),
+                "priority=10002,icmp6,in_port=1,dl_dst=0a:00:00:00:00:01,ipv6_dst=fd00:180:204::252,icmp_type=2 \
+                 actions=mod_dl_dst:00:00:00:01:00:01,output:2",
+            ),
+        ] {
+            assert_eq!(flow.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn the_local_port_and_no_action_have_names_of_their_own() {
+        let mut flow = flow("10.0.0.9", Traffic::PathMtu);
+        flow.matches.in_port = PORT_LOCAL;
+        flow.actions.clear();
+        assert_eq!(
+            flow.to_string(),
+            "priority=10002,icmp,in_port=LOCAL,dl_dst=0a:00:00:00:00:01,nw_dst=10.0.0.9,icmp_type=3 actions=drop"
+        );
+        assert_eq!(Action::Output(PORT_LOCAL).to_string(), "LOCAL");
+    }
+
+    #[test]
+    fn the_cookie_and_priority_keep_out_of_kube_ovns_way() {
+        const { assert!(PRIORITY > 10001, "its own rule for the VIP has 10000, and 10001 is deleted") };
+        for theirs in [0, 0x1000, 0x1001] {
+            assert_ne!(theirs & COOKIE_MASK, COOKIE);
+        }
+        assert_eq!(COOKIE & COOKIE_MASK, COOKIE);
+    }
+}

@@ -1,0 +1,363 @@
+//! The whole conversation with a switch, sans-I/O: bytes and the time in, bytes and events out.
+//!
+//! Decides when to read, what to change, and what became of it. It always compares with what the bridge has, never with
+//! what was last sent: hello → read → difference → one bundle → confirmed, and again on every change of the wish, at once
+//! when the switch tells that somebody touched our flows, and every few seconds anyway.
+//! Is given the time as a `Duration` since any fixed moment. Never opens, closes or waits.
+
+mod commit;
+#[cfg(test)]
+pub(crate) mod fake;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use self::commit::{BundleFailed, Commit};
+use super::Flow;
+use super::diff::Wanted;
+use super::wire::{
+    BadFrame, Body, BundleStep, FlowChange, Found, Framer, Message, OpenFlowError, Request, Truncated,
+    Version, encode, version_name,
+};
+
+/// How long the switch may take for an answer. ovs-vswitchd commits 10,000 flows in well under 0.1 s.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// Time between two readings where the switch tells of changes by itself: only a safety net.
+const VERIFY_MONITORED: Duration = Duration::from_secs(5);
+/// The same where it does not. kube-ovn-cni replaces the flows every 15 s, and may lose one that came in between.
+const VERIFY: Duration = Duration::from_secs(2);
+/// Least time between two readings that the switch's own tellings cause, so that nobody can keep us busy.
+const SETTLE: Duration = Duration::from_millis(100);
+/// When a refused flow is tried again: a full table may have room by then.
+const RETRY_REFUSED: Duration = Duration::from_secs(30);
+/// More flows of ours than this are none of ours.
+const MOST_FLOWS: usize = 500_000;
+
+/// Why the conversation is over. The connection must be closed; a new one may fare better.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SessionError {
+    /// No version in common.
+    #[error("it speaks only {}, and this needs OpenFlow14 or OpenFlow13", offered(.0))]
+    Versions(BTreeSet<u8>),
+    /// No answer in time.
+    #[error("no answer to {0} within {within} s", within = ANSWER_WITHIN.as_secs())]
+    Silent(&'static str),
+    /// It refuses a request that every switch must answer.
+    #[error("it refuses {0}: {1}")]
+    Refused(&'static str, OpenFlowError),
+    /// It does not speak OpenFlow.
+    #[error(transparent)]
+    Frame(#[from] BadFrame),
+    /// A message contradicts itself.
+    #[error(transparent)]
+    Message(#[from] Truncated),
+    /// It has an absurd number of flows that carry our cookie.
+    #[error("it has more than {MOST_FLOWS} flows with our cookie")]
+    TooMany,
+}
+
+fn offered(versions: &BTreeSet<u8>) -> String {
+    let names: Vec<String> = versions.iter().map(|&number| version_name(number)).collect();
+    if names.is_empty() { "no version of OpenFlow".to_owned() } else { names.join(", ") }
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The switch answered and is being read.
+    Connected {
+        /// The version agreed on.
+        version: Version,
+        /// The bridge's `datapath_id`.
+        datapath: u64,
+    },
+    /// What is wanted since the last `set_wanted`, or since the connection came up, is on the bridge.
+    Installed {
+        /// Flows that were made or replaced for it.
+        added: usize,
+        /// Flows that were removed for it.
+        removed: usize,
+    },
+    /// Somebody had changed our flows, and they are as wanted again.
+    Repaired {
+        /// Flows that were missing or wrong.
+        added: usize,
+        /// Flows that were too many.
+        removed: usize,
+    },
+    /// The switch does not take this change; the others were made without it.
+    Refused {
+        /// The change, as `ovs-ofctl` would print it.
+        change: String,
+        /// Why.
+        error: OpenFlowError,
+    },
+}
+
+/// A conversation over one connection.
+#[derive(Debug)]
+pub struct Session {
+    frames: Framer,
+    out: Vec<u8>,
+    version: Version,
+    next_xid: u32,
+    phase: Phase,
+    /// When the answer is overdue; when idle, when to read again.
+    deadline: Duration,
+    verified_at: Duration,
+    /// Set when something came in between that asks for another reading.
+    touched: bool,
+    monitor: Monitor,
+    bundles: bool,
+    wanted: Arc<Wanted>,
+    /// What was wanted when the bridge last had it; `None` until then.
+    installed: Option<Arc<Wanted>>,
+    /// What the switch did not take, and is not asked to again until `retry_refused_at`.
+    refused: BTreeMap<Flow, OpenFlowError>,
+    /// What was refused before the last retry: to be told only once.
+    reported: BTreeMap<Flow, OpenFlowError>,
+    retry_refused_at: Duration,
+    events: VecDeque<Event>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Hello,
+    Features,
+    /// Collecting the answer to the request of this xid.
+    Reading {
+        xid: u32,
+        found: Vec<Found>,
+    },
+    Committing(Commit),
+    Idle,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Monitor {
+    /// Asked for by this xid.
+    Asked(u32),
+    On,
+    Off,
+}
+
+impl Session {
+    /// Starts a conversation; the first bytes are ready to be sent.
+    pub fn new(now: Duration, wanted: Arc<Wanted>) -> Self {
+        let mut session = Self {
+            frames: Framer::default(),
+            out: Vec::new(),
+            version: Version::V14,
+            next_xid: 1,
+            phase: Phase::Hello,
+            deadline: now + ANSWER_WITHIN,
+            verified_at: now,
+            touched: false,
+            monitor: Monitor::Off,
+            bundles: true,
+            wanted,
+            installed: None,
+            refused: BTreeMap::new(),
+            reported: BTreeMap::new(),
+            retry_refused_at: now,
+            events: VecDeque::new(),
+        };
+        session.send(&Request::Hello);
+        session
+    }
+
+    /// Changes what is wanted. `Installed` follows once the bridge has it, even where it had it already.
+    pub fn set_wanted(&mut self, now: Duration, wanted: Arc<Wanted>) {
+        if *wanted == *self.wanted {
+            return;
+        }
+        self.wanted = wanted;
+        self.refused.retain(|flow, _| self.wanted.contains(flow));
+        if matches!(self.phase, Phase::Idle) {
+            self.read(now);
+        }
+    }
+
+    /// Whether everything wanted was on the bridge when last looked at.
+    pub fn is_installed(&self) -> bool {
+        self.refused.is_empty() && self.is_current()
+    }
+
+    /// Whether this flow was on the bridge when last looked at.
+    pub fn confirms(&self, flow: &Flow) -> bool {
+        self.installed.as_ref().is_some_and(|installed| installed.contains(flow))
+            && !self.refused.contains_key(flow)
+    }
+
+    /// Bytes for the switch; drop from the front what was sent.
+    pub fn output(&mut self) -> &mut Vec<u8> {
+        &mut self.out
+    }
+
+    /// What happened, oldest first.
+    pub fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When to call [`tick`](Self::tick).
+    pub fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// Time passed.
+    pub fn tick(&mut self, now: Duration) -> Result<(), SessionError> {
+        if now < self.deadline {
+            return Ok(());
+        }
+        match self.phase {
+            Phase::Hello => Err(SessionError::Silent("hello")),
+            Phase::Features => Err(SessionError::Silent("a features request")),
+            Phase::Reading { .. } => Err(SessionError::Silent("a request for its flows")),
+            Phase::Committing(_) => Err(SessionError::Silent("a change of flows")),
+            Phase::Idle => {
+                self.read(now);
+                Ok(())
+            }
+        }
+    }
+
+    /// Bytes came, in whatever portions.
+    pub fn receive(&mut self, now: Duration, bytes: &[u8]) -> Result<(), SessionError> {
+        self.frames.push(bytes);
+        while let Some(message) = self.frames.next_message()? {
+            let message = Message::decode(message)?;
+            self.take(now, message)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, now: Duration, message: Message) -> Result<(), SessionError> {
+        let Message { version: _, xid, body } = message;
+        match body {
+            Body::Hello(versions) => self.negotiate(now, &versions)?,
+            Body::Error(error) => self.take_error(now, xid, error)?,
+            Body::EchoRequest(payload) => {
+                encode(self.version, xid, &Request::EchoReply(&payload), &mut self.out)
+            }
+            Body::Features { datapath } if matches!(self.phase, Phase::Features) => {
+                self.events.push_back(Event::Connected { version: self.version, datapath });
+                self.read(now);
+            }
+            Body::Flows { found, more } => self.take_flows(now, xid, found, more)?,
+            Body::Changes(changes) => self.take_changes(now, xid, &changes),
+            Body::BundleReply(BundleStep::Commit) | Body::BarrierReply => self.take_done(now, xid),
+            Body::Features { .. } | Body::EchoReply | Body::BundleReply(_) | Body::Other(_) => {}
+        }
+        Ok(())
+    }
+
+    /// The highest version of both (OpenFlow 1.4 §6.3.1).
+    fn negotiate(&mut self, now: Duration, offered: &BTreeSet<u8>) -> Result<(), SessionError> {
+        if !matches!(self.phase, Phase::Hello) {
+            return Ok(());
+        }
+        let common = Version::ALL.into_iter().find(|version| offered.contains(&version.number()));
+        self.version = common.ok_or_else(|| SessionError::Versions(offered.clone()))?;
+        self.bundles = self.version == Version::V14;
+        if self.version == Version::V14 {
+            self.monitor = Monitor::Asked(self.send(&Request::Monitor));
+        }
+        self.send(&Request::Features);
+        self.enter(now, Phase::Features);
+        Ok(())
+    }
+
+    fn take_error(&mut self, now: Duration, xid: u32, error: OpenFlowError) -> Result<(), SessionError> {
+        if self.monitor == Monitor::Asked(xid) {
+            self.monitor = Monitor::Off;
+            return Ok(());
+        }
+        match &mut self.phase {
+            Phase::Hello => Err(SessionError::Refused("hello", error)),
+            Phase::Features => Err(SessionError::Refused("a features request", error)),
+            Phase::Reading { xid: asked, .. } if *asked == xid => {
+                Err(SessionError::Refused("a request for its flows", error))
+            }
+            Phase::Committing(commit) => {
+                if let Some(failed) = commit.take_error(xid, error) {
+                    self.bundles &= failed == BundleFailed::ToCommit;
+                    self.change_one_by_one(now);
+                }
+                Ok(())
+            }
+            Phase::Reading { .. } | Phase::Idle => Ok(()),
+        }
+    }
+
+    fn take_changes(&mut self, now: Duration, xid: u32, changes: &[FlowChange]) {
+        if self.monitor == Monitor::Asked(xid) {
+            self.monitor = Monitor::On;
+        }
+        if changes.iter().any(|change| *change != FlowChange::Other) {
+            self.touched = true;
+            if matches!(self.phase, Phase::Idle) {
+                self.deadline = self.deadline.min(now.max(self.verified_at + SETTLE));
+            }
+        }
+    }
+
+    fn read(&mut self, now: Duration) {
+        self.touched = false;
+        let xid = self.send(&Request::Flows);
+        self.enter(now, Phase::Reading { xid, found: Vec::new() });
+    }
+
+    fn take_flows(
+        &mut self,
+        now: Duration,
+        answers: u32,
+        part: Vec<Found>,
+        more: bool,
+    ) -> Result<(), SessionError> {
+        let Phase::Reading { xid, found } = &mut self.phase else { return Ok(()) };
+        if *xid != answers {
+            return Ok(());
+        }
+        found.extend(part);
+        if found.len() > MOST_FLOWS {
+            return Err(SessionError::TooMany);
+        }
+        self.deadline = now + ANSWER_WITHIN;
+        if !more {
+            let found = std::mem::take(found);
+            self.compare(now, &found);
+        }
+        Ok(())
+    }
+
+    fn idle(&mut self, now: Duration) {
+        self.phase = Phase::Idle;
+        self.verified_at = now;
+        self.deadline = now
+            + match self.monitor {
+                _ if self.touched => SETTLE,
+                Monitor::On => VERIFY_MONITORED,
+                Monitor::Asked(_) | Monitor::Off => VERIFY,
+            };
+    }
+
+    fn enter(&mut self, now: Duration, phase: Phase) {
+        self.phase = phase;
+        self.deadline = now + ANSWER_WITHIN;
+    }
+
+    fn is_current(&self) -> bool {
+        self.installed.as_ref().is_some_and(|installed| Arc::ptr_eq(installed, &self.wanted))
+    }
+
+    /// Sends a request and tells its xid. 0 is left to the switch's own tellings.
+    fn send(&mut self, request: &Request<'_>) -> u32 {
+        let xid = self.next_xid;
+        self.next_xid = xid.checked_add(1).unwrap_or(1);
+        encode(self.version, xid, request, &mut self.out);
+        xid
+    }
+}

@@ -1,0 +1,153 @@
+//! From what was read to what is confirmed: one bundle, and without it the changes one by one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Event, Phase, RETRY_REFUSED, Session};
+use crate::flows::diff::{FlowMod, Wanted, difference};
+use crate::flows::wire::{BundleStep, Found, OpenFlowError, Request};
+
+/// Changes on their way.
+#[derive(Debug)]
+pub(super) struct Commit {
+    target: Arc<Wanted>,
+    changes: Vec<FlowMod>,
+    /// How many flows there were when the changes were decided.
+    found: usize,
+    /// The xid of each change, in their order: only these name a change.
+    xids: Vec<u32>,
+    /// The xid that opened the bundle; `None` where the changes go one by one.
+    opened: Option<u32>,
+    /// The xid of the commit or the barrier that ends it.
+    closing: u32,
+    /// By index of the change.
+    errors: BTreeMap<usize, OpenFlowError>,
+}
+
+/// Where a bundle failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BundleFailed {
+    /// This switch has no bundles.
+    ToOpen,
+    /// Something in it was not taken, so that none of it was.
+    ToCommit,
+}
+
+impl Commit {
+    /// Whose error that is; `Some` if it ends a bundle.
+    pub(super) fn take_error(&mut self, xid: u32, error: OpenFlowError) -> Option<BundleFailed> {
+        if let Ok(index) = self.xids.binary_search(&xid) {
+            self.errors.insert(index, error);
+            return None;
+        }
+        let opened = self.opened?;
+        let failures = [(opened, BundleFailed::ToOpen), (self.closing, BundleFailed::ToCommit)];
+        failures.into_iter().find(|(of, _)| *of == xid).map(|(_, failed)| failed)
+    }
+}
+
+impl Session {
+    /// The flows that the bridge has are known: changes what has to be changed.
+    pub(super) fn compare(&mut self, now: Duration, found: &[Found]) {
+        if now >= self.retry_refused_at {
+            self.retry_refused_at = now + RETRY_REFUSED;
+            self.reported = std::mem::take(&mut self.refused);
+        }
+        let target = Arc::clone(&self.wanted);
+        let changes = difference(target.flows().filter(|flow| !self.refused.contains_key(*flow)), found);
+        if changes.is_empty() {
+            return self.settle(now, target, 0, 0);
+        }
+        self.reserve_xids(changes.len());
+        let commit = if self.bundles { Self::send_bundle } else { Self::send_each }(
+            self,
+            target,
+            changes,
+            found.len(),
+        );
+        self.enter(now, Phase::Committing(commit));
+    }
+
+    /// After a bundle failed nothing of it was done. Now every change stands for itself, and names itself if refused.
+    pub(super) fn change_one_by_one(&mut self, now: Duration) {
+        if let Phase::Committing(Commit { target, changes, found, .. }) =
+            std::mem::replace(&mut self.phase, Phase::Idle)
+        {
+            self.reserve_xids(changes.len());
+            let commit = self.send_each(target, changes, found);
+            self.enter(now, Phase::Committing(commit));
+        }
+    }
+
+    fn send_bundle(&mut self, target: Arc<Wanted>, changes: Vec<FlowMod>, found: usize) -> Commit {
+        let id = self.next_xid;
+        let opened = self.send(&Request::Bundle(id, BundleStep::Open));
+        let xids = changes.iter().map(|change| self.send(&Request::BundleAdd(id, change))).collect();
+        let closing = self.send(&Request::Bundle(id, BundleStep::Commit));
+        Commit { target, changes, found, xids, opened: Some(opened), closing, errors: BTreeMap::new() }
+    }
+
+    fn send_each(&mut self, target: Arc<Wanted>, changes: Vec<FlowMod>, found: usize) -> Commit {
+        let xids = changes.iter().map(|change| self.send(&Request::FlowMod(change))).collect();
+        let closing = self.send(&Request::Barrier);
+        Commit { target, changes, found, xids, opened: None, closing, errors: BTreeMap::new() }
+    }
+
+    /// So that the xids of one commit are in order.
+    fn reserve_xids(&mut self, changes: usize) {
+        let enough =
+            u32::try_from(changes).is_ok_and(|changes| u32::MAX - self.next_xid > changes.saturating_add(2));
+        if !enough {
+            self.next_xid = 1;
+        }
+    }
+
+    /// A commit or a barrier was answered.
+    pub(super) fn take_done(&mut self, now: Duration, xid: u32) {
+        if !matches!(&self.phase, Phase::Committing(commit) if commit.closing == xid) {
+            return;
+        }
+        let Phase::Committing(commit) = std::mem::replace(&mut self.phase, Phase::Idle) else { return };
+        let Commit { target, changes, found, xids: _, opened: _, closing: _, errors } = commit;
+        let (mut added, mut removed) = (0, 0);
+        for (index, change) in changes.into_iter().enumerate() {
+            match (errors.get(&index), change) {
+                (Some(error), change) => self.refuse(change, *error),
+                (None, FlowMod::Add(_)) => added += 1,
+                (None, FlowMod::Delete { .. }) => removed += 1,
+                (None, FlowMod::DeleteAll) => removed += found,
+            }
+        }
+        self.settle(now, target, added, removed);
+    }
+
+    fn refuse(&mut self, change: FlowMod, error: OpenFlowError) {
+        let text = change.to_string();
+        if let FlowMod::Add(flow) = change {
+            let told = self.reported.get(&flow) == Some(&error);
+            self.refused.insert(flow, error);
+            if told {
+                return;
+            }
+        }
+        self.events.push_back(Event::Refused { change: text, error });
+    }
+
+    /// The bridge has `target`, but for what it refused.
+    fn settle(&mut self, now: Duration, target: Arc<Wanted>, added: usize, removed: usize) {
+        let was_there = self.installed.as_ref().is_some_and(|installed| Arc::ptr_eq(installed, &target));
+        let current = Arc::ptr_eq(&target, &self.wanted);
+        if was_there && added + removed > 0 {
+            self.events.push_back(Event::Repaired { added, removed });
+        } else if !was_there && current {
+            self.events.push_back(Event::Installed { added, removed });
+        }
+        self.refused.retain(|flow, _| self.wanted.contains(flow));
+        self.installed = Some(target);
+        self.idle(now);
+        if !current {
+            self.read(now);
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! Matches: `ofp_match` of OXM fields (OpenFlow 1.4 §7.2.2; ovs-fields(7) has the same table).
+
+use std::fmt;
+use std::net::IpAddr;
+
+use super::bytes::{Reader, Truncated, pad_to_8, set_length};
+use crate::flows::flow::{Match, Traffic};
+use crate::model::{Mac, Protocol, VlanId};
+
+/// `OFPXMC_OPENFLOW_BASIC` (§7.2.2.3).
+const CLASS: u16 = 0x8000;
+/// `OFPMT_OXM` (§7.2.2.1).
+const MATCH_OXM: u16 = 1;
+/// `OFPVID_PRESENT` (§7.2.2.7).
+const VID_PRESENT: u16 = 0x1000;
+const IPV4: u16 = 0x0800;
+const IPV6: u16 = 0x86dd;
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
+
+/// `oxm_ofb_match_fields` (§7.2.2.7).
+mod field {
+    pub(super) const IN_PORT: u8 = 0;
+    pub(super) const ETH_DST: u8 = 3;
+    pub(super) const ETH_TYPE: u8 = 5;
+    pub(super) const VLAN_VID: u8 = 6;
+    pub(super) const IP_PROTO: u8 = 10;
+    pub(super) const IPV4_DST: u8 = 12;
+    pub(super) const TCP_DST: u8 = 14;
+    pub(super) const UDP_DST: u8 = 16;
+    pub(super) const SCTP_DST: u8 = 18;
+    pub(super) const ICMPV4_TYPE: u8 = 19;
+    pub(super) const IPV6_DST: u8 = 27;
+    pub(super) const ICMPV6_TYPE: u8 = 29;
+}
+
+/// The match of a flow that a bridge has.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FoundMatch {
+    /// One that we could have written.
+    Known(Match),
+    /// Any other: its OXM fields as they came, enough to name the flow in a strict delete.
+    Other(Vec<u8>),
+}
+
+impl fmt::Display for FoundMatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FoundMatch::Known(known) => known.fmt(f),
+            FoundMatch::Other(fields) => write!(f, "a match of {} bytes that is not ours", fields.len()),
+        }
+    }
+}
+
+/// Appends an `ofp_match`, padded to 8 bytes.
+pub(super) fn put_match(matches: &FoundMatch, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend([MATCH_OXM.to_be_bytes(), [0; 2]].as_flattened());
+    match matches {
+        FoundMatch::Known(known) => put_fields(known, out),
+        FoundMatch::Other(fields) => out.extend(fields),
+    }
+    set_length(out, start, 2);
+    pad_to_8(out, start);
+}
+
+/// Appends an `ofp_match` that every flow matches.
+pub(super) fn put_match_all(out: &mut Vec<u8>) {
+    put_match(&FoundMatch::Other(Vec::new()), out);
+}
+
+/// Reads an `ofp_match` and its padding.
+pub(super) fn take_match(reader: &mut Reader<'_>) -> Result<FoundMatch, Truncated> {
+    let mut part = reader.part(2, 4)?;
+    let padding = part.rest().len().next_multiple_of(8) - part.rest().len();
+    reader.take(padding)?;
+    let kind = part.u16()?;
+    part.u16()?;
+    let known = if kind == MATCH_OXM { Fields::read(part).and_then(Fields::into_match) } else { None };
+    Ok(known.map_or_else(|| FoundMatch::Other(part.rest().to_vec()), FoundMatch::Known))
+}
+
+/// Appends one exact OXM field.
+pub(super) fn put_field(number: u8, value: &[u8], out: &mut Vec<u8>) {
+    out.extend(CLASS.to_be_bytes());
+    out.extend([number << 1, u8::try_from(value.len()).unwrap_or(u8::MAX)]);
+    out.extend(value);
+}
+
+/// Appends the OXM field that `set_field` of the destination MAC takes.
+pub(super) fn put_eth_dst(mac: Mac, out: &mut Vec<u8>) {
+    put_field(field::ETH_DST, &mac.0, out);
+}
+
+/// The MAC, where this is the exact field `eth_dst` in OXM or in Nicira's older numbering (`NXM_OF_ETH_DST`).
+pub(super) fn take_eth_dst(reader: &mut Reader<'_>) -> Option<Mac> {
+    let header = reader.u32().ok()?;
+    let ours = u32::from(CLASS) << 16 | u32::from(field::ETH_DST) << 9 | 6;
+    (header == ours || header == NXM_OF_ETH_DST).then_some(())?;
+    reader.array().ok().map(Mac)
+}
+
+/// `NXM_OF_ETH_DST` (ovs-fields(7), "eth_dst"): class 0, field 1, 6 bytes.
+pub(super) const NXM_OF_ETH_DST: u32 = 0x0000_0206;
+
+/// Prerequisites first, as §7.2.2.6 asks for.
+fn put_fields(matches: &Match, out: &mut Vec<u8>) {
+    let Match { in_port, eth_dst, vlan, destination, traffic } = matches;
+    put_field(field::IN_PORT, &in_port.to_be_bytes(), out);
+    put_eth_dst(*eth_dst, out);
+    let eth_type = if destination.is_ipv4() { IPV4 } else { IPV6 };
+    put_field(field::ETH_TYPE, &eth_type.to_be_bytes(), out);
+    if let Some(vlan) = vlan {
+        put_field(field::VLAN_VID, &(VID_PRESENT | vlan.get()).to_be_bytes(), out);
+    }
+    put_field(field::IP_PROTO, &[ip_protocol(*traffic, *destination)], out);
+    match destination {
+        IpAddr::V4(address) => put_field(field::IPV4_DST, &address.octets(), out),
+        IpAddr::V6(address) => put_field(field::IPV6_DST, &address.octets(), out),
+    }
+    match traffic {
+        Traffic::Port(protocol, port) => put_field(port_field(*protocol), &port.to_be_bytes(), out),
+        Traffic::PathMtu => {
+            let number = if destination.is_ipv4() { field::ICMPV4_TYPE } else { field::ICMPV6_TYPE };
+            put_field(number, &[Traffic::icmp_type(*destination)], out);
+        }
+    }
+}
+
+fn ip_protocol(traffic: Traffic, destination: IpAddr) -> u8 {
+    match traffic {
+        Traffic::Port(protocol, _) => protocol.number(),
+        Traffic::PathMtu if destination.is_ipv4() => ICMP,
+        Traffic::PathMtu => ICMPV6,
+    }
+}
+
+fn port_field(protocol: Protocol) -> u8 {
+    match protocol {
+        Protocol::Tcp => field::TCP_DST,
+        Protocol::Udp => field::UDP_DST,
+        Protocol::Sctp => field::SCTP_DST,
+    }
+}
+
+/// The fields we use, as they come, in any order.
+#[derive(Default)]
+struct Fields {
+    in_port: Option<u32>,
+    eth_dst: Option<Mac>,
+    eth_type: Option<u16>,
+    vlan: Option<VlanId>,
+    ip_protocol: Option<u8>,
+    destination: Option<IpAddr>,
+    traffic: Option<Traffic>,
+}
+
+impl Fields {
+    /// `None` as soon as a field is not one of ours, is there twice, or has a mask with holes.
+    fn read(mut reader: Reader<'_>) -> Option<Self> {
+        let mut fields = Self::default();
+        while !reader.is_empty() {
+            let class = reader.u16().ok()?;
+            let number = reader.u8().ok()?;
+            let length = usize::from(reader.u8().ok()?);
+            let mut body = Reader::new(reader.take(length).ok()?);
+            let masked = number & 1 == 1;
+            let value = Reader::new(body.take(if masked { length / 2 } else { length }).ok()?);
+            (class == CLASS && body.rest().iter().all(|&byte| byte == 0xff)).then_some(())?;
+            fields.set(number >> 1, value)?;
+        }
+        Some(fields)
+    }
+
+    fn set(&mut self, number: u8, mut value: Reader<'_>) -> Option<()> {
+        let port = |protocol, value: &mut Reader<'_>| Some(Traffic::Port(protocol, value.u16().ok()?));
+        match number {
+            field::IN_PORT => put_once(&mut self.in_port, value.u32().ok()?)?,
+            field::ETH_DST => put_once(&mut self.eth_dst, Mac(value.array().ok()?))?,
+            field::ETH_TYPE => put_once(&mut self.eth_type, value.u16().ok()?)?,
+            field::VLAN_VID => put_once(&mut self.vlan, vlan(value.u16().ok()?)?)?,
+            field::IP_PROTO => put_once(&mut self.ip_protocol, value.u8().ok()?)?,
+            field::IPV4_DST => {
+                put_once(&mut self.destination, IpAddr::from(value.array::<4>().ok()?))?;
+            }
+            field::IPV6_DST => {
+                put_once(&mut self.destination, IpAddr::from(value.array::<16>().ok()?))?;
+            }
+            field::TCP_DST => put_once(&mut self.traffic, port(Protocol::Tcp, &mut value)?)?,
+            field::UDP_DST => put_once(&mut self.traffic, port(Protocol::Udp, &mut value)?)?,
+            field::SCTP_DST => put_once(&mut self.traffic, port(Protocol::Sctp, &mut value)?)?,
+            field::ICMPV4_TYPE if value.u8().ok()? == 3 => put_once(&mut self.traffic, Traffic::PathMtu)?,
+            field::ICMPV6_TYPE if value.u8().ok()? == 2 => put_once(&mut self.traffic, Traffic::PathMtu)?,
+            _ => return None,
+        }
+        value.is_empty().then_some(())
+    }
+
+    /// `None` unless everything is there and fits together.
+    fn into_match(self) -> Option<Match> {
+        let Self { in_port, eth_dst, eth_type, vlan, ip_protocol: protocol, destination, traffic } = self;
+        let (destination, traffic) = (destination?, traffic?);
+        let wanted_type = if destination.is_ipv4() { IPV4 } else { IPV6 };
+        (eth_type? == wanted_type && protocol? == ip_protocol(traffic, destination)).then_some(())?;
+        Some(Match { in_port: in_port?, eth_dst: eth_dst?, vlan, destination, traffic })
+    }
+}
+
+fn vlan(vid: u16) -> Option<VlanId> {
+    (vid & VID_PRESENT != 0).then(|| VlanId::new(vid & !VID_PRESENT)).flatten()
+}
+
+fn put_once<T>(slot: &mut Option<T>, value: T) -> Option<()> {
+    slot.is_none().then(|| *slot = Some(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flows::flow::tests::{any_flow, flow};
+    use proptest::prelude::*;
+
+    fn decode(bytes: &[u8]) -> FoundMatch {
+        let mut reader = Reader::new(bytes);
+        let matches = take_match(&mut reader).unwrap();
+        assert!(reader.is_empty());
+        matches
+    }
+
+    /// The `ofp_match` of these fields.
+    fn wrap(fields: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_match(&FoundMatch::Other(fields.to_vec()), &mut out);
+        out
+    }
+
+    fn fields_of(matches: &Match) -> Vec<u8> {
+        let mut fields = Vec::new();
+        put_fields(matches, &mut fields);
+        fields
+    }
+
+    proptest! {
+        #[test]
+        fn a_match_reads_what_it_writes(flow in any_flow()) {
+            let mut out = Vec::new();
+            put_match(&FoundMatch::Known(flow.matches.clone()), &mut out);
+            prop_assert_eq!(out.len() % 8, 0);
+            prop_assert_eq!(decode(&out), FoundMatch::Known(flow.matches));
+        }
+
+        #[test]
+        fn any_fields_are_a_match_that_writes_the_same_bytes(fields in prop::collection::vec(any::<u8>(), 0..80)) {
+            let bytes = wrap(&fields);
+            let mut again = Vec::new();
+            put_match(&decode(&bytes), &mut again);
+            if decode(&bytes) == FoundMatch::Other(fields) { prop_assert_eq!(again, bytes); }
+        }
+    }
+
+    #[test]
+    fn the_order_of_fields_does_not_matter_and_a_full_mask_is_exact() {
+        let wanted = flow("10.0.0.9", Traffic::Port(Protocol::Tcp, 80)).matches;
+        let fields = fields_of(&wanted);
+        let (in_port, rest) = fields.split_at(8);
+        assert_eq!(decode(&wrap(&[rest, in_port].concat())), FoundMatch::Known(wanted.clone()));
+        let masked = [&[0x80, 0, 1, 8], &in_port[4..], &[0xff; 4], rest].concat();
+        assert_eq!(decode(&wrap(&masked)), FoundMatch::Known(wanted));
+    }
+
+    #[test]
+    fn a_match_that_is_wider_narrower_or_contradicts_itself_is_not_ours() {
+        let wanted = flow("10.0.0.9", Traffic::Port(Protocol::Tcp, 80)).matches;
+        let fields = fields_of(&wanted);
+        let half_masked = [&[0x80, 0, 1, 8], &fields[4..8], &[0xff, 0xff, 0xff, 0], &fields[8..]].concat();
+        let extra = [&fields[..], &[0x80, 0, 8 << 1, 1, 0]].concat();
+        let twice = [&fields[..], &fields[..8]].concat();
+        let mut udp = fields.clone();
+        let at = udp.windows(4).position(|header| header == [0x80, 0, 20, 1]).unwrap();
+        udp[at + 4] = 17;
+        for fields in [half_masked, extra, twice, udp, fields[8..].to_vec(), Vec::new()] {
+            assert_eq!(decode(&wrap(&fields)), FoundMatch::Other(fields));
+        }
+    }
+}
