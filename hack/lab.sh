@@ -239,7 +239,8 @@ node_bridges() { # NODE: what Kube-OVN's daemon makes of a node with a ProviderN
   printf '%s\n' -- add-port "$BRIDGE" "$NIC" "trunks=$trunks" -- set port "$NIC" external_ids:vendor=kube-ovn
   if has_access_port; then
     printf '%s\n' -- add-port "$BRIDGE" "$(node_device)" "tag=$(vlan)" \
-      -- set interface "$(node_device)" type=internal "mac=\"$mac\""
+      -- set interface "$(node_device)" type=internal "mac=\"$mac\"" \
+      -- set port "$(node_device)" external_ids:vendor=kube-ovn "external_ids:provider-vlan-interface=$(node_device)"
   fi
   bridge br-int fail_mode=secure other_config:disable-in-band=true
 }
@@ -433,6 +434,7 @@ status() {
   [ ! -f "$LAB_DIR/kube-ovn" ] || printf ", Kube-OVN's build"
   printf '\nvlan   %s\nstate  %s, namespaces %s…\n' "$(vlan)" "$LAB_DIR" "$PREFIX"
   for file in "$LAB_DIR"/*/*.pid; do
+    [ -f "$file" ] || continue
     pid=$(<"$file")
     file=${file#"$LAB_DIR/"}
     printf '%-24s %s\n' "${file%.pid}" "$(ps -o pid=,rss=,etime= -p "$pid" 2>/dev/null || echo DEAD)"
@@ -509,7 +511,10 @@ tool() { # NAME ARGS
 tree() {
   case ${1:-new} in
   new) pick_tree ;;
-  old) make_old_tree && printf '%s/bookworm\n' "$(cache_dir)" ;;
+  old)
+    make_old_tree
+    printf '%s/bookworm\n' "$(cache_dir)"
+    ;;
   *) die "tree [old]" ;;
   esac
 }
@@ -520,10 +525,15 @@ main() {
   local verb=${1:-help}
   shift || true
   case $verb in
-  help | -h | --help) help && return ;;
-  tool) tool "$@" && return ;;
-  tree) tree "$@" && return ;;
+  help | -h | --help) help ;;
+  tool | tree) "$verb" "$@" ;;
+  *) with_root "$verb" "$@" ;;
   esac
+}
+
+with_root() { # VERB ARGS
+  local verb=$1
+  shift
   need_root
   case $verb in up | down) ;; *) need_lab ;; esac
   case $verb in
