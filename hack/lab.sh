@@ -57,10 +57,14 @@ need_kernel() {
   unshare --net true || die "may not make network namespaces: start the container privileged"
 }
 
-# Held by `up` and whatever it started in the background, not by the daemons: `down` waits for them, even if `up` was killed.
+# The state folder is the lock. `up` and whatever it started in the background hold it, the daemons do not: so `down` waits for
+# all of an `up`, even of one that was killed. Whoever waited may hold a folder that is gone by then, and turns to the new one.
 lock() {
-  exec 9<"$LAB_DIR"
-  flock --timeout 60 9 || die "another 'up' or 'down' of $LAB_DIR does not finish"
+  until [ "$LAB_DIR" -ef /proc/self/fd/9 ]; do
+    mkdir -p "$LAB_DIR"
+    exec 9<"$LAB_DIR"
+    flock --timeout 60 9 || die "another 'up' or 'down' of $LAB_DIR does not finish"
+  done
 }
 
 nodes() { cat "$LAB_DIR/nodes"; }
@@ -365,9 +369,8 @@ up() { # [VLAN]
   [ ${#LAB_DIR} -le 70 ] || die "LAB_DIR is too long for unix sockets in it (over 70 characters): $LAB_DIR"
   need_kernel
   tree=$(pick_tree)
-  down
-  mkdir -p "$LAB_DIR"
   lock
+  clear_up
   trap 'say "up failed; the logs are in $LAB_DIR, and hack/lab.sh down clears up"' EXIT
   note_choices "$vlan" "$tree"
   mkdir "$TOOLS"
@@ -405,19 +408,22 @@ up_all() { # TREE
 }
 
 down() {
+  lock
+  clear_up
+  rm -rf "$LAB_DIR"
+  rmdir /run/ovn-vip-lab 2>/dev/null || true
+}
+
+clear_up() {
   local ns
-  if [ -d "$LAB_DIR" ]; then
-    [ -f "$LAB_DIR/.lab" ] || [ -z "$(ls -A "$LAB_DIR")" ] || die "$LAB_DIR is no lab's folder: set LAB_DIR to another"
-    lock
-    kill_ours
-  fi
+  [ -f "$LAB_DIR/.lab" ] || [ -z "$(ls -A "$LAB_DIR")" ] || die "$LAB_DIR is no lab's folder: set LAB_DIR to another"
+  kill_ours
   for ns in "${NAMESPACES[@]}"; do
     [ -e "/run/netns/$PREFIX$ns" ] || continue
     warn_of_guests "$ns"
     ip netns del "$PREFIX$ns"
   done
-  rm -rf "$LAB_DIR"
-  rmdir /run/ovn-vip-lab 2>/dev/null || true
+  rm -rf "${LAB_DIR:?}"/* # but not its mark, .lab
 }
 
 warn_of_guests() { # NS: a process that somebody started in it keeps the nameless namespace alive
