@@ -57,10 +57,14 @@ need_kernel() {
   unshare --net true || die "may not make network namespaces: start the container privileged"
 }
 
-# Held by `up` and whatever it started in the background, not by the daemons: `down` waits for them, even if `up` was killed.
+# The state folder is the lock. `up` and whatever it started in the background hold it, the daemons do not: so `down` waits for
+# all of an `up`, even of one that was killed. Whoever waited may hold a folder that is gone by then, and turns to the new one.
 lock() {
-  exec 9<"$LAB_DIR"
-  flock --timeout 60 9 || die "another 'up' or 'down' of $LAB_DIR does not finish"
+  until [ "$LAB_DIR" -ef /proc/self/fd/9 ]; do
+    mkdir -p "$LAB_DIR"
+    exec 9<"$LAB_DIR"
+    flock --timeout 60 9 || die "another 'up' or 'down' of $LAB_DIR does not finish"
+  done
 }
 
 nodes() { cat "$LAB_DIR/nodes"; }
@@ -239,7 +243,8 @@ node_bridges() { # NODE: what Kube-OVN's daemon makes of a node with a ProviderN
   printf '%s\n' -- add-port "$BRIDGE" "$NIC" "trunks=$trunks" -- set port "$NIC" external_ids:vendor=kube-ovn
   if has_access_port; then
     printf '%s\n' -- add-port "$BRIDGE" "$(node_device)" "tag=$(vlan)" \
-      -- set interface "$(node_device)" type=internal "mac=\"$mac\""
+      -- set interface "$(node_device)" type=internal "mac=\"$mac\"" \
+      -- set port "$(node_device)" external_ids:vendor=kube-ovn "external_ids:provider-vlan-interface=$(node_device)"
   fi
   bridge br-int fail_mode=secure other_config:disable-in-band=true
 }
@@ -364,9 +369,8 @@ up() { # [VLAN]
   [ ${#LAB_DIR} -le 70 ] || die "LAB_DIR is too long for unix sockets in it (over 70 characters): $LAB_DIR"
   need_kernel
   tree=$(pick_tree)
-  down
-  mkdir -p "$LAB_DIR"
   lock
+  clear_up
   trap 'say "up failed; the logs are in $LAB_DIR, and hack/lab.sh down clears up"' EXIT
   note_choices "$vlan" "$tree"
   mkdir "$TOOLS"
@@ -404,19 +408,22 @@ up_all() { # TREE
 }
 
 down() {
+  lock
+  clear_up
+  rm -rf "$LAB_DIR"
+  rmdir /run/ovn-vip-lab 2>/dev/null || true
+}
+
+clear_up() {
   local ns
-  if [ -d "$LAB_DIR" ]; then
-    [ -f "$LAB_DIR/.lab" ] || [ -z "$(ls -A "$LAB_DIR")" ] || die "$LAB_DIR is no lab's folder: set LAB_DIR to another"
-    lock
-    kill_ours
-  fi
+  [ -f "$LAB_DIR/.lab" ] || [ -z "$(ls -A "$LAB_DIR")" ] || die "$LAB_DIR is no lab's folder: set LAB_DIR to another"
+  kill_ours
   for ns in "${NAMESPACES[@]}"; do
     [ -e "/run/netns/$PREFIX$ns" ] || continue
     warn_of_guests "$ns"
     ip netns del "$PREFIX$ns"
   done
-  rm -rf "$LAB_DIR"
-  rmdir /run/ovn-vip-lab 2>/dev/null || true
+  rm -rf "${LAB_DIR:?}"/* # but not its mark, .lab
 }
 
 warn_of_guests() { # NS: a process that somebody started in it keeps the nameless namespace alive
@@ -433,6 +440,7 @@ status() {
   [ ! -f "$LAB_DIR/kube-ovn" ] || printf ", Kube-OVN's build"
   printf '\nvlan   %s\nstate  %s, namespaces %s…\n' "$(vlan)" "$LAB_DIR" "$PREFIX"
   for file in "$LAB_DIR"/*/*.pid; do
+    [ -f "$file" ] || continue
     pid=$(<"$file")
     file=${file#"$LAB_DIR/"}
     printf '%-24s %s\n' "${file%.pid}" "$(ps -o pid=,rss=,etime= -p "$pid" 2>/dev/null || echo DEAD)"
@@ -509,7 +517,10 @@ tool() { # NAME ARGS
 tree() {
   case ${1:-new} in
   new) pick_tree ;;
-  old) make_old_tree && printf '%s/bookworm\n' "$(cache_dir)" ;;
+  old)
+    make_old_tree
+    printf '%s/bookworm\n' "$(cache_dir)"
+    ;;
   *) die "tree [old]" ;;
   esac
 }
@@ -520,10 +531,15 @@ main() {
   local verb=${1:-help}
   shift || true
   case $verb in
-  help | -h | --help) help && return ;;
-  tool) tool "$@" && return ;;
-  tree) tree "$@" && return ;;
+  help | -h | --help) help ;;
+  tool | tree) "$verb" "$@" ;;
+  *) with_root "$verb" "$@" ;;
   esac
+}
+
+with_root() { # VERB ARGS
+  local verb=$1
+  shift
   need_root
   case $verb in up | down) ;; *) need_lab ;; esac
   case $verb in

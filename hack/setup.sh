@@ -76,9 +76,11 @@ need_rust() {
 }
 
 main() {
+  local tree
   command -v apt-get >/dev/null || die "no apt-get: on another system than Debian, install by hand what NEEDS in this script names"
   install_packages
-  say "the lab's OVN: $(pick_tree)"
+  tree=$(pick_tree)
+  say "the lab's OVN: $tree"
   make_old_tree
   need_rust
   say "ready"

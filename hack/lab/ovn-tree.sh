@@ -55,8 +55,9 @@ schema_in_tree() { # TREE DATABASE -> the path of its schema; DATABASE is vswitc
 loader_in_tree() { # TREE -> its own dynamic loader, if it has one; the host's tree needs none
   [ "$1" != / ] || return 0
   local found
-  for found in "$1"{,/usr}/lib{64,}/ld-linux*.so.[0-9] "$1"{,/usr}/lib/*/ld-linux*.so.[0-9]; do
-    if [ -x "$found" ]; then
+  for found in "$1"{,/usr}/lib/*/ld-linux*.so.[0-9] "$1"{,/usr}/lib{64,}/ld-linux*.so.[0-9]; do
+    # An absolute link in it leads to the host's loader, which does not fit the tree's libc.
+    if [ -x "$found" ] && [[ $(realpath "$found") == "$(realpath "$1")"/* ]]; then
       printf '%s\n' "$found"
       return
     fi
@@ -132,7 +133,9 @@ debian_mirror() {
   printf '%s\n' "$mirror"
 }
 
-apt_state() { # FOLDER SUITE: an apt that believes nothing is installed and knows only SUITE
+# An apt that believes nothing is installed and knows only SUITE. The index's age does not matter, for a lab, so a mirror that
+# lags or stands still will do; its signature does.
+apt_state() { # FOLDER SUITE
   local mirror
   mirror=$(debian_mirror) || return 1
   mkdir -p "$1"/state/lists/partial "$1"/cache/archives/partial "$1"/none
@@ -150,6 +153,7 @@ APT::Sandbox::User "root";
 APT::Install-Recommends "false";
 #clear APT::Update::Post-Invoke;
 #clear APT::Update::Post-Invoke-Success;
+Acquire::Check-Valid-Until "false";
 Acquire::Languages "none";
 Acquire::Retries "3";
 CONF
@@ -205,7 +209,7 @@ pick_tree() { # -> the tree to run: LAB_ROOT, else the host's where it is new en
   elif is_new_enough /; then
     printf '/\n'
   else
-    make_new_tree || return 1
+    make_new_tree
     printf '%s\n' "$(cache_dir)/sid"
   fi
 }
