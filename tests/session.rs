@@ -4,6 +4,8 @@
 #[path = "session/harness.rs"]
 mod harness;
 
+#[path = "session/cluster.rs"]
+mod cluster;
 #[path = "session/handshake.rs"]
 mod handshake;
 #[path = "session/reconnect.rs"]
