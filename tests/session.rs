@@ -1,8 +1,11 @@
 //! The OVSDB session against a scripted server, in virtual time: no socket, no sleep.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 #[path = "session/harness.rs"]
 mod harness;
 
+#[path = "session/cluster.rs"]
+mod cluster;
 #[path = "session/handshake.rs"]
 mod handshake;
 #[path = "session/reconnect.rs"]

@@ -91,12 +91,12 @@ fn a_server_is_answered_whatever_it_asks() {
 #[test]
 fn the_handshake_may_be_split_at_any_byte() {
     let replies = |session: &mut Session, now, cut: usize| {
-        // The ids are those of a fresh session: 1 for the schema, 2 for the monitor.
-        let monitor_id = json!(["ovsdb-session", 2]);
+        // The ids are those of a fresh session: 4 for the schema, 5 for the monitor.
+        let monitor_id = json!(["ovsdb-session", 5]);
         let update = rows("modify", [(1, json!({"name": "c"}))]);
         let stream = [
-            json!({"id": 1, "result": schema(), "error": null}),
-            json!({"id": 2, "result": [false, ZERO, dump()], "error": null}),
+            json!({"id": 4, "result": schema(), "error": null}),
+            json!({"id": 5, "result": [false, ZERO, dump()], "error": null}),
             json!({"id": null, "method": "update3", "params": [monitor_id, ZERO, update]}),
         ];
         let bytes: String = stream.iter().map(Value::to_string).collect();

@@ -54,8 +54,17 @@ impl Peer {
         peer
     }
 
-    /// Lets time pass up to the next attempt, and lets it succeed.
+    /// Connects to a server that knows nothing of `_Server`.
     pub fn connect(&mut self) -> Endpoint {
+        let endpoint = self.reach();
+        for request in self.requests() {
+            self.say(&json!({"id": request["id"], "error": "unknown method"}));
+        }
+        endpoint
+    }
+
+    /// Lets time pass up to the next attempt, and lets it succeed.
+    pub fn reach(&mut self) -> Endpoint {
         loop {
             if let Some(endpoint) = self.session.poll_connect(self.now) {
                 self.from_session = Framer::new(1 << 30);
@@ -63,8 +72,20 @@ impl Peer {
                 return endpoint;
             }
             assert!(!self.session.wants_transport(), "there is a connection already");
-            self.now = self.session.deadline().expect("an attempt is planned");
+            self.now = self.now.max(self.session.deadline().expect("an attempt is planned"));
         }
+    }
+
+    /// Connects to a server that tells this of our database.
+    pub fn connect_to(&mut self, database: Value) -> ServerMonitor {
+        self.reach();
+        let requests = self.requests();
+        assert_eq!(requests[0]["method"], "set_db_change_aware");
+        self.say(&json!({"id": requests[0]["id"], "result": {}, "error": null}));
+        let monitor = ServerMonitor(requests[1]["params"][1].clone());
+        let row = json!({id(500).to_string(): {"new": database}});
+        self.say(&json!({"id": requests[1]["id"], "result": {"Database": row}, "error": null}));
+        monitor
     }
 
     /// Schema, then a dump for the newest method.
@@ -135,6 +156,17 @@ impl Peer {
         let names =
             self.session.replica().rows("T").filter_map(|(_, row)| row.get("name").and_then(Datum::as_str));
         names.map(str::to_owned).collect()
+    }
+}
+
+/// The session's monitor of `_Server`.
+pub struct ServerMonitor(Value);
+
+impl ServerMonitor {
+    /// The notification that our database's row is this now.
+    pub fn update(&self, database: Value) -> Value {
+        let row = json!({id(500).to_string(): {"old": {}, "new": database}});
+        json!({"id": null, "method": "update", "params": [self.0, {"Database": row}]})
     }
 }
 

@@ -31,6 +31,8 @@ pub struct ClientConfig {
     pub database: String,
     /// The tables and columns to follow.
     pub monitors: TablesWanted,
+    /// Follow the leader of a raft cluster only, and move when another one leads.
+    pub leader_only: bool,
     /// How patiently.
     pub timing: Timing,
     /// The largest message to accept, in bytes.
@@ -40,9 +42,9 @@ pub struct ClientConfig {
 impl ClientConfig {
     /// The defaults for this database.
     pub fn new(endpoints: Vec<Endpoint>, database: &str, monitors: TablesWanted) -> Self {
-        let SessionConfig { endpoints, database, monitors, timing, message_limit, outbound_limit: _ } =
+        let SessionConfig { endpoints, database, monitors, leader_only, timing, message_limit, .. } =
             SessionConfig::new(endpoints, database, monitors);
-        Self { endpoints, database, monitors, timing, message_limit }
+        Self { endpoints, database, monitors, leader_only, timing, message_limit }
     }
 }
 
@@ -58,9 +60,9 @@ pub struct Client {
 impl Client {
     /// A client that connects as soon as it is driven.
     pub fn new(config: ClientConfig) -> Self {
-        let ClientConfig { endpoints, database, monitors, timing, message_limit } = config;
-        let config =
-            SessionConfig { timing, message_limit, ..SessionConfig::new(endpoints, &database, monitors) };
+        let ClientConfig { endpoints, database, monitors, leader_only, timing, message_limit } = config;
+        let defaults = SessionConfig::new(endpoints, &database, monitors);
+        let config = SessionConfig { leader_only, timing, message_limit, ..defaults };
         let (seed, _) = uuid::Uuid::new_v4().as_u64_pair();
         Self {
             session: Session::new(config, seed),

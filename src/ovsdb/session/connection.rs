@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::fault::Fault;
 use super::handshake::Monitoring;
+use super::server::ServerState;
 use super::{Timing, TransactionId};
 use crate::ovsdb::framing::Framer;
 use crate::ovsdb::message;
@@ -15,6 +16,8 @@ use crate::ovsdb::operation::Operation;
 /// How far the handshake is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
+    /// We asked what the server knows of its databases.
+    Server,
     /// We asked for the schema.
     Schema,
     /// We asked for the first dump.
@@ -26,10 +29,16 @@ pub(super) enum Stage {
 /// What a reply is for.
 #[derive(Debug)]
 pub(super) enum Purpose {
+    /// `set_db_change_aware`: whatever the answer.
+    Aware,
+    Server,
     Schema,
     Dump,
     Echo,
-    Transaction { id: TransactionId, operations: Vec<Operation> },
+    Transaction {
+        id: TransactionId,
+        operations: Vec<Operation>,
+    },
 }
 
 #[derive(Debug)]
@@ -44,6 +53,7 @@ pub(super) struct Connection {
     pub(super) stage: Stage,
     pub(super) framer: Framer,
     pub(super) outbound: Outbound,
+    pub(super) server: ServerState,
     pub(super) monitoring: Monitoring,
     pending: BTreeMap<u64, Pending>,
     deadlines: BTreeSet<(Duration, u64)>,
@@ -53,12 +63,13 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(endpoint: String, now: Duration, message_limit: usize) -> Self {
+    pub(super) fn new(endpoint: String, now: Duration, message_limit: usize, request: u64) -> Self {
         Self {
             endpoint,
-            stage: Stage::Schema,
+            stage: Stage::Server,
             framer: Framer::new(message_limit),
             outbound: Outbound::default(),
+            server: ServerState::new(request),
             monitoring: Monitoring::default(),
             pending: BTreeMap::new(),
             deadlines: BTreeSet::new(),
@@ -118,8 +129,10 @@ impl Connection {
         match (self.stage, self.probe_sent) {
             // While it makes the dump the server answers nobody.
             (Stage::Dump, _) => self.last_received.max(self.stage_since) + timing.dump_silence,
-            (Stage::Schema | Stage::Level, None) => self.last_received.max(self.stage_since) + timing.probe,
-            (Stage::Schema | Stage::Level, Some(sent)) => sent + timing.probe,
+            (Stage::Server | Stage::Schema | Stage::Level, None) => {
+                self.last_received.max(self.stage_since) + timing.probe
+            }
+            (Stage::Server | Stage::Schema | Stage::Level, Some(sent)) => sent + timing.probe,
         }
     }
 
@@ -131,7 +144,7 @@ impl Connection {
             return Err(Fault::Late(match self.pending.get(id).map(|pending| &pending.purpose) {
                 Some(Purpose::Transaction { .. }) => "to answer a transaction",
                 Some(Purpose::Schema) => "to tell its schema",
-                Some(Purpose::Dump | Purpose::Echo) | None => "to answer",
+                Some(Purpose::Aware | Purpose::Server | Purpose::Dump | Purpose::Echo) | None => "to answer",
             }));
         }
         if now < self.silence_ends(timing) {
@@ -139,8 +152,8 @@ impl Connection {
         }
         match (self.stage, self.probe_sent) {
             (Stage::Dump, _) => Err(Fault::Late("to dump the database")),
-            (Stage::Schema | Stage::Level, Some(_)) => Err(Fault::Silent),
-            (Stage::Schema | Stage::Level, None) => {
+            (Stage::Server | Stage::Schema | Stage::Level, Some(_)) => Err(Fault::Silent),
+            (Stage::Server | Stage::Schema | Stage::Level, None) => {
                 *last_id += 1;
                 self.request(*last_id, "echo", &json!([]), Purpose::Echo, None);
                 self.probe_sent = Some(now);

@@ -1,6 +1,6 @@
 //! From a fresh connection to a level replica, and what the server tells afterwards.
 //!
-//! Schema, check, then the newest monitor the server knows: `monitor_cond_since`, `monitor_cond`, `monitor`.
+//! What the server knows of itself, the schema, its check, then the newest monitor the server knows: `monitor_cond_since`, `monitor_cond`, `monitor`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -61,11 +61,38 @@ pub(super) struct Resume {
 }
 
 impl Session {
+    /// Asks what the server knows of its databases. An old server knows nothing; that is fine.
     pub(super) fn start_handshake(&mut self, now: Duration) {
+        let (aware, server) = (self.next_id(), self.next_id());
+        let until = Some(now + self.config.timing.request);
+        if let Link::Up(connection) = &mut self.link {
+            connection.request(aware, "set_db_change_aware", &json!([true]), Purpose::Aware, until);
+            let monitor = connection.server.monitor();
+            connection.request(server, "monitor", &monitor, Purpose::Server, until);
+        }
+    }
+
+    fn server_told(&mut self, now: Duration, result: Result<Value, Value>) -> Result<(), Fault> {
+        if let (Link::Up(connection), Ok(databases)) = (&mut self.link, result) {
+            connection.server.told(&databases)?;
+        }
+        self.check_server()?;
+        self.ask_for_schema(now);
+        Ok(())
+    }
+
+    /// Whether the server will do, at first and whenever it tells news of itself.
+    fn check_server(&mut self) -> Result<(), Fault> {
+        let Link::Up(connection) = &self.link else { return Ok(()) };
+        connection.server.check(&self.config.database, self.config.leader_only, &mut self.least_index)
+    }
+
+    fn ask_for_schema(&mut self, now: Duration) {
         let id = self.next_id();
         let until = Some(now + self.config.timing.request);
         if let Link::Up(connection) = &mut self.link {
             connection.request(id, "get_schema", &json!([self.config.database]), Purpose::Schema, until);
+            connection.enter(now, Stage::Schema);
         }
     }
 
@@ -81,7 +108,7 @@ impl Session {
                         _ => message::unknown_method(&id),
                     });
                 }
-                Message::Notification { method, params } => self.notified(&method, &params)?,
+                Message::Notification { method, params } => self.notified(now, &method, &params)?,
                 Message::Reply { id, result } => {
                     if let Some(purpose) = connection.answered(&id) {
                         self.answered(now, purpose, result)?;
@@ -98,9 +125,10 @@ impl Session {
         result: Result<Value, Value>,
     ) -> Result<(), Fault> {
         match purpose {
+            Purpose::Aware | Purpose::Echo => Ok(()),
+            Purpose::Server => self.server_told(now, result),
             Purpose::Schema => self.schema_told(now, result),
             Purpose::Dump => self.dump_told(now, result),
-            Purpose::Echo => Ok(()),
             Purpose::Transaction { id, operations } => {
                 self.transaction_told(id, &operations, &result);
                 Ok(())
@@ -224,17 +252,37 @@ impl Session {
         }
     }
 
-    fn notified(&mut self, method: &str, params: &Value) -> Result<(), Fault> {
-        let Link::Up(connection) = &self.link else { return Ok(()) };
-        let ours = connection.monitoring.id == params[0];
-        let stage = connection.stage;
-        match method {
-            "update" | "update2" | "update3" if ours && stage == Stage::Level => self.updated(method, params),
-            "update" | "update2" | "update3" if ours => {
+    fn notified(&mut self, now: Duration, method: &str, params: &Value) -> Result<(), Fault> {
+        let Link::Up(connection) = &mut self.link else { return Ok(()) };
+        if method == "update" && connection.server.is_ours(&params[0]) {
+            connection.server.told(&params[1])?;
+            return self.check_server();
+        }
+        if connection.monitoring.id != params[0] {
+            return Ok(());
+        }
+        match (method, connection.stage) {
+            ("update" | "update2" | "update3", Stage::Level) => self.updated(method, params),
+            ("update" | "update2" | "update3", _) => {
                 Err(ProtocolError::unexpected("the first dump before any update", params).into())
+            }
+            ("monitor_canceled", _) => {
+                self.monitor_canceled(now);
+                Ok(())
             }
             _ => Ok(()),
         }
+    }
+
+    /// The database was converted to another schema, or left the server (ovsdb-server(7) §4.1.18). If it is still
+    /// there, the handshake starts again with its schema; the copy stays and is compared.
+    fn monitor_canceled(&mut self, now: Duration) {
+        if let Link::Up(connection) = &mut self.link {
+            connection.monitoring = Monitoring::default();
+        }
+        self.resume = None;
+        self.fail_queued();
+        self.ask_for_schema(now);
     }
 
     fn updated(&mut self, method: &str, params: &Value) -> Result<(), Fault> {

@@ -22,6 +22,7 @@ mod connection;
 mod fault;
 mod handshake;
 mod reconnect;
+mod server;
 mod transact;
 
 use connection::{Connection, Stage};
@@ -42,6 +43,9 @@ pub struct SessionConfig {
     pub database: String,
     /// The tables and columns to follow.
     pub monitors: TablesWanted,
+    /// Follow the leader of a raft cluster only, and move when another one leads. Only its lock and its reads are the
+    /// cluster's.
+    pub leader_only: bool,
     /// How patiently.
     pub timing: Timing,
     /// The largest message to accept, in bytes: a guard for memory, far above any real dump.
@@ -57,6 +61,7 @@ impl SessionConfig {
             endpoints,
             database: database.to_owned(),
             monitors,
+            leader_only: false,
             timing: Timing::default(),
             message_limit: 256 << 20,
             outbound_limit: 4 << 20,
@@ -114,7 +119,8 @@ impl std::fmt::Display for TransactionId {
 /// What a session tells.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// A server answers and its schema has what is required. The replica is not level yet.
+    /// A server answers and its schema has what is required. The replica is not level yet. Told again, without a
+    /// [`Event::Disconnected`], when the database is converted to another schema.
     Connected {
         /// Which server.
         endpoint: String,
@@ -166,6 +172,8 @@ pub struct Session {
     queue: VecDeque<Queued>,
     events: VecDeque<Event>,
     last_id: u64,
+    /// How far we have seen a raft cluster; a server that is behind would take us back in time.
+    least_index: i64,
     /// What was told about trouble since the replica was last level.
     said: BTreeSet<String>,
 }
@@ -183,6 +191,7 @@ impl Session {
             queue: VecDeque::new(),
             events: VecDeque::new(),
             last_id: 0,
+            least_index: 0,
             said: BTreeSet::new(),
         }
     }
@@ -228,8 +237,9 @@ impl Session {
 
     /// The transport is there.
     pub fn connected(&mut self, now: Duration) {
+        let request = self.next_id();
         if let Link::Connecting { endpoint, .. } = &self.link {
-            let connection = Connection::new(endpoint.to_string(), now, self.config.message_limit);
+            let connection = Connection::new(endpoint.to_string(), now, self.config.message_limit, request);
             self.link = Link::Up(Box::new(connection));
             self.start_handshake(now);
         }
@@ -297,7 +307,7 @@ impl Session {
         if !self.wants_transport() {
             return;
         }
-        let retry_in = self.reconnect.pause(now);
+        let retry_in = self.reconnect.pause(now, fault.pace());
         let link = std::mem::replace(&mut self.link, Link::Down { retry_at: now + retry_in });
         let endpoint = match &link {
             Link::Down { .. } => return,

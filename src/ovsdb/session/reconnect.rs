@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::Timing;
+use super::fault::Pace;
 use crate::ovsdb::endpoint::Endpoint;
 
 #[derive(Debug)]
@@ -46,7 +47,7 @@ impl Reconnect {
 
     /// An attempt or a connection is over: how long until the next. A connection that was level for a while clears
     /// the record; one that breaks at once does not, or it would be a fast loop of full dumps.
-    pub(super) fn pause(&mut self, now: Duration) -> Duration {
+    pub(super) fn pause(&mut self, now: Duration, pace: Pace) -> Duration {
         if self.level_since.take().is_some_and(|since| now >= since + self.timing.backoff_max) {
             self.failures = 0;
         }
@@ -54,8 +55,11 @@ impl Reconnect {
         let round = self.failures / servers;
         let starts_round = self.failures.is_multiple_of(servers);
         self.failures += 1;
-        if round == 0 || !starts_round {
-            return self.jitter(self.timing.first_retry);
+        match (pace, round == 0 || !starts_round) {
+            (Pace::MoveOn, true) => return Duration::ZERO,
+            (Pace::MoveOn, false) => return self.jitter(self.timing.backoff_min / 2),
+            (Pace::BackOff, true) => return self.jitter(self.timing.first_retry),
+            (Pace::BackOff, false) => {}
         }
         let doubled =
             self.timing.backoff_min * 2_u32.saturating_pow(u32::try_from(round - 1).unwrap_or(8).min(8));
@@ -96,7 +100,7 @@ mod tests {
     fn the_first_retry_is_quick_and_the_next_back_off_to_eight_seconds() {
         let mut one = reconnect(1);
         for expected in [100, 1000, 2000, 4000, 8000, 8000, 8000] {
-            let pause = one.pause(Duration::ZERO);
+            let pause = one.pause(Duration::ZERO, Pace::BackOff);
             assert!(near(pause, expected), "{pause:?} is not near {expected} ms");
         }
     }
@@ -107,22 +111,31 @@ mod tests {
         let mut seen = std::collections::BTreeSet::new();
         for expected in [100, 100, 100, 1000, 100, 100, 2000] {
             seen.insert(three.next_endpoint().unwrap());
-            let pause = three.pause(Duration::ZERO);
+            let pause = three.pause(Duration::ZERO, Pace::BackOff);
             assert!(near(pause, expected), "{pause:?} is not near {expected} ms");
         }
         assert_eq!(seen.len(), 3);
     }
 
     #[test]
+    fn the_wrong_member_of_a_cluster_is_left_at_once_and_an_election_is_waited_for_briefly() {
+        let mut three = reconnect(3);
+        for expected in [0, 0, 0, 500, 0, 0, 500, 0, 0, 500] {
+            let pause = three.pause(Duration::ZERO, Pace::MoveOn);
+            assert!(near(pause, expected), "{pause:?} is not near {expected} ms");
+        }
+    }
+
+    #[test]
     fn only_a_connection_that_lasted_clears_the_record() {
         let mut one = reconnect(1);
         for _ in 0..3 {
-            one.pause(Duration::ZERO);
+            one.pause(Duration::ZERO, Pace::BackOff);
         }
         one.level(Duration::from_secs(10));
-        assert!(near(one.pause(Duration::from_secs(11)), 4000));
+        assert!(near(one.pause(Duration::from_secs(11), Pace::BackOff), 4000));
         one.level(Duration::from_secs(20));
-        assert!(near(one.pause(Duration::from_secs(60)), 100));
+        assert!(near(one.pause(Duration::from_secs(60), Pace::BackOff), 100));
     }
 
     #[test]

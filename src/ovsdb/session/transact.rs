@@ -60,6 +60,11 @@ impl Session {
                 self.events.push_back(Event::Committed { id, result: Err(TransactionError::Unknown) });
             }
         }
+        self.fail_queued();
+    }
+
+    /// What is not on its way is not sent any more: it was computed from a copy that is not followed now.
+    pub(super) fn fail_queued(&mut self) {
         for Queued { id, .. } in self.queue.drain(..) {
             self.events.push_back(Event::Committed { id, result: Err(TransactionError::NotConnected) });
         }

@@ -1,0 +1,81 @@
+//! Which server is good enough: what `_Server` tells about our database (ovsdb-server(5)).
+//!
+//! A member of a raft cluster may be cut off, may not lead, or may be behind what we have seen already. Then another
+//! one is tried. The server is asked with the plain `monitor`, which gives whole rows.
+
+use serde_json::{Value, json};
+
+use super::fault::Fault;
+use crate::ovsdb::error::ProtocolError;
+use crate::ovsdb::replica::{Replica, UpdateFormat};
+use crate::ovsdb::value::Datum;
+
+/// What is monitored of `_Server.Database`.
+const COLUMNS: [&str; 5] = ["name", "model", "connected", "leader", "index"];
+
+/// What this connection's server tells about its databases.
+#[derive(Debug)]
+pub(super) struct ServerState {
+    /// None as long as the server tells nothing; it may be too old to.
+    databases: Option<Replica>,
+    id: Value,
+}
+
+impl ServerState {
+    pub(super) fn new(request: u64) -> Self {
+        Self { databases: None, id: json!(["ovsdb-server", request]) }
+    }
+
+    /// The parameters of the `monitor` request.
+    pub(super) fn monitor(&self) -> Value {
+        json!(["_Server", self.id, {"Database": [{"columns": COLUMNS}]}])
+    }
+
+    /// Whether a notification is for this monitor.
+    pub(super) fn is_ours(&self, id: &Value) -> bool {
+        self.id == *id
+    }
+
+    /// The first dump or an update.
+    pub(super) fn told(&mut self, updates: &Value) -> Result<(), ProtocolError> {
+        if self.databases.is_none() {
+            self.databases = Some(Replica::from_json(json!({"Database": {}}))?);
+        }
+        let databases = self.databases.iter_mut();
+        databases.map(|replica| replica.apply_as(UpdateFormat::Rows, updates, &mut Vec::new())).collect()
+    }
+
+    /// Whether this server will do. `least_index` is how far we have seen the cluster; it advances with the server.
+    pub(super) fn check(
+        &self,
+        database: &str,
+        leader_only: bool,
+        least_index: &mut i64,
+    ) -> Result<(), Fault> {
+        let Some(databases) = &self.databases else { return Ok(()) };
+        let mut rows = databases.rows("Database").map(|(_, row)| row);
+        let text = |datum: Option<&Datum>| datum.and_then(Datum::as_str).map(str::to_owned);
+        let row = rows.find(|row| text(row.get("name")).as_deref() == Some(database));
+        let row = row.ok_or_else(|| Fault::NoDatabase(database.to_owned()))?;
+        let flag = |column| row.get(column).and_then(Datum::as_bool).unwrap_or(false);
+        match text(row.get("model")).as_deref() {
+            Some("clustered") => {
+                let index = row.get("index").and_then(Datum::as_integer).unwrap_or(0);
+                if !flag("connected") {
+                    return Err(Fault::CutOff("its cluster"));
+                }
+                if leader_only && !flag("leader") {
+                    return Err(Fault::NotLeader);
+                }
+                if index < *least_index {
+                    return Err(Fault::Stale { index, seen: *least_index });
+                }
+                *least_index = index;
+                Ok(())
+            }
+            Some("relay") if !flag("connected") => Err(Fault::CutOff("the server it relays")),
+            Some("relay") if leader_only => Err(Fault::NotLeader),
+            _ => Ok(()),
+        }
+    }
+}

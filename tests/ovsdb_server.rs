@@ -1,0 +1,12 @@
+//! The OVSDB client against a real `ovsdb-server`.
+//!
+//! The binaries come from the folder `$OVN_VIP_BIN`, else from `$PATH`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, reason = "a test may panic")]
+
+#[path = "ovsdb_server/harness.rs"]
+mod harness;
+
+#[path = "ovsdb_server/following.rs"]
+mod following;
+#[path = "ovsdb_server/outcomes.rs"]
+mod outcomes;
