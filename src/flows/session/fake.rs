@@ -23,9 +23,9 @@ pub(crate) struct Fake {
     pub out: Vec<u8>,
     /// Types of the messages that came.
     pub seen: Vec<u8>,
-    pub frames: Framer,
-    pub bundle: Vec<(u32, FlowModParts)>,
-    pub version: u8,
+    pub(super) frames: Framer,
+    pub(super) bundle: Vec<(u32, FlowModParts)>,
+    pub(super) version: u8,
 }
 
 impl Fake {
