@@ -8,8 +8,10 @@ use super::{InterfaceName, Mac, Protocol, SubnetName, VlanId};
 /// What one node does on each of its underlay segments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AnnouncePlan {
-    /// By subnet; only subnets in which this node can deliver a VIP.
+    /// By subnet; every subnet that takes VIPs and reaches this node, also where it delivers none.
     pub segments: BTreeMap<SubnetName, SegmentPlan>,
+    /// The OVS bridges of all provider networks on this node: where rules of ours may lie.
+    pub bridges: BTreeSet<InterfaceName>,
 }
 
 /// One subnet, as one node sees it.

@@ -202,6 +202,11 @@ impl World {
         self.providers.get(name)
     }
 
+    /// All ProviderNetworks, in order.
+    pub fn providers(&self) -> impl Iterator<Item = &ProviderNetwork> {
+        self.providers.values()
+    }
+
     fn put_service(&mut self, key: ServiceKey, service: Option<Service>) -> Dirty {
         if self.services.get(&key) == service.as_ref() {
             return Dirty::default();

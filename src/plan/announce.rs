@@ -18,21 +18,22 @@ pub fn announce_plan(world: &World, policy: &Policy, node: &NodeName) -> (Announ
     let mut plan = AnnouncePlan::default();
     let mut refusals = BTreeSet::new();
     let Some(node) = world.node(node) else { return (plan, refusals) };
-    for vip in world.vips() {
-        if let Err(refusal) = plan_vip(world, policy, node, vip, &mut plan) {
-            refusals.insert(refusal);
+    let bridges = world.providers().filter_map(|provider| provider.bridge_and_nic(&node.name));
+    plan.bridges = bridges.map(|(bridge, _)| bridge).collect();
+    for subnet in world.subnets().filter(|subnet| subnet::is_eligible(subnet)) {
+        match segment(world, node, subnet) {
+            Ok(Some(segment)) => drop(plan.segments.insert(subnet.name.clone(), segment)),
+            Ok(None) => {}
+            Err(refusal) => drop(refusals.insert(refusal)),
         }
+    }
+    for vip in world.vips() {
+        plan_vip(world, policy, node, vip, &mut plan);
     }
     (plan, refusals)
 }
 
-fn plan_vip(
-    world: &World,
-    policy: &Policy,
-    node: &Node,
-    vip: IpAddr,
-    plan: &mut AnnouncePlan,
-) -> Result<(), Refusal> {
+fn plan_vip(world: &World, policy: &Policy, node: &Node, vip: IpAddr, plan: &mut AnnouncePlan) {
     let mut announcer = None;
     for service in world.services_at(vip) {
         // Why a VIP is refused is the controller's to say, once for the cluster.
@@ -41,15 +42,13 @@ fn plan_vip(
         if ports.is_empty() {
             continue;
         }
-        let Some(segment) = segment(world, node, subnet)? else { continue };
-        let segment = plan.segments.entry(subnet.name.clone()).or_insert(segment);
+        let Some(segment) = plan.segments.get_mut(&subnet.name) else { continue };
         segment.steered.entry(vip).or_default().ports.extend(ports);
         let announcer = announcer.get_or_insert_with(|| elect::announcer(world, policy, vip));
         if announcer.as_ref() == Some(&node.name) {
             segment.announced.insert(vip);
         }
     }
-    Ok(())
 }
 
 /// The Service's ports that a backend on this node serves.

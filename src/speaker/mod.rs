@@ -1,0 +1,238 @@
+//! `ovn-vip speaker`: steers and answers for VIPs on one node.
+//!
+//! The order of acts is what it is for: rules first, then speech; silence first, then rules. A VIP is spoken only
+//! while its rules are known to be on the bridge.
+
+pub mod bridge;
+mod segment;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Context;
+use futures::FutureExt;
+use futures::future::{LocalBoxFuture, select_all};
+use tracing::{debug, error, info, warn};
+
+use crate::io::manifests::ManifestFolder;
+use crate::io::ovsdb_client::{Client, ClientConfig, Endpoint, Event};
+use crate::io::packet_socket::PacketSocketError;
+use crate::io::switch::{Switch, SwitchEvent};
+use crate::l2::Received;
+use crate::model::{AnnouncePlan, InterfaceName, NodeName, SubnetName, World};
+use crate::plan::{Policy, announce_plan};
+use crate::settings::SpeakerArgs;
+use crate::telemetry::{Shutdown, say_problems};
+
+use bridge::locate;
+use segment::Segment;
+
+/// Runs until it is told to stop. Rules stay when it ends, so that its restart interrupts no one.
+pub async fn run(arguments: SpeakerArgs) -> anyhow::Result<ExitCode> {
+    let mut shutdown = Shutdown::listen()?;
+    let mut speaker = Speaker::new(&arguments)?;
+    speaker.read_cluster();
+    loop {
+        let input = tokio::select! {
+            () = shutdown.requested() => break,
+            input = speaker.next_input() => input,
+        };
+        speaker.take(input);
+        speaker.settle(now());
+    }
+    info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+struct Speaker {
+    node: NodeName,
+    policy: Policy,
+    rundir: PathBuf,
+    folder: ManifestFolder,
+    vswitch: Client,
+    world: World,
+    plan: AnnouncePlan,
+    /// Whether the plan, or what the bridges are, may have changed.
+    stale: bool,
+    switches: BTreeMap<InterfaceName, Switch>,
+    segments: BTreeMap<SubnetName, Segment>,
+    said: BTreeSet<String>,
+    said_of_world: BTreeSet<String>,
+}
+
+/// Something to take in.
+enum Input {
+    Cluster,
+    Vswitch(Event),
+    Bridge(InterfaceName, SwitchEvent),
+    Frame(SubnetName, Result<Received, PacketSocketError>),
+    Due,
+}
+
+impl Speaker {
+    fn new(arguments: &SpeakerArgs) -> anyhow::Result<Self> {
+        let endpoints = Endpoint::parse_list(&arguments.ovs).context("--ovs")?;
+        let rundir = arguments.ovs_rundir.clone().or_else(|| folder_of(&arguments.ovs));
+        let rundir = rundir.context("--ovs is no unix socket: say with --ovs-rundir where the bridges' sockets are")?;
+        Ok(Self {
+            node: NodeName::from(arguments.node.as_str()),
+            policy: arguments.cluster.policy(),
+            rundir,
+            folder: ManifestFolder::open(&arguments.cluster.cluster_dir)?,
+            vswitch: Client::new(ClientConfig::new(endpoints, bridge::DATABASE, bridge::tables())),
+            world: World::default(),
+            plan: AnnouncePlan::default(),
+            stale: true,
+            switches: BTreeMap::new(),
+            segments: BTreeMap::new(),
+            said: BTreeSet::new(),
+            said_of_world: BTreeSet::new(),
+        })
+    }
+
+    /// Cancel-safe: each source is.
+    async fn next_input(&mut self) -> Input {
+        let deadline = self.segments.values().filter_map(Segment::deadline).min();
+        let bridges = self.switches.iter_mut().map(|(name, switch)| {
+            async move { Input::Bridge(name.clone(), switch.next_event().await) }.boxed_local()
+        });
+        let frames = self.segments.iter().map(|(name, segment)| {
+            async move { Input::Frame(name.clone(), segment.receive().await) }.boxed_local()
+        });
+        tokio::select! {
+            () = self.folder.changed() => Input::Cluster,
+            event = self.vswitch.next_event() => Input::Vswitch(event),
+            input = any(bridges.chain(frames).collect()) => input,
+            () = due(deadline) => Input::Due,
+        }
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Cluster => self.read_cluster(),
+            Input::Vswitch(event) => self.vswitch_event(event),
+            Input::Bridge(bridge, event) => say_switch_event(&bridge, event),
+            Input::Frame(subnet, frame) => {
+                if let Some(segment) = self.segments.get_mut(&subnet) {
+                    segment.received(frame, now());
+                }
+            }
+            Input::Due => {}
+        }
+    }
+
+    fn read_cluster(&mut self) {
+        let reading = self.folder.reread();
+        say_problems(&mut self.said_of_world, reading.problems.iter().map(ToString::to_string));
+        for change in reading.changes {
+            self.stale |= !self.world.apply(change).is_empty();
+        }
+        if self.world.node(&self.node).is_none() {
+            warn!(node = %self.node, "the cluster has no such Node: nothing is announced; is --node its name?");
+        }
+    }
+
+    fn vswitch_event(&mut self, event: Event) {
+        match event {
+            Event::Connected { endpoint, missing: _ } => info!(%endpoint, "connected to Open vSwitch's database"),
+            Event::Disconnected { endpoint, reason, said_before: false, .. } => {
+                warn!(endpoint, reason, "no connection to Open vSwitch's database; retrying");
+            }
+            Event::Disconnected { endpoint, reason, .. } => debug!(endpoint, reason, "no connection"),
+            Event::SchemaRefused(missing) => error!(%missing, "this Open vSwitch cannot be used"),
+            Event::Synced | Event::Changed(_) => self.stale = true,
+            Event::Committed { .. } => {}
+        }
+    }
+
+    /// Plans where something changed; then speaks what is steered, and sends what is due.
+    fn settle(&mut self, now: Instant) {
+        if std::mem::take(&mut self.stale) {
+            self.plan_anew(now);
+        }
+        for segment in self.segments.values_mut() {
+            segment.open_socket(now);
+            if let Some(switch) = self.switches.get(segment.bridge()) {
+                segment.speak_what_is_steered(|flow| switch.confirms(flow), now);
+            }
+            segment.transmit(now);
+        }
+    }
+
+    fn plan_anew(&mut self, now: Instant) {
+        let (plan, refusals) = announce_plan(&self.world, &self.policy, &self.node);
+        let replica = self.vswitch.replica();
+        let mut problems: BTreeSet<String> = refusals.iter().map(ToString::to_string).collect();
+        let mut segments = BTreeMap::new();
+        for (subnet, plan) in &plan.segments {
+            let needed = !plan.steered.is_empty();
+            match locate(replica, plan) {
+                Ok(located) => {
+                    let old = self.segments.remove(subnet);
+                    let segment = match old {
+                        Some(mut segment) => {
+                            segment.set_plan(plan.clone(), located, now);
+                            segment
+                        }
+                        None => Segment::new(subnet.clone(), plan.clone(), located, now),
+                    };
+                    segments.insert(subnet.clone(), segment);
+                }
+                Err(error) if needed => drop(problems.insert(format!("Subnet {subnet}: {error}"))),
+                Err(_) => {}
+            }
+        }
+        // Segments that are gone fall silent here, by being dropped; their rules go next.
+        self.segments = segments;
+        say_problems(&mut self.said, problems.into_iter());
+        self.plan = plan;
+        self.want_rules();
+    }
+
+    /// Every bridge of a provider network has exactly the rules that its segments need; none, where there is none.
+    fn want_rules(&mut self) {
+        for bridge in &self.plan.bridges {
+            if bridge::exists(self.vswitch.replica(), bridge) {
+                let socket = || Switch::new(self.rundir.join(format!("{bridge}.mgmt")));
+                self.switches.entry(bridge.clone()).or_insert_with(socket);
+            }
+        }
+        for (bridge, switch) in &mut self.switches {
+            let segments = self.segments.values().filter(|segment| segment.bridge() == bridge);
+            switch.set_wanted(segments.flat_map(Segment::flows).collect());
+        }
+    }
+}
+
+fn folder_of(address: &str) -> Option<PathBuf> {
+    address.strip_prefix("unix:").and_then(|path| Path::new(path).parent()).map(Path::to_path_buf)
+}
+
+async fn any(sources: Vec<LocalBoxFuture<'_, Input>>) -> Input {
+    if sources.is_empty() { std::future::pending().await } else { select_all(sources).await.0 }
+}
+
+async fn due(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a shell reads the clock")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn say_switch_event(bridge: &InterfaceName, event: SwitchEvent) {
+    match event {
+        SwitchEvent::Connected { version, .. } => debug!(%bridge, ?version, "the bridge answers"),
+        SwitchEvent::Disconnected { reason, first: true } => warn!(%bridge, "{reason}"),
+        SwitchEvent::Disconnected { reason, first: false } => debug!(%bridge, "{reason}"),
+        SwitchEvent::Installed { added, removed } => info!(%bridge, added, removed, "rules installed"),
+        SwitchEvent::Repaired { added, removed } => warn!(%bridge, added, removed, "somebody changed our rules; repaired"),
+        SwitchEvent::Refused { flow, error } => error!(%bridge, flow, error, "the bridge refuses a rule"),
+    }
+}

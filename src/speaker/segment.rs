@@ -1,0 +1,157 @@
+//! One segment: its rules, its socket, its responder, in that order.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use tracing::{debug, info, trace, warn};
+
+use crate::flows::{Flow, flows_for};
+use crate::io::packet_socket::{PacketSocket, PacketSocketError};
+use crate::l2::{Received, Responder, Verdict};
+use crate::model::{InterfaceName, SegmentPlan, SubnetName};
+
+use super::bridge::Located;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// What a node does on one segment.
+#[derive(Debug)]
+pub struct Segment {
+    subnet: SubnetName,
+    plan: SegmentPlan,
+    located: Located,
+    responder: Responder,
+    socket: Option<PacketSocket>,
+    spoken: BTreeSet<IpAddr>,
+    pause: Duration,
+    open_at: Instant,
+    said: Option<String>,
+}
+
+impl Segment {
+    /// Speaks for nothing yet.
+    pub fn new(subnet: SubnetName, plan: SegmentPlan, located: Located, now: Instant) -> Self {
+        let responder = Responder::new(located.interface);
+        let (socket, spoken, said) = (None, BTreeSet::new(), None);
+        Self { subnet, plan, located, responder, socket, spoken, pause: FIRST_PAUSE, open_at: now, said }
+    }
+
+    /// The bridge that its rules are on.
+    pub fn bridge(&self) -> &InterfaceName {
+        &self.plan.bridge
+    }
+
+    /// Takes a new plan. What is no longer to be said is silent from here on, before any rule is touched.
+    pub fn set_plan(&mut self, plan: SegmentPlan, located: Located, now: Instant) {
+        if self.located.speak_on != located.speak_on {
+            self.socket = None;
+            self.open_at = now;
+        }
+        let still = self.spoken.intersection(&plan.announced).copied().collect();
+        self.plan = plan;
+        self.located = located;
+        self.speak(still, now);
+        self.responder.set_interface(self.located.interface, now);
+    }
+
+    /// The rules it needs.
+    pub fn flows(&self) -> BTreeSet<Flow> {
+        flows_for(&self.plan, &self.located.ports)
+    }
+
+    /// Speaks for the announced VIPs whose rules are on the bridge, and for no other.
+    pub fn speak_what_is_steered(&mut self, is_on_bridge: impl Fn(&Flow) -> bool, now: Instant) {
+        let flows = self.flows();
+        let steered = |vip: &IpAddr| {
+            let mut own = flows.iter().filter(|flow| flow.matches.destination == *vip).peekable();
+            own.peek().is_some() && own.all(&is_on_bridge)
+        };
+        let speakable = self.plan.announced.iter().filter(|vip| self.socket.is_some() && steered(vip));
+        self.speak(speakable.copied().collect(), now);
+    }
+
+    fn speak(&mut self, vips: BTreeSet<IpAddr>, now: Instant) {
+        let Located { interface, speak_on, .. } = &self.located;
+        for vip in vips.difference(&self.spoken) {
+            info!(%vip, subnet = %self.subnet, mac = %interface.mac, interface = %speak_on, "announcing");
+        }
+        for vip in self.spoken.difference(&vips) {
+            info!(%vip, subnet = %self.subnet, "withdrawn");
+        }
+        self.responder.set_vips(&vips, now);
+        self.spoken = vips;
+    }
+
+    /// Opens the socket where there is something to say; tries again after a pause.
+    pub fn open_socket(&mut self, now: Instant) {
+        if self.socket.is_some() || self.plan.announced.is_empty() || now < self.open_at {
+            return;
+        }
+        match PacketSocket::open(self.located.speak_on.as_str()) {
+            Ok(socket) => {
+                self.socket = Some(socket);
+                self.pause = FIRST_PAUSE;
+                self.said = None;
+            }
+            Err(error) => self.lose_socket(&error, now),
+        }
+    }
+
+    fn lose_socket(&mut self, error: &PacketSocketError, now: Instant) {
+        let error = error.to_string();
+        if self.said.as_ref() != Some(&error) {
+            warn!(subnet = %self.subnet, "{error}");
+        }
+        self.said = Some(error);
+        self.socket = None;
+        self.open_at = now + self.pause;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.speak(BTreeSet::new(), now);
+    }
+
+    /// The next frame, or that the socket is of no more use; never, without a socket. Cancel-safe.
+    pub async fn receive(&self) -> Result<Received, PacketSocketError> {
+        match &self.socket {
+            Some(socket) => socket.receive().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Takes a frame in, or the loss of the socket.
+    pub fn received(&mut self, frame: Result<Received, PacketSocketError>, now: Instant) {
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(error) => return self.lose_socket(&error, now),
+        };
+        let verdict = self.responder.handle_frame(&frame);
+        match verdict {
+            Verdict::Conflict { vip, mac } => {
+                warn!(%vip, foreign_mac = %mac, subnet = %self.subnet, "another host claims a VIP of ours");
+            }
+            Verdict::Answered { .. } => debug!(subnet = %self.subnet, ?verdict, "answered"),
+            Verdict::Ignored(_) => trace!(subnet = %self.subnet, ?verdict, "ignored"),
+        }
+    }
+
+    /// Sends what is due. A frame that the interface does not take at once is lost: its asker asks again.
+    pub fn transmit(&mut self, now: Instant) {
+        while let Some(frame) = self.responder.poll_transmit(now) {
+            let Some(socket) = &self.socket else { return };
+            match socket.send(&frame).now_or_never() {
+                Some(Err(error @ PacketSocketError::InterfaceGone { .. })) => return self.lose_socket(&error, now),
+                Some(Err(error)) => debug!(subnet = %self.subnet, %error, "not sent"),
+                Some(Ok(())) => {}
+                None => debug!(subnet = %self.subnet, "not sent: the interface's queue is full"),
+            }
+        }
+    }
+
+    /// When something is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        let open_at = (self.socket.is_none() && !self.plan.announced.is_empty()).then_some(self.open_at);
+        self.responder.poll_timeout().into_iter().chain(open_at).min()
+    }
+}

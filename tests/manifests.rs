@@ -1,0 +1,357 @@
+//! Real folders: what a cluster's operator, an editor, kubectl and a ConfigMap volume do to them.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ovn_vip::io::manifests::{ManifestFolder, Reading};
+use ovn_vip::model::{Change, World};
+use tempfile::TempDir;
+
+/// A folder, and the world as its readings told it.
+struct Cluster {
+    temp: TempDir,
+    folder: ManifestFolder,
+    world: World,
+    problems: Vec<String>,
+}
+
+impl Cluster {
+    fn new(files: &[(&str, String)]) -> Self {
+        let temp = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(temp.path().join(name), text).unwrap();
+        }
+        Self::open(temp, "")
+    }
+
+    fn open(temp: TempDir, below: &str) -> Self {
+        let folder = ManifestFolder::open(&temp.path().join(below)).unwrap();
+        let mut cluster = Self { temp, folder, world: World::default(), problems: vec![] };
+        cluster.reread();
+        cluster
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.temp.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    /// The changes, as `+Node a` and `-Node a`.
+    fn reread(&mut self) -> Vec<String> {
+        let Reading { changes, problems } = self.folder.reread();
+        self.problems = problems.iter().map(ToString::to_string).collect();
+        let said = changes.iter().map(|change| match change {
+            Change::Apply(object) => format!("+{}", object.key()),
+            Change::Remove(key) => format!("-{key}"),
+        });
+        let said = said.collect();
+        for change in changes {
+            self.world.apply(change);
+        }
+        said
+    }
+
+    /// Reads whenever something changed, until the nodes are these.
+    async fn nodes_become(&mut self, nodes: &[&str]) {
+        let reading = async {
+            while !self.world.nodes().map(|node| node.name.as_str()).eq(nodes.iter().copied()) {
+                self.settle().await;
+            }
+        };
+        let done = tokio::time::timeout(Duration::from_secs(20), reading).await;
+        assert!(done.is_ok(), "never became {nodes:?}: {:?}", self.world);
+    }
+
+    /// Waits for what was done so far to be noticed.
+    async fn settle(&mut self) {
+        self.folder.changed().await;
+        self.reread();
+    }
+
+    /// Whether a change is reported within a time that is far too short for it.
+    async fn wakes_within(&mut self, time: Duration) -> bool {
+        tokio::time::timeout(time, self.folder.changed()).await.is_ok()
+    }
+}
+
+fn node(name: &str) -> String {
+    format!("apiVersion: v1\nkind: Node\nmetadata:\n  name: {name}\n")
+}
+
+fn cordoned(name: &str) -> String {
+    node(name) + "spec:\n  unschedulable: true\n"
+}
+
+fn nodes(names: &[&str]) -> String {
+    names.iter().map(|name| node(name)).collect::<Vec<_>>().join("---\n")
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_refused_with_its_name_and_what_to_give() {
+    let error = ManifestFolder::open(Path::new("/nowhere/at/all")).err().unwrap().to_string();
+    assert!(error.contains("/nowhere/at/all") && error.contains("give a folder"), "{error}");
+}
+
+#[test]
+fn files_are_read_in_order_and_only_differences_are_told() {
+    let mut cluster = Cluster::new(&[]);
+    cluster.write("b.yml", node("b"));
+    cluster.write("a.yaml", nodes(&["a", "c"]));
+    cluster.write("c.json", r#"{"apiVersion": "v1", "kind": "Node", "metadata": {"name": "d"}}"#);
+    cluster.write("notes.txt", "not: [yaml");
+    cluster.write(".hidden.yaml", "not: [yaml");
+    fs::create_dir(cluster.path("deeper.yaml")).unwrap();
+    assert_eq!(cluster.reread(), ["+Node a", "+Node b", "+Node c", "+Node d"]);
+    assert_eq!(cluster.reread(), [""; 0]);
+    assert_eq!(cluster.problems, [""; 0]);
+}
+
+#[test]
+fn an_edit_a_removed_document_and_a_removed_file_are_told() {
+    let mut cluster = Cluster::new(&[("a.yaml", nodes(&["a", "b"])), ("c.yaml", node("c"))]);
+    // Same length, within the same tick of the clock: only the content tells.
+    cluster.write("a.yaml", nodes(&["a", "x"]));
+    assert_eq!(cluster.reread(), ["-Node b", "+Node x"]);
+    cluster.write("a.yaml", cordoned("a"));
+    assert_eq!(cluster.reread(), ["-Node x", "+Node a"]);
+    fs::remove_file(cluster.path("c.yaml")).unwrap();
+    assert_eq!(cluster.reread(), ["-Node c"]);
+}
+
+#[test]
+fn a_service_that_stops_being_a_load_balancer_is_gone() {
+    let service = |kind: &str| {
+        format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: s}}\nspec: {{type: {kind}, ports: [{{port: 1}}]}}\n"
+        )
+    };
+    let mut cluster = Cluster::new(&[("a.yaml", service("LoadBalancer"))]);
+    assert_eq!(cluster.world.services().count(), 1);
+    cluster.write("a.yaml", service("ClusterIP"));
+    assert_eq!(cluster.reread(), ["-Service default/s"]);
+}
+
+#[test]
+fn while_a_document_is_broken_what_was_read_of_its_file_stays_and_the_rest_counts() {
+    let mut cluster = Cluster::new(&[("a.yaml", nodes(&["a", "b"])), ("z.yaml", node("z"))]);
+    let broken = "kind: Node\nmetadata:\n  name: b\n   x: y\n";
+    cluster.write("a.yaml", format!("{}---\n{broken}---\n{}", cordoned("a"), node("c")));
+    fs::remove_file(cluster.path("z.yaml")).unwrap();
+    assert_eq!(cluster.reread(), ["-Node z", "+Node a", "+Node c"]);
+    assert_eq!(cluster.problems.len(), 1);
+    assert!(cluster.problems[0].contains("a.yaml:11: Node b cannot be read: "), "{:?}", cluster.problems);
+    assert_eq!(cluster.reread(), [""; 0]);
+    assert_eq!(cluster.problems.len(), 1, "said for as long as it is so");
+    cluster.write("a.yaml", nodes(&["a", "c"]));
+    assert_eq!(cluster.reread(), ["-Node b", "+Node a"]);
+    assert_eq!(cluster.problems, [""; 0]);
+}
+
+#[test]
+fn an_object_that_cannot_be_used_stays_as_it_was_and_costs_no_other() {
+    let subnet = |cidr: &str| {
+        format!(
+            "apiVersion: kubeovn.io/v1\nkind: Subnet\nmetadata: {{name: u}}\nspec: {{cidrBlock: {cidr}}}\n---\n"
+        )
+    };
+    let mut cluster = Cluster::new(&[("a.yaml", subnet("10.0.0.0/24") + &nodes(&["a", "b"]))]);
+    for bad in ["10.0.0.0/99", "[10]"] {
+        cluster.write("a.yaml", subnet(bad) + &node("a"));
+        cluster.reread();
+        assert_eq!(cluster.world.subnets().next().unwrap().cidrs[0].to_string(), "10.0.0.0/24");
+        assert_eq!(cluster.world.nodes().count(), 1);
+        assert!(cluster.problems[0].contains("a.yaml:1: Subnet u: spec.cidrBlock"), "{:?}", cluster.problems);
+    }
+    cluster.write("a.yaml", node("a"));
+    assert_eq!(cluster.reread(), ["-Subnet u"]);
+}
+
+#[test]
+fn an_empty_file_and_one_that_is_no_utf8_keep_what_they_had() {
+    let mut cluster = Cluster::new(&[("a.yaml", node("a"))]);
+    for bytes in [&b""[..], b"kind: Node\nmetadata: \xff\n"] {
+        cluster.write("a.yaml", bytes);
+        assert_eq!(cluster.reread(), [""; 0]);
+        assert_eq!(cluster.problems.len(), 1);
+    }
+    assert!(cluster.problems[0].contains("line 2 is not UTF-8"), "{:?}", cluster.problems);
+    cluster.write("a.yaml", "# nothing here any more\n");
+    assert_eq!(cluster.reread(), ["-Node a"]);
+}
+
+#[test]
+fn an_object_in_two_files_counts_as_the_later_file_has_it() {
+    let mut cluster = Cluster::new(&[("a.yaml", node("a")), ("b.yaml", cordoned("a"))]);
+    assert!(cluster.world.nodes().next().unwrap().cordoned);
+    assert!(cluster.problems.len() == 1 && cluster.problems[0].contains("b.yaml: Node a also stands in "));
+    // What a file that is broken by now said earlier is no second opinion.
+    cluster.write("a.yaml", "broken: [");
+    assert_eq!(cluster.reread(), [""; 0]);
+    assert!(cluster.problems.len() == 1 && cluster.problems[0].contains("a.yaml:1: cannot be read"));
+    fs::remove_file(cluster.path("b.yaml")).unwrap();
+    assert_eq!(cluster.reread(), ["+Node a"], "as a.yaml last had it");
+}
+
+#[test]
+fn a_folder_that_goes_away_takes_nothing_with_it() {
+    let mut cluster = Cluster::new(&[("a.yaml", node("a"))]);
+    let aside = cluster.temp.path().with_extension("aside");
+    fs::rename(cluster.temp.path(), &aside).unwrap();
+    assert_eq!(cluster.reread(), [""; 0]);
+    assert!(cluster.problems[0].contains("the folder cannot be read"), "{:?}", cluster.problems);
+    fs::rename(&aside, cluster.temp.path()).unwrap();
+    assert_eq!((cluster.reread(), cluster.problems), (vec![], vec![]));
+}
+
+#[test]
+fn a_link_to_a_file_is_read_and_one_to_nowhere_is_a_problem() {
+    let elsewhere = Cluster::new(&[("real.yaml", node("a"))]);
+    let mut cluster = Cluster::new(&[]);
+    symlink(elsewhere.path("real.yaml"), cluster.path("a.yaml")).unwrap();
+    symlink("/nowhere.yaml", cluster.path("b.yaml")).unwrap();
+    assert_eq!(cluster.reread(), ["+Node a"]);
+    assert!(cluster.problems.len() == 1 && cluster.problems[0].contains("b.yaml: cannot be read"));
+}
+
+#[tokio::test]
+async fn a_change_of_any_kind_wakes() {
+    let mut cluster = Cluster::new(&[("a.yaml", node("a"))]);
+    cluster.write("b.yaml", node("b"));
+    cluster.nodes_become(&["a", "b"]).await;
+    cluster.write("b.yaml", node("c"));
+    cluster.nodes_become(&["a", "c"]).await;
+    cluster.write("new", node("d"));
+    fs::rename(cluster.path("new"), cluster.path("b.yaml")).unwrap();
+    cluster.nodes_become(&["a", "d"]).await;
+    fs::remove_file(cluster.path("b.yaml")).unwrap();
+    cluster.nodes_become(&["a"]).await;
+    cluster.write("a.yaml", "broken: [");
+    while cluster.problems.is_empty() {
+        cluster.settle().await;
+    }
+    cluster.write("a.yaml", node("e"));
+    cluster.nodes_become(&["e"]).await;
+}
+
+#[tokio::test]
+async fn a_change_is_not_forgotten_by_a_wait_that_was_dropped() {
+    let mut cluster = Cluster::new(&[]);
+    cluster.settle().await;
+    cluster.write("a.yaml", node("a"));
+    for _ in 0..100 {
+        cluster.wakes_within(Duration::from_micros(100)).await;
+    }
+    cluster.nodes_become(&["a"]).await;
+}
+
+#[tokio::test]
+async fn an_editor_that_moves_the_old_file_aside_first_removes_nothing() {
+    let mut cluster = Cluster::new(&[("a.yaml", node("a"))]);
+    cluster.settle().await;
+    fs::rename(cluster.path("a.yaml"), cluster.path("a.yaml~")).unwrap();
+    assert!(!cluster.wakes_within(Duration::from_millis(50)).await, "read while the file was aside");
+    cluster.write("a.yaml", cordoned("a"));
+    cluster.folder.changed().await;
+    assert_eq!(cluster.reread(), ["+Node a"]);
+}
+
+#[tokio::test]
+async fn a_file_is_read_only_once_its_writer_has_closed_it() {
+    let mut cluster = Cluster::new(&[("a.yaml", nodes(&["a", "b"]))]);
+    cluster.settle().await;
+    let mut file = fs::File::create(cluster.path("a.yaml")).unwrap();
+    file.write_all(node("a").as_bytes()).unwrap();
+    assert!(!cluster.wakes_within(Duration::from_millis(200)).await, "read half a file");
+    file.write_all(format!("---\n{}", cordoned("b")).as_bytes()).unwrap();
+    drop(file);
+    cluster.folder.changed().await;
+    assert_eq!(cluster.reread(), ["+Node b"]);
+}
+
+/// As the kubelet makes it: `a.yaml -> ..data/a.yaml`, `..data -> ..1`, swapped by a rename.
+#[tokio::test]
+async fn a_config_map_volume_is_followed_through_its_swaps() {
+    let swap = |dir: &Path, number: &str, names: &[&str]| {
+        fs::create_dir(dir.join(number)).unwrap();
+        fs::write(dir.join(number).join("a.yaml"), nodes(names)).unwrap();
+        symlink(number, dir.join("..data_tmp")).unwrap();
+        fs::rename(dir.join("..data_tmp"), dir.join("..data")).unwrap();
+    };
+    let temp = tempfile::tempdir().unwrap();
+    swap(temp.path(), "..1", &["a"]);
+    symlink("..data/a.yaml", temp.path().join("a.yaml")).unwrap();
+    let mut cluster = Cluster::open(temp, "");
+    cluster.nodes_become(&["a"]).await;
+    swap(cluster.temp.path(), "..2", &["b"]);
+    cluster.nodes_become(&["b"]).await;
+    fs::remove_dir_all(cluster.path("..1")).unwrap();
+    swap(cluster.temp.path(), "..3", &["b", "c"]);
+    cluster.nodes_become(&["b", "c"]).await;
+}
+
+#[tokio::test]
+async fn a_folder_that_is_itself_a_link_is_followed_when_it_is_swapped() {
+    let temp = tempfile::tempdir().unwrap();
+    for name in ["a", "b"] {
+        fs::create_dir(temp.path().join(name)).unwrap();
+        fs::write(temp.path().join(name).join("n.yaml"), node(name)).unwrap();
+    }
+    symlink("a", temp.path().join("current")).unwrap();
+    let mut cluster = Cluster::open(temp, "current");
+    cluster.nodes_become(&["a"]).await;
+    symlink("b", cluster.path("next")).unwrap();
+    fs::rename(cluster.path("next"), cluster.path("current")).unwrap();
+    cluster.nodes_become(&["b"]).await;
+    cluster.write("b/n.yaml", node("c"));
+    cluster.nodes_become(&["c"]).await;
+}
+
+#[tokio::test]
+async fn a_linked_file_that_changes_elsewhere_wakes() {
+    let elsewhere = Cluster::new(&[("real.yaml", node("a"))]);
+    let mut cluster = Cluster::new(&[]);
+    symlink(elsewhere.path("real.yaml"), cluster.path("a.yaml")).unwrap();
+    cluster.nodes_become(&["a"]).await;
+    elsewhere.write("real.yaml", node("b"));
+    cluster.nodes_become(&["b"]).await;
+}
+
+#[test]
+fn the_examples_are_read_without_a_problem_and_fit_together() {
+    for (name, tag) in [("underlay", None), ("underlay-vlan341", Some(341))] {
+        let mut folder = ManifestFolder::open(&Path::new("examples").join(name)).unwrap();
+        let Reading { changes, problems } = folder.reread();
+        assert_eq!(problems, [], "{name}");
+        let mut world = World::default();
+        for change in changes {
+            world.apply(change);
+        }
+        let subnet = world.subnets().next().unwrap();
+        assert!(subnet.external_lb && subnet.ovn_provided && subnet.exclude_ips.len() == 4);
+        let vlan = world.vlan(subnet.vlan.as_ref().unwrap()).unwrap();
+        assert_eq!(vlan.id.map(|id| id.get()), tag);
+        assert!(world.provider(&vlan.provider).is_some());
+        assert_eq!((world.vips().count(), world.services().count(), world.nodes().count()), (2, 2, 3));
+        for vip in world.vips() {
+            assert!(
+                subnet.contains(vip) && subnet.exclude_ips.iter().any(|range| range.contains(vip)),
+                "{vip}"
+            );
+            assert_eq!(world.services_at(vip).count(), 2);
+        }
+        let slices = world.services().flat_map(|service| world.slices_of(&service.key));
+        let endpoints: Vec<_> = slices.flat_map(|slice| &slice.endpoints).collect();
+        assert_eq!(endpoints.len(), 2 * 2 * 3);
+        for endpoint in endpoints {
+            assert!(subnet.contains(endpoint.address) && endpoint.ready);
+            assert!(world.node(endpoint.node.as_ref().unwrap()).unwrap().chassis.is_some());
+        }
+    }
+}
