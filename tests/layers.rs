@@ -1,5 +1,7 @@
 //! Holds the dependency table of `src/lib.rs`: who imports whom, and what the pure half never touches.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 

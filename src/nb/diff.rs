@@ -8,9 +8,8 @@ use uuid::Uuid;
 use crate::ovsdb::{Datum, Replica};
 
 use super::owner::{CLUSTER, SubnetRow};
-use super::render::REVISION;
 use super::rows::{GROUP, LOAD_BALANCER, LoadBalancerRow};
-use super::{Desired, Owner, subnet_diff};
+use super::{Desired, Owner, revision, subnet_diff};
 
 /// Which rows to compare.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -143,8 +142,8 @@ fn diff_load_balancer(
     changes: &mut Vec<Change>,
 ) {
     let found = LoadBalancerRow::read(replica, uuid);
-    let wanted =
-        desired.load_balancers.get(&uuid).cloned().map(|wanted| keep_revision(wanted, found.as_ref()));
+    let mut wanted = desired.load_balancers.get(&uuid).cloned();
+    wanted.iter_mut().for_each(|wanted| revision::settle(wanted, found.as_ref()));
     let table = LOAD_BALANCER;
     match (wanted, found) {
         (Some(wanted), None) => changes.push(Change::Insert { table, uuid, columns: wanted.columns() }),
@@ -159,14 +158,6 @@ fn diff_load_balancer(
             }
         }
     }
-}
-
-/// Who is bound where is not known without a southbound: not to know is no reason to write.
-fn keep_revision(mut wanted: LoadBalancerRow, found: Option<&LoadBalancerRow>) -> LoadBalancerRow {
-    if let Some(revision) = found.and_then(|found| found.options.get(REVISION)) {
-        wanted.options.entry(REVISION.to_owned()).or_insert_with(|| revision.clone());
-    }
-    wanted
 }
 
 pub(super) fn differing(

@@ -9,6 +9,7 @@ mod globals;
 pub mod network;
 pub mod owner;
 pub mod render;
+pub mod revision;
 pub mod rows;
 mod subnet_diff;
 pub mod transaction;

@@ -4,19 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::model::{LoadBalancer, Locality, Mac, Network, Port, Protocol, ServiceKey, Subnet, SubnetName};
 
 use super::Owner;
 use super::owner::load_balancer_name;
+use super::revision::{self, REVISION};
 use super::rows::{LoadBalancerRow, Selection};
-
-/// `options` key that is written anew when a backend's port moves to another chassis: Kube-OVN's northd
-/// groups backends by chassis only when it processes the row. Its value is a digest of who is bound where,
-/// so that a second run over the same network writes nothing.
-pub const REVISION: &str = "ovn-vip-rev";
 
 /// What this OVN understands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,8 +157,8 @@ fn render(owner: &Owner, dialect: &Dialect, load_balancer: &LoadBalancer) -> Loa
         // A flow of datagrams would stay with a backend that is gone. On TCP it would cut open connections.
         options.insert("ct_flush".to_owned(), "true".to_owned());
     }
-    if ports.values().any(|port| port.chassis.is_some()) {
-        options.insert(REVISION.to_owned(), revision(ports));
+    if let Some(digest) = revision::digest(ports) {
+        options.insert(REVISION.to_owned(), digest);
     }
     // Not affinity_timeout: it loses every client's first connection (measured).
     let selection_fields =
@@ -197,12 +192,4 @@ fn mapping(locality: Locality, address: IpAddr, port: &Port) -> (String, String)
         Locality::Distributed => port.name.to_string(),
     };
     (key, value)
-}
-
-fn revision(ports: &BTreeMap<IpAddr, Port>) -> String {
-    let mut digest = Sha256::new();
-    for (address, port) in ports {
-        digest.update(format!("{address} {} {:?}\n", port.name, port.chassis));
-    }
-    digest.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -44,7 +44,9 @@ pub enum NotFound {
         nic: InterfaceName,
     },
     /// ovn-controller makes the patch port once a pod of the subnet is on the node.
-    #[error("bridge {bridge} has no patch port {port}; ovn-controller makes it with the subnet's first pod here")]
+    #[error(
+        "bridge {bridge} has no patch port {port}; ovn-controller makes it with the subnet's first pod here"
+    )]
     PatchPort {
         /// The bridge.
         bridge: InterfaceName,
@@ -103,7 +105,10 @@ fn interfaces<'r>(
 
 /// `ofport`: -1 where OVS could not make the port.
 fn ofport(row: &Row) -> Option<u32> {
-    row.get("ofport").and_then(Datum::as_integer).and_then(|port| u32::try_from(port).ok()).filter(|port| *port > 0)
+    row.get("ofport")
+        .and_then(Datum::as_integer)
+        .and_then(|port| u32::try_from(port).ok())
+        .filter(|port| *port > 0)
 }
 
 fn mac(row: &Row) -> Option<Mac> {
@@ -128,9 +133,7 @@ mod tests {
     fn replica(access_tag: Option<u16>) -> Replica {
         let uuid = |number: u8| format!("00000000-0000-4000-8000-0000000000{number:02x}");
         let reference = |number: u8| json!(["uuid", uuid(number)]);
-        let interface = |name: &str, kind: &str, ofport: i64, mac: &str| {
-            json!({ "name": name, "type": kind, "ofport": ofport, "mac_in_use": mac })
-        };
+        let interface = |name: &str, kind: &str, ofport: i64, mac: &str| json!({ "name": name, "type": kind, "ofport": ofport, "mac_in_use": mac });
         let port = |interface: u8| json!({ "interfaces": reference(interface), "tag": ["set", []] });
         let mut access = port(0x14);
         if let Some(tag) = access_tag {

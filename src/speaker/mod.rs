@@ -75,7 +75,8 @@ impl Speaker {
     fn new(arguments: &SpeakerArgs) -> anyhow::Result<Self> {
         let endpoints = Endpoint::parse_list(&arguments.ovs).context("--ovs")?;
         let rundir = arguments.ovs_rundir.clone().or_else(|| folder_of(&arguments.ovs));
-        let rundir = rundir.context("--ovs is no unix socket: say with --ovs-rundir where the bridges' sockets are")?;
+        let rundir = rundir
+            .context("--ovs is no unix socket: say with --ovs-rundir where the bridges' sockets are")?;
         Ok(Self {
             node: NodeName::from(arguments.node.as_str()),
             policy: arguments.cluster.policy(),
@@ -136,7 +137,9 @@ impl Speaker {
 
     fn vswitch_event(&mut self, event: Event) {
         match event {
-            Event::Connected { endpoint, missing: _ } => info!(%endpoint, "connected to Open vSwitch's database"),
+            Event::Connected { endpoint, missing: _ } => {
+                info!(%endpoint, "connected to Open vSwitch's database")
+            }
             Event::Disconnected { endpoint, reason, said_before: false, .. } => {
                 warn!(endpoint, reason, "no connection to Open vSwitch's database; retrying");
             }
@@ -232,7 +235,9 @@ fn say_switch_event(bridge: &InterfaceName, event: SwitchEvent) {
         SwitchEvent::Disconnected { reason, first: true } => warn!(%bridge, "{reason}"),
         SwitchEvent::Disconnected { reason, first: false } => debug!(%bridge, "{reason}"),
         SwitchEvent::Installed { added, removed } => info!(%bridge, added, removed, "rules installed"),
-        SwitchEvent::Repaired { added, removed } => warn!(%bridge, added, removed, "somebody changed our rules; repaired"),
+        SwitchEvent::Repaired { added, removed } => {
+            warn!(%bridge, added, removed, "somebody changed our rules; repaired")
+        }
         SwitchEvent::Refused { flow, error } => error!(%bridge, flow, error, "the bridge refuses a rule"),
     }
 }

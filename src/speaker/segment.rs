@@ -141,7 +141,9 @@ impl Segment {
         while let Some(frame) = self.responder.poll_transmit(now) {
             let Some(socket) = &self.socket else { return };
             match socket.send(&frame).now_or_never() {
-                Some(Err(error @ PacketSocketError::InterfaceGone { .. })) => return self.lose_socket(&error, now),
+                Some(Err(error @ PacketSocketError::InterfaceGone { .. })) => {
+                    return self.lose_socket(&error, now);
+                }
                 Some(Err(error)) => debug!(subnet = %self.subnet, %error, "not sent"),
                 Some(Ok(())) => {}
                 None => debug!(subnet = %self.subnet, "not sent: the interface's queue is full"),
