@@ -55,7 +55,7 @@ pub async fn run(arguments: ControllerArgs) -> anyhow::Result<ExitCode> {
         }
     }
     info!("stopped");
-    Ok(ExitCode::SUCCESS)
+    Ok(if once.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 struct Controller {

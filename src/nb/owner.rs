@@ -114,7 +114,7 @@ impl SubnetRow {
 
 /// The name of a Service's row; for people, and unlike any that Kube-OVN knows.
 pub fn load_balancer_name(service: &ServiceKey, protocol: Protocol) -> String {
-    format!("{PREFIX}{service}.{protocol}")
+    format!("{service}/{protocol}")
 }
 
 #[cfg(test)]

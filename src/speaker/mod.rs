@@ -56,6 +56,8 @@ struct Speaker {
     plan: AnnouncePlan,
     /// Whether the plan, or what the bridges are, may have changed.
     stale: bool,
+    /// Whether Open vSwitch's database has been read: before that nothing is known of the bridges.
+    vswitch_known: bool,
     switches: BTreeMap<InterfaceName, Switch>,
     segments: BTreeMap<SubnetName, Segment>,
     said: BTreeSet<String>,
@@ -86,6 +88,7 @@ impl Speaker {
             world: World::default(),
             plan: AnnouncePlan::default(),
             stale: true,
+            vswitch_known: false,
             switches: BTreeMap::new(),
             segments: BTreeMap::new(),
             said: BTreeSet::new(),
@@ -145,14 +148,15 @@ impl Speaker {
             }
             Event::Disconnected { endpoint, reason, .. } => debug!(endpoint, reason, "no connection"),
             Event::SchemaRefused(missing) => error!(%missing, "this Open vSwitch cannot be used"),
-            Event::Synced | Event::Changed(_) => self.stale = true,
+            Event::Synced => (self.stale, self.vswitch_known) = (true, true),
+            Event::Changed(_) => self.stale = true,
             Event::Committed { .. } => {}
         }
     }
 
     /// Plans where something changed; then speaks what is steered, and sends what is due.
     fn settle(&mut self, now: Instant) {
-        if std::mem::take(&mut self.stale) {
+        if self.vswitch_known && std::mem::take(&mut self.stale) {
             self.plan_anew(now);
         }
         for segment in self.segments.values_mut() {
