@@ -6,6 +6,8 @@
 #[path = "ovsdb_server/harness.rs"]
 mod harness;
 
+#[path = "ovsdb_server/cluster.rs"]
+mod cluster;
 #[path = "ovsdb_server/following.rs"]
 mod following;
 #[path = "ovsdb_server/outcomes.rs"]
