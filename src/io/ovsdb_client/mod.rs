@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::ovsdb::session::{Session, SessionConfig, Timing};
+use crate::ovsdb::session::{Session, SessionConfig, Syncs, Timing};
 use crate::ovsdb::{Operation, Replica, Schema};
 
 pub use crate::ovsdb::endpoint::{Endpoint, EndpointError};
@@ -85,6 +85,11 @@ impl Client {
     /// Whether the replica follows a server right now.
     pub fn is_synced(&self) -> bool {
         self.session.is_synced()
+    }
+
+    /// How often the replica was brought level, and how.
+    pub fn syncs(&self) -> Syncs {
+        self.session.syncs()
     }
 
     /// Queues a transaction; what comes of it is an [`Event::Committed`]. Nothing is sent twice: after a lost
