@@ -12,3 +12,5 @@ mod cluster;
 mod following;
 #[path = "ovsdb_server/outcomes.rs"]
 mod outcomes;
+#[path = "ovsdb_server/tls.rs"]
+mod tls;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use ovn_vip::io::ovsdb_client::{Client, ClientConfig, Endpoint, Event, TablesWanted, TransactionId};
@@ -147,9 +148,21 @@ impl Server {
     }
 }
 
-/// A TCP port that nobody listens on.
+/// A TCP port for one test: below the ports that the system hands out, apart from other tests and other runs.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 10_000 + u16::try_from(std::process::id() % 1000).unwrap() * 20;
+    let mut ports = std::iter::repeat_with(|| first + NEXT.fetch_add(1, Ordering::Relaxed));
+    ports.find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
+}
+
+/// Returns when somebody listens on the port.
+pub fn wait_for_port(port: u16) {
+    let listens = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+    assert!((0..1000).any(|_| listens() || {
+        std::thread::sleep(Duration::from_millis(5));
+        false
+    }));
 }
 
 /// A client whose events are kept until they are asked for.

@@ -263,7 +263,11 @@ impl Session {
 
     /// The transport is gone, or did not come about.
     pub fn disconnected(&mut self, now: Duration, reason: &str) {
-        self.give_up(now, &Fault::Transport(reason.to_owned()));
+        let mute = matches!(&self.link, Link::Up(connection) if connection.is_mute());
+        self.give_up(
+            now,
+            &if mute { Fault::Mute(reason.to_owned()) } else { Fault::Transport(reason.to_owned()) },
+        );
     }
 
     /// Bytes came.
