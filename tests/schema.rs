@@ -36,7 +36,10 @@ fn the_code_asks_for_exactly_the_columns_that_are_written_down() {
         let mut written = Columns::new();
         for (table, content) in ours(file)["tables"].as_object().unwrap() {
             for (column, entry) in content["columns"].as_object().unwrap() {
-                assert!(entry["since"].is_string(), "{file}: {table}.{column} says not since when it is there");
+                assert!(
+                    entry["since"].is_string(),
+                    "{file}: {table}.{column} says not since when it is there"
+                );
                 written.insert(format!("{table}.{column}"), entry["optional"] == true);
             }
         }
