@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::ovsdb::{Datum, Replica};
 
-use super::owner::{CLUSTER, SubnetRow};
+use super::owner::SubnetRow;
 use super::rows::{GROUP, LOAD_BALANCER, LoadBalancerRow};
 use super::{Desired, Owner, revision, subnet_diff};
 
@@ -124,7 +124,7 @@ pub fn diff(owner: &Owner, desired: &Desired, replica: &Replica, touched: &Touch
     let mut uuids = touched.load_balancers.clone();
     if touched.all_load_balancers {
         uuids.extend(desired.load_balancers.keys());
-        let ours = replica.rows(LOAD_BALANCER).filter(|(_, row)| owner.owns(row.get("external_ids")));
+        let ours = replica.rows(LOAD_BALANCER).filter(|(uuid, row)| owner.owns_load_balancer(**uuid, row));
         uuids.extend(ours.map(|(uuid, _)| *uuid));
     }
     for uuid in &uuids {
@@ -157,7 +157,7 @@ fn diff_load_balancer(
         }
         (Some(_), Some(_)) | (None, None) => {}
         (None, Some(found)) => {
-            if found.external_ids.get(CLUSTER).is_some_and(|cluster| cluster == owner.cluster()) {
+            if replica.row(table, &uuid).is_some_and(|row| owner.owns_load_balancer(uuid, row)) {
                 changes.push(Change::Delete { table, uuid, name: found.name });
             }
         }
