@@ -239,3 +239,19 @@ impl fmt::Display for Change {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_row_that_is_not_ours_is_never_deleted_even_if_it_is_named() {
+        let uuid = Uuid::from_u128(7);
+        let row = json!({ "name": "theirs", "external_ids": ["map", [["ovn-vip.io/cluster", "another"]]] });
+        let replica = Replica::from_json(json!({ "Load_Balancer": { uuid.to_string(): row } })).unwrap();
+        let touched = Touched { load_balancers: BTreeSet::from([uuid]), ..Touched::everything() };
+        let changes = diff(&Owner::new("ours"), &Desired::default(), &replica, &touched);
+        assert!(changes.is_empty(), "{changes}");
+    }
+}
