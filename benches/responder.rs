@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Instant;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use ovn_vip::l2::{Direction, Interface, Received, Responder, arp, ethernet, ndp};
+use ovn_vip::l2::{Interface, Received, Responder, arp, ethernet, ndp};
 use ovn_vip::model::Mac;
 
 const OURS: Mac = Mac([0x0a, 0, 0, 0, 0, 1]);
@@ -37,7 +37,7 @@ fn responder(count: u32) -> (Responder, Instant) {
 
 fn received(destination: Mac, ethertype: u16, payload: &[u8]) -> Received {
     let bytes = ethernet::Repr { destination, source: PEER, tag: None, ethertype }.emit(payload);
-    Received { bytes, stripped: None, direction: Direction::Incoming }
+    Received { bytes, stripped: None }
 }
 
 fn arp_request(target: Ipv4Addr) -> Received {

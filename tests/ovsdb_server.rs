@@ -6,7 +6,11 @@
 #[path = "ovsdb_server/harness.rs"]
 mod harness;
 
+#[path = "ovsdb_server/cluster.rs"]
+mod cluster;
 #[path = "ovsdb_server/following.rs"]
 mod following;
 #[path = "ovsdb_server/outcomes.rs"]
 mod outcomes;
+#[path = "ovsdb_server/tls.rs"]
+mod tls;

@@ -10,6 +10,6 @@ mod responder;
 mod schedule;
 mod verdict;
 
-pub use responder::{Direction, Interface, Received, Responder};
+pub use responder::{Interface, Received, Responder};
 pub use schedule::{PACE, ROUNDS, SPACING};
 pub use verdict::{Reason, Verdict, VerdictKind};

@@ -34,24 +34,13 @@ pub struct Interface {
     pub vlan: Option<VlanId>,
 }
 
-/// Which way a frame went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// It came in.
-    Incoming,
-    /// This host sent it.
-    Outgoing,
-}
-
-/// A frame as a packet socket gives it.
+/// A frame that came in, as a packet socket gives it: what this host sends is not among them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Received {
     /// From the destination address on, without the FCS.
     pub bytes: Vec<u8>,
     /// The outer tag, where the kernel took it off the frame.
     pub stripped: Option<Tag>,
-    /// Whether we sent it ourselves.
-    pub direction: Direction,
 }
 
 /// The speaker of one interface.
@@ -158,9 +147,6 @@ impl Responder {
     }
 
     fn judge(&mut self, frame: &Received) -> Verdict {
-        if frame.direction == Direction::Outgoing {
-            return Verdict::Ignored(Reason::OwnFrame);
-        }
         let (header, payload) = match ethernet::Repr::parse(&frame.bytes) {
             Ok(parsed) => parsed,
             Err(error) => return error.into(),

@@ -36,7 +36,7 @@ fn quiet(vlan: Option<VlanId>) -> (Responder, Instant) {
 }
 
 fn incoming(bytes: Vec<u8>) -> Received {
-    Received { bytes, stripped: None, direction: Direction::Incoming }
+    Received { bytes, stripped: None }
 }
 
 fn frame(destination: Mac, ethertype: u16, payload: &[u8]) -> Received {
@@ -103,7 +103,8 @@ fn what_is_not_for_us_is_ignored_with_its_reason() {
     let other = frame(Mac([2; 6]), ETHERTYPE_ARP, &request(v4(1), v4(100)).emit());
     let reply = arp::Repr { operation: arp::Operation::Reply, ..request(v4(1), v4(100)) };
     let ours = arp::Repr { sender_mac: OURS, ..request(v4(1), v4(100)) };
-    let outgoing = Received { direction: Direction::Outgoing, ..asks(request(v4(1), v4(100))) };
+    let mut looped = asks(request(v4(1), v4(100)));
+    looped.bytes[6..12].copy_from_slice(&OURS.0);
     let told = ndp::Repr::answer(v6(7), PEER, v6(1));
     let mut flooded = solicits(v6(1), v6(0x100), v6(0x100), Some(PEER));
     flooded.bytes[..6].copy_from_slice(&[2; 6]);
@@ -112,7 +113,7 @@ fn what_is_not_for_us_is_ignored_with_its_reason() {
         (other, Reason::WrongDestination),
         (asks(reply), Reason::ArpReply),
         (asks(ours), Reason::OwnFrame),
-        (outgoing, Reason::OwnFrame),
+        (looped, Reason::OwnFrame),
         (frame(OURS, 0x0800, &[]), Reason::OtherProtocol),
         (frame(OURS, ETHERTYPE_IPV6, &told.emit()), Reason::NeighborAdvertisement),
         (solicits(v6(1), v6(0x101), ndp::solicited_node(v6(0x101)), Some(PEER)), Reason::NotOurVip),

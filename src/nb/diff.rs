@@ -146,7 +146,11 @@ fn diff_load_balancer(
     wanted.iter_mut().for_each(|wanted| revision::settle(wanted, found.as_ref()));
     let table = LOAD_BALANCER;
     match (wanted, found) {
-        (Some(wanted), None) => changes.push(Change::Insert { table, uuid, columns: wanted.columns() }),
+        (Some(wanted), None) => {
+            // Empty is every column's default, and an older northbound may lack a column that we leave empty.
+            let columns = wanted.columns().into_iter().filter(|(_, datum)| !datum.is_empty()).collect();
+            changes.push(Change::Insert { table, uuid, columns });
+        }
         (Some(wanted), Some(found)) if wanted != found => {
             let columns = differing(wanted.columns(), &found.columns());
             changes.push(Change::Update { table, uuid, name: wanted.name.clone(), columns });

@@ -60,10 +60,12 @@ pub(super) struct Connection {
     last_received: Duration,
     stage_since: Duration,
     probe_sent: Option<Duration>,
+    mute: bool,
 }
 
 impl Connection {
     pub(super) fn new(endpoint: String, now: Duration, message_limit: usize, request: u64) -> Self {
+        let endpoint_is_tcp = endpoint.starts_with("tcp:");
         Self {
             endpoint,
             stage: Stage::Server,
@@ -76,7 +78,13 @@ impl Connection {
             last_received: now,
             stage_since: now,
             probe_sent: None,
+            mute: endpoint_is_tcp,
         }
+    }
+
+    /// Whether a TCP server has not said anything yet.
+    pub(super) fn is_mute(&self) -> bool {
+        self.mute
     }
 
     pub(super) fn enter(&mut self, now: Duration, stage: Stage) {
@@ -115,6 +123,7 @@ impl Connection {
     pub(super) fn received(&mut self, now: Duration, bytes: &[u8]) {
         self.last_received = now;
         self.probe_sent = None;
+        self.mute = false;
         self.framer.push(bytes);
     }
 

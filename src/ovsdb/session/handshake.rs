@@ -209,8 +209,10 @@ impl Session {
         let (Link::Up(connection), Some(schema)) = (&self.link, &self.schema) else { return Ok(()) };
         let monitoring = &connection.monitoring;
         if continues {
+            self.syncs.continued += 1;
             return self.apply(UpdateFormat::Differences, updates);
         }
+        self.syncs.dumps += 1;
         let mut fresh = Replica::with_schema(schema, &monitoring.columns);
         fresh.apply_as(monitoring.method.format(), updates, &mut Vec::new())?;
         let changes = self.replica.become_level_with(fresh);

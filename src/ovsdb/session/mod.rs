@@ -153,6 +153,15 @@ pub enum Event {
     },
 }
 
+/// How the replica was brought level, so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Syncs {
+    /// By a full dump, compared with what was held.
+    pub dumps: u64,
+    /// By what was missed since the last known transaction.
+    pub continued: u64,
+}
+
 #[derive(Debug)]
 enum Link {
     Down { retry_at: Duration },
@@ -174,6 +183,7 @@ pub struct Session {
     last_id: u64,
     /// How far we have seen a raft cluster; a server that is behind would take us back in time.
     least_index: i64,
+    syncs: Syncs,
     /// What was told about trouble since the replica was last level.
     said: BTreeSet<String>,
 }
@@ -192,6 +202,7 @@ impl Session {
             events: VecDeque::new(),
             last_id: 0,
             least_index: 0,
+            syncs: Syncs::default(),
             said: BTreeSet::new(),
         }
     }
@@ -209,6 +220,11 @@ impl Session {
     /// Whether the replica follows a server right now.
     pub fn is_synced(&self) -> bool {
         matches!(&self.link, Link::Up(connection) if connection.stage == Stage::Level)
+    }
+
+    /// How often the replica was brought level, and how.
+    pub fn syncs(&self) -> Syncs {
+        self.syncs
     }
 
     /// The next thing to tell.
@@ -247,7 +263,11 @@ impl Session {
 
     /// The transport is gone, or did not come about.
     pub fn disconnected(&mut self, now: Duration, reason: &str) {
-        self.give_up(now, &Fault::Transport(reason.to_owned()));
+        let mute = matches!(&self.link, Link::Up(connection) if connection.is_mute());
+        self.give_up(
+            now,
+            &if mute { Fault::Mute(reason.to_owned()) } else { Fault::Transport(reason.to_owned()) },
+        );
     }
 
     /// Bytes came.
