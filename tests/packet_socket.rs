@@ -8,14 +8,14 @@
     reason = "a test: real time, and every failure is one"
 )]
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use ovn_vip::io::packet_socket::{PacketSocket, PacketSocketError};
 use ovn_vip::l2::ethernet::{ETHERTYPE_ARP, Repr, TPID_8021Q, Tag};
-use ovn_vip::l2::{Interface, Received, Responder, Verdict, arp};
+use ovn_vip::l2::{ClaimMode, ClaimState, Interface, Received, Responder, Verdict, arp};
 use ovn_vip::model::{Mac, VlanId};
 use tokio::time::{sleep_until, timeout};
 
@@ -119,7 +119,9 @@ async fn speak(socket: &PacketSocket, responder: &mut Responder) {
         }
         let idle = Instant::now() + Duration::from_secs(60);
         tokio::select! {
-            received = socket.receive() => drop(responder.handle_frame(&received.unwrap())),
+            received = socket.receive() => {
+                responder.handle_frame(&received.unwrap(), Instant::now());
+            }
             () = sleep_until(responder.poll_timeout().unwrap_or(idle).into()) => {}
         }
     }
@@ -127,7 +129,8 @@ async fn speak(socket: &PacketSocket, responder: &mut Responder) {
 
 fn speaker(socket: &PacketSocket) -> Responder {
     let mut responder = Responder::new(Interface { mac: socket.mac().unwrap(), vlan: None });
-    let vips: BTreeSet<IpAddr> = [VIP.parse().unwrap(), VIP6.parse().unwrap()].into();
+    let vips: BTreeMap<IpAddr, ClaimMode> =
+        [VIP, VIP6].map(|vip| (vip.parse().unwrap(), ClaimMode::TakeOver)).into();
     responder.set_vips(&vips, Instant::now());
     responder
 }
@@ -212,6 +215,23 @@ fn announcements_replace_what_a_kernel_remembers() {
     });
 }
 
+#[test]
+fn an_address_that_a_kernel_has_is_yielded_to_it_and_a_free_one_is_held() {
+    inside("an_address_that_a_kernel_has_is_yielded_to_it_and_a_free_one_is_held", &[], |shell| async move {
+        let socket = PacketSocket::open("near").unwrap();
+        let mut responder = Responder::new(Interface { mac: socket.mac().unwrap(), vlan: None });
+        let vips = ["10.99.0.1", "fd00:99::1", VIP, VIP6].map(|vip| (vip.parse().unwrap(), ClaimMode::Probe));
+        responder.set_vips(&vips.into(), Instant::now());
+        let _ = timeout(Duration::from_secs(2), speak(&socket, &mut responder)).await;
+        let (_, link) = shell.far("ip -br link show dev far").await;
+        let to = link.split_whitespace().nth(2).unwrap().parse().unwrap();
+        for (vip, state) in responder.claims() {
+            let taken = ["10.99.0.1", "fd00:99::1"].contains(&vip.to_string().as_str());
+            assert_eq!(state, if taken { ClaimState::Yielded { to } } else { ClaimState::Held }, "{vip}");
+        }
+    });
+}
+
 /// A request for the VIP from the far end of a pair in this namespace.
 fn request(source: Mac, tag: Option<Tag>) -> Vec<u8> {
     let packet = arp::Repr {
@@ -260,8 +280,8 @@ fn a_tag_arrives_beside_the_frame_and_leaves_within_it() {
         assert_eq!(received.stripped, Some(tag), "priority included");
         assert_eq!(Repr::parse(&received.bytes).unwrap().0.tag, None);
         let mut responder = Responder::new(Interface { mac: ours.mac().unwrap(), vlan });
-        responder.set_vips(&[VIP.parse().unwrap()].into(), Instant::now());
-        assert!(matches!(responder.handle_frame(&received), Verdict::Answered { .. }));
+        responder.set_vips(&[(VIP.parse().unwrap(), ClaimMode::TakeOver)].into(), Instant::now());
+        assert!(matches!(responder.handle_frame(&received, Instant::now()), Verdict::Answered { .. }));
         ours.send(&responder.poll_transmit(Instant::now()).unwrap()).await.unwrap();
         assert_eq!(soon(&client).await.unwrap().stripped, vlan.map(Tag::of));
     });
