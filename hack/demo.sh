@@ -335,9 +335,8 @@ leave() {
   local code=$?
   trap '' INT TERM HUP
   if [ -n "$KEEP" ] && [ "$code" -le 1 ]; then return; fi
-  local jobs
-  mapfile -t jobs < <(jobs -p)
-  kill "${jobs[@]}" 2>/dev/null || true
+  local job
+  for job in $(jobs -p); do kill "$job" 2>/dev/null || true; done
   end
 }
 
