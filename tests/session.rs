@@ -6,8 +6,12 @@ mod harness;
 
 #[path = "session/cluster.rs"]
 mod cluster;
+#[path = "session/filters.rs"]
+mod filters;
 #[path = "session/handshake.rs"]
 mod handshake;
+#[path = "session/locks.rs"]
+mod locks;
 #[path = "session/reconnect.rs"]
 mod reconnect;
 #[path = "session/transactions.rs"]

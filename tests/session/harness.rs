@@ -181,6 +181,8 @@ pub fn short(event: &Event) -> String {
         Event::Disconnected { said_before: true, .. } => "disconnected again".to_owned(),
         Event::SchemaRefused(missing) => format!("refused: {missing}"),
         Event::Synced => "synced".to_owned(),
+        Event::Locked { name } => format!("locked {name}"),
+        Event::Unlocked { name } => format!("unlocked {name}"),
         Event::Changed(changes) => format!("changed {}", changes.len()),
         Event::Committed { result: Ok(results), .. } => format!("committed {}", results.len()),
         Event::Committed { result: Err(error), .. } => format!("failed: {error}"),

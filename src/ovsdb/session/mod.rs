@@ -10,7 +10,7 @@
 //! - each transaction gets exactly one `Committed`; it is [`TransactionError::Unknown`] if the reply was lost;
 //! - every wait has an end.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::endpoint::Endpoint;
@@ -20,14 +20,19 @@ use super::schema::{MissingOptional, MissingRequired, Schema, TablesWanted};
 
 mod connection;
 mod fault;
+mod filter;
 mod handshake;
+mod lock;
 mod reconnect;
 mod server;
 mod transact;
 
 use connection::{Connection, Stage};
 use fault::Fault;
+use filter::Filters;
+pub use filter::RowFilter;
 use handshake::Resume;
+use lock::Lock;
 use reconnect::Reconnect;
 use transact::Queued;
 
@@ -151,6 +156,16 @@ pub enum Event {
         /// What came of it.
         result: Result<Vec<OperationResult>, TransactionError>,
     },
+    /// A lock that was asked for is ours.
+    Locked {
+        /// Its name.
+        name: String,
+    },
+    /// A lock was stolen, or lost with the connection. It is still wanted.
+    Unlocked {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// How the replica was brought level, so far.
@@ -178,6 +193,8 @@ pub struct Session {
     replica: Replica,
     schema: Option<Schema>,
     resume: Option<Resume>,
+    filters: Filters,
+    locks: BTreeMap<String, Lock>,
     queue: VecDeque<Queued>,
     events: VecDeque<Event>,
     last_id: u64,
@@ -198,6 +215,8 @@ impl Session {
             replica: Replica::new(),
             schema: None,
             resume: None,
+            filters: Filters::new(),
+            locks: BTreeMap::new(),
             queue: VecDeque::new(),
             events: VecDeque::new(),
             last_id: 0,
@@ -348,6 +367,7 @@ impl Session {
         }
         let said_before = !self.said.insert(format!("{endpoint} {reason}"));
         self.events.push_back(Event::Disconnected { endpoint, reason, said_before, retry_in });
+        self.lose_locks();
         if let Link::Up(connection) = link {
             self.fail_transactions(*connection);
         }
