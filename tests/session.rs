@@ -6,10 +6,14 @@ mod harness;
 
 #[path = "session/cluster.rs"]
 mod cluster;
+#[path = "session/fake_server.rs"]
+mod fake_server;
 #[path = "session/filters.rs"]
 mod filters;
 #[path = "session/handshake.rs"]
 mod handshake;
+#[path = "session/histories.rs"]
+mod histories;
 #[path = "session/locks.rs"]
 mod locks;
 #[path = "session/reconnect.rs"]
