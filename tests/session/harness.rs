@@ -26,7 +26,9 @@ pub fn wanted() -> TablesWanted {
 pub fn config(servers: usize) -> SessionConfig {
     let endpoints: Vec<Endpoint> =
         (0..servers).map(|n| format!("unix:/server{n}").parse().unwrap()).collect();
-    SessionConfig::new(endpoints, "Db", wanted())
+    let mut config = SessionConfig::new(endpoints, "Db", wanted());
+    config.timing.probe = Duration::from_secs(5);
+    config
 }
 
 pub fn id(number: u128) -> Uuid {

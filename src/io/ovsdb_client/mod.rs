@@ -105,6 +105,11 @@ impl Client {
         self.session.transact(now, operations)
     }
 
+    /// How many transactions are not answered yet: what a caller bounds that has much to write.
+    pub fn open_transactions(&self) -> usize {
+        self.session.open_transactions()
+    }
+
     /// Follows only these rows of a table from now on; rows come into view and leave it as [`Event::Changed`].
     pub fn filter(&mut self, table: &str, filter: RowFilter) {
         let now = self.now();

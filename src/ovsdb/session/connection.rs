@@ -119,6 +119,10 @@ impl Connection {
         Some(purpose)
     }
 
+    pub(super) fn open_transactions(&self) -> usize {
+        self.pending.values().filter(|pending| matches!(pending.purpose, Purpose::Transaction { .. })).count()
+    }
+
     /// Every open request, oldest first.
     pub(super) fn into_pending(self) -> impl Iterator<Item = Purpose> {
         self.pending.into_values().map(|pending| pending.purpose)

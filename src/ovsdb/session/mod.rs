@@ -86,7 +86,8 @@ pub struct Timing {
     pub dump_silence: Duration,
     /// For a transaction.
     pub transaction: Duration,
-    /// After so much silence we ask for a sign of life; after as much again the connection is given up.
+    /// After so much silence we ask for a sign of life; after as much again the connection is given up. A server is
+    /// silent while it executes a large transaction of another client, and a reconnect only adds to its work.
     pub probe: Duration,
     /// The pause before the first retry, and between the servers of one round.
     pub first_retry: Duration,
@@ -103,7 +104,7 @@ impl Default for Timing {
             request: Duration::from_secs(10),
             dump_silence: Duration::from_secs(60),
             transaction: Duration::from_secs(30),
-            probe: Duration::from_secs(5),
+            probe: Duration::from_secs(10),
             first_retry: Duration::from_millis(100),
             backoff_min: Duration::from_secs(1),
             backoff_max: Duration::from_secs(8),
