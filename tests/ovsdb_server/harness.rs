@@ -1,6 +1,8 @@
 //! A real `ovsdb-server` of our own, and a client's events in a form that tests can await.
 
 use std::collections::BTreeMap;
+use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -141,6 +143,17 @@ impl Server {
 
     pub fn endpoint(&self) -> Endpoint {
         Endpoint::Unix(self.path("sock"))
+    }
+
+    /// One RPC over a connection of its own, whose reply is a success.
+    pub fn call(&self, method: &str, params: &serde_json::Value) {
+        let mut stream = UnixStream::connect(self.path("sock")).unwrap();
+        stream
+            .write_all(json!({"id": 1, "method": method, "params": params}).to_string().as_bytes())
+            .unwrap();
+        let reply = serde_json::Deserializer::from_reader(stream).into_iter::<serde_json::Value>().next();
+        let reply = reply.unwrap().unwrap();
+        assert!(reply["error"].is_null(), "{reply}");
     }
 
     pub fn client(&self) -> Follower {

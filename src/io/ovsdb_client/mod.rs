@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::ovsdb::session::{Session, SessionConfig, Syncs, Timing};
+use crate::ovsdb::session::{RowFilter, Session, SessionConfig, Syncs, Timing};
 use crate::ovsdb::{Operation, Replica, Schema};
 
 pub use crate::ovsdb::endpoint::{Endpoint, EndpointError};
@@ -103,6 +103,41 @@ impl Client {
     pub fn transact(&mut self, operations: Vec<Operation>) -> TransactionId {
         let now = self.now();
         self.session.transact(now, operations)
+    }
+
+    /// How many transactions are not answered yet: what a caller bounds that has much to write.
+    pub fn open_transactions(&self) -> usize {
+        self.session.open_transactions()
+    }
+
+    /// Follows only these rows of a table from now on; rows come into view and leave it as [`Event::Changed`].
+    pub fn filter(&mut self, table: &str, filter: RowFilter) {
+        let now = self.now();
+        self.session.filter(now, table, filter);
+    }
+
+    /// Asks for a lock, now and on every connection to come; see [`Event::Locked`]. It is the server's, not the
+    /// cluster's, so it fences only with `leader_only` and an assert in each transaction.
+    pub fn lock(&mut self, name: &str) {
+        let now = self.now();
+        self.session.lock(now, name);
+    }
+
+    /// Takes a lock from whoever has it.
+    pub fn steal(&mut self, name: &str) {
+        let now = self.now();
+        self.session.steal(now, name);
+    }
+
+    /// Gives a lock back, or no longer waits for it.
+    pub fn unlock(&mut self, name: &str) {
+        let now = self.now();
+        self.session.unlock(now, name);
+    }
+
+    /// Whether a lock is ours, as far as the server told.
+    pub fn holds(&self, name: &str) -> bool {
+        self.session.holds(name)
     }
 
     /// The next event. All I/O happens in here, so it is to be awaited always, in a `select!` with whatever else there

@@ -29,12 +29,16 @@ pub(super) enum Stage {
 /// What a reply is for.
 #[derive(Debug)]
 pub(super) enum Purpose {
-    /// `set_db_change_aware`: whatever the answer.
-    Aware,
+    /// Whatever the answer.
+    Ignored,
     Server,
     Schema,
     Dump,
-    Echo,
+    Filter,
+    Lock {
+        name: String,
+        request: u64,
+    },
     Transaction {
         id: TransactionId,
         operations: Vec<Operation>,
@@ -115,6 +119,10 @@ impl Connection {
         Some(purpose)
     }
 
+    pub(super) fn open_transactions(&self) -> usize {
+        self.pending.values().filter(|pending| matches!(pending.purpose, Purpose::Transaction { .. })).count()
+    }
+
     /// Every open request, oldest first.
     pub(super) fn into_pending(self) -> impl Iterator<Item = Purpose> {
         self.pending.into_values().map(|pending| pending.purpose)
@@ -153,7 +161,10 @@ impl Connection {
             return Err(Fault::Late(match self.pending.get(id).map(|pending| &pending.purpose) {
                 Some(Purpose::Transaction { .. }) => "to answer a transaction",
                 Some(Purpose::Schema) => "to tell its schema",
-                Some(Purpose::Aware | Purpose::Server | Purpose::Dump | Purpose::Echo) | None => "to answer",
+                Some(Purpose::Lock { .. }) => "to answer for a lock",
+                Some(Purpose::Ignored | Purpose::Server | Purpose::Dump | Purpose::Filter) | None => {
+                    "to answer"
+                }
             }));
         }
         if now < self.silence_ends(timing) {
@@ -164,7 +175,7 @@ impl Connection {
             (Stage::Server | Stage::Schema | Stage::Level, Some(_)) => Err(Fault::Silent),
             (Stage::Server | Stage::Schema | Stage::Level, None) => {
                 *last_id += 1;
-                self.request(*last_id, "echo", &json!([]), Purpose::Echo, None);
+                self.request(*last_id, "echo", &json!([]), Purpose::Ignored, None);
                 self.probe_sent = Some(now);
                 Ok(())
             }

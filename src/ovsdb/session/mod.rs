@@ -10,7 +10,7 @@
 //! - each transaction gets exactly one `Committed`; it is [`TransactionError::Unknown`] if the reply was lost;
 //! - every wait has an end.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::endpoint::Endpoint;
@@ -20,14 +20,19 @@ use super::schema::{MissingOptional, MissingRequired, Schema, TablesWanted};
 
 mod connection;
 mod fault;
+mod filter;
 mod handshake;
+mod lock;
 mod reconnect;
 mod server;
 mod transact;
 
 use connection::{Connection, Stage};
 use fault::Fault;
+use filter::Filters;
+pub use filter::RowFilter;
 use handshake::Resume;
+use lock::Lock;
 use reconnect::Reconnect;
 use transact::Queued;
 
@@ -81,7 +86,8 @@ pub struct Timing {
     pub dump_silence: Duration,
     /// For a transaction.
     pub transaction: Duration,
-    /// After so much silence we ask for a sign of life; after as much again the connection is given up.
+    /// After so much silence we ask for a sign of life; after as much again the connection is given up. A server is
+    /// silent while it executes a large transaction of another client, and a reconnect only adds to its work.
     pub probe: Duration,
     /// The pause before the first retry, and between the servers of one round.
     pub first_retry: Duration,
@@ -98,7 +104,7 @@ impl Default for Timing {
             request: Duration::from_secs(10),
             dump_silence: Duration::from_secs(60),
             transaction: Duration::from_secs(30),
-            probe: Duration::from_secs(5),
+            probe: Duration::from_secs(10),
             first_retry: Duration::from_millis(100),
             backoff_min: Duration::from_secs(1),
             backoff_max: Duration::from_secs(8),
@@ -151,6 +157,16 @@ pub enum Event {
         /// What came of it.
         result: Result<Vec<OperationResult>, TransactionError>,
     },
+    /// A lock that was asked for is ours.
+    Locked {
+        /// Its name.
+        name: String,
+    },
+    /// A lock was stolen, or lost with the connection. It is still wanted.
+    Unlocked {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// How the replica was brought level, so far.
@@ -178,6 +194,8 @@ pub struct Session {
     replica: Replica,
     schema: Option<Schema>,
     resume: Option<Resume>,
+    filters: Filters,
+    locks: BTreeMap<String, Lock>,
     queue: VecDeque<Queued>,
     events: VecDeque<Event>,
     last_id: u64,
@@ -198,6 +216,8 @@ impl Session {
             replica: Replica::new(),
             schema: None,
             resume: None,
+            filters: Filters::new(),
+            locks: BTreeMap::new(),
             queue: VecDeque::new(),
             events: VecDeque::new(),
             last_id: 0,
@@ -348,6 +368,7 @@ impl Session {
         }
         let said_before = !self.said.insert(format!("{endpoint} {reason}"));
         self.events.push_back(Event::Disconnected { endpoint, reason, said_before, retry_in });
+        self.lose_locks();
         if let Link::Up(connection) = link {
             self.fail_transactions(*connection);
         }
