@@ -22,3 +22,13 @@ mod traffic;
 mod serving;
 #[path = "lab/neighbours.rs"]
 mod neighbours;
+#[path = "lab/backends.rs"]
+mod backends;
+#[path = "lab/migration.rs"]
+mod migration;
+#[path = "lab/repair.rs"]
+mod repair;
+#[path = "lab/following.rs"]
+mod following;
+#[path = "lab/refusing.rs"]
+mod refusing;
