@@ -35,6 +35,7 @@ fn backends_are_removed_and_added_under_load_without_a_lost_request() {
 #[test]
 fn a_backend_on_a_further_node_serves_only_what_that_node_announces() {
     let mut stage = Stage::serving();
+    stage.is_served(Transport::Tcp, "client", VIP4, &["p11", "p12"]);
     stage.is_served(Transport::Tcp, "client", VIP6, &["p21"]);
     stage.cluster.add_backend("p31", "node3");
     stage.cluster.remove_backend("p21");

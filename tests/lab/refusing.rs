@@ -61,7 +61,8 @@ fn manifests_that_make_no_sense_are_told_with_file_and_line_and_the_others_are_s
                     cidrBlock: 10.180.204.0/99,fd00::/200\n  vlan: no-such-vlan\n  enableExternalLBAddress: true\n";
     stage.cluster.put_file("07-nonsense.yaml", nonsense);
     stage.cluster.put_file("08-no-manifest.yaml", "\u{0}\u{1}\u{2} this is no YAML at all: [");
-    let names = ["06-broken.yaml:5:", "07-nonsense.yaml:1: Subnet nonsense: spec.cidrBlock", "08-no-manifest.yaml"];
+    let names =
+        ["06-broken.yaml:5:", "07-nonsense.yaml:1: Subnet nonsense: spec.cidrBlock", "08-no-manifest.yaml"];
     for name in names {
         stage.controller().says(name);
         stage.speaker("node1").says(name);

@@ -58,7 +58,10 @@ fn rows_that_somebody_deletes_or_edits_come_back() {
     let group = uuid(&stage, "Load_Balancer_Group", OURS);
     comes_back_after(&stage, &format!("lb-del {nginx}"));
     comes_back_after(&stage, &format!("clear Load_Balancer {nginx} vips"));
-    comes_back_after(&stage, &format!("remove Load_Balancer {nginx} options distributed prefer_local_backend"));
+    comes_back_after(
+        &stage,
+        &format!("remove Load_Balancer {nginx} options distributed prefer_local_backend"),
+    );
     comes_back_after(&stage, &format!("remove Load_Balancer_Group {group} load_balancer {nginx}"));
     comes_back_after(&stage, &format!("clear Logical_Switch {SWITCH} load_balancer_group"));
     let detach = format!("clear Logical_Switch {SWITCH} load_balancer_group");
@@ -70,7 +73,10 @@ fn our_router_port_comes_back_where_the_ovn_needs_one() {
     let stage = Stage::serving();
     let router = uuid(&stage, "Logical_Router", OURS);
     if stage.lab.is_kube_ovn() {
-        assert_eq!(router, "", "Kube-OVN's build rewrites the MAC itself, and would stop if there were a router port");
+        assert_eq!(
+            router, "",
+            "Kube-OVN's build rewrites the MAC itself, and would stop if there were a router port"
+        );
         return;
     }
     comes_back_after(&stage, &format!("lsp-del {OURS}.lsp"));
@@ -133,7 +139,8 @@ fn rules_that_somebody_deletes_or_adds_are_repaired() {
     };
     stage.lab.run(&["of", "node1", "del-flows", "br-provider", "tcp"]);
     eventually("the deleted rules are back", is_as_before);
-    let stray = "cookie=0x6f766e2d76697000,priority=10002,in_port=1,tcp,nw_dst=10.180.204.253,tp_dst=80,actions=drop";
+    let stray =
+        "cookie=0x6f766e2d76697000,priority=10002,in_port=1,tcp,nw_dst=10.180.204.253,tp_dst=80,actions=drop";
     stage.lab.run(&["of", "node1", "add-flow", "br-provider", stray]);
     eventually("the stray rule is gone", is_as_before);
     is_served(&stage);
