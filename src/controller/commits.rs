@@ -61,6 +61,11 @@ impl Commits {
         self.under_way.is_empty() && self.retry_at.is_none()
     }
 
+    /// Every transaction was answered.
+    pub fn is_answered(&self) -> bool {
+        self.under_way.is_empty()
+    }
+
     /// Why the last transaction was refused.
     pub fn last_error(&self) -> Option<&str> {
         self.last_error.as_deref()

@@ -1,6 +1,7 @@
 //! `ovn-vip controller`: follows the cluster and the northbound, and writes what is missing.
 
 mod commits;
+mod leading;
 mod once;
 mod reconciler;
 
@@ -13,7 +14,7 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use crate::io::cluster::{Cluster, News};
-use crate::io::ovsdb_client::{Client, ClientConfig, Endpoint, Event};
+use crate::io::ovsdb_client::{Client, ClientConfig, Endpoint, Event, TlsConfig};
 use crate::nb::diff::Changes;
 use crate::nb::rows::{
     NORTHBOUND, SOUTHBOUND, Selection, needed_release, northbound_tables, southbound_tables,
@@ -24,8 +25,12 @@ use crate::settings::ControllerArgs;
 use crate::telemetry::{Shutdown, say_problems};
 
 use commits::Commits;
+use leading::Leading;
 use once::Once;
 pub use reconciler::{Reconciler, RefusalChange, Rules};
+
+/// How long a stopping controller waits for the answers to what it sent.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// Runs until it is told to stop; with `--once`, until the northbound is as it should be.
 #[expect(clippy::disallowed_methods, reason = "a shell reads the clock")]
@@ -53,6 +58,7 @@ pub async fn run(arguments: ControllerArgs) -> anyhow::Result<ExitCode> {
             }
         }
     }
+    controller.stop().await;
     info!("stopped");
     Ok(if once.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -66,6 +72,10 @@ struct Controller {
     schema_refused: Option<MissingRequired>,
     reconciler: Reconciler,
     commits: Commits,
+    leading: Leading,
+    /// What is wrong with the cluster's objects, and with the Lease.
+    problems: Vec<String>,
+    lease_trouble: Option<String>,
     said: BTreeSet<String>,
     said_too_old: Option<Option<String>>,
 }
@@ -75,6 +85,7 @@ enum Input {
     Cluster(News),
     Northbound(Event),
     Southbound(Event),
+    Leading,
     Retry,
 }
 
@@ -84,21 +95,26 @@ impl Controller {
         if southbound.is_none() {
             warn!("no --ovn-sb: a backend whose port moves to another chassis will not be followed");
         }
-        let southbound = southbound.map(|address| client(&address, SOUTHBOUND, southbound_tables()));
+        let tls = arguments.tls.config();
+        let southbound = southbound.map(|address| client(&address, SOUTHBOUND, southbound_tables(), &tls));
         let rules = Rules {
             owner: Owner::new(&arguments.cluster_name),
             policy: arguments.cluster.policy(),
             own_router_port: arguments.own_router_port,
         };
         let southbound = southbound.transpose().context("--ovn-sb")?;
+        let cluster = Cluster::open(&arguments.cluster.source()).await?;
         Ok(Self {
-            cluster: Cluster::open(&arguments.cluster.source()).await?,
-            northbound: client(&northbound, NORTHBOUND, northbound_tables()).context("--ovn-nb")?,
+            leading: Leading::start(cluster.client(), arguments),
+            cluster,
+            northbound: client(&northbound, NORTHBOUND, northbound_tables(), &tls).context("--ovn-nb")?,
             southbound_answered: southbound.is_none(),
             southbound,
             schema_refused: None,
             reconciler: Reconciler::new(rules),
             commits: Commits::default(),
+            problems: Vec::new(),
+            lease_trouble: None,
             said: BTreeSet::new(),
             said_too_old: None,
         })
@@ -116,6 +132,7 @@ impl Controller {
             news = self.cluster.next() => Input::Cluster(news),
             event = self.northbound.next_event() => Input::Northbound(event),
             event = southbound => Input::Southbound(event),
+            () = self.leading.changed() => Input::Leading,
             () = self.commits.retry_due() => Input::Retry,
         }
     }
@@ -125,13 +142,40 @@ impl Controller {
             Input::Cluster(news) => self.cluster_changed(news),
             Input::Northbound(event) => self.northbound_event(event),
             Input::Southbound(event) => self.southbound_event(event),
+            Input::Leading => self.settle_lead(),
             Input::Retry => self.reconciler.start_over(),
         }
     }
 
     fn cluster_changed(&mut self, news: News) {
-        say_problems(&mut self.said, news.problems.into_iter());
+        self.problems = news.problems;
+        self.say_problems();
         self.reconciler.cluster_changed(news.changes);
+    }
+
+    fn settle_lead(&mut self) {
+        self.lease_trouble = self.leading.settle(&mut self.northbound, now());
+        self.say_problems();
+    }
+
+    fn say_problems(&mut self) {
+        say_problems(&mut self.said, self.problems.iter().chain(&self.lease_trouble).cloned());
+    }
+
+    /// Ends in order: what was sent is answered, and another replica leads at once.
+    async fn stop(&mut self) {
+        let answers = async {
+            while !self.commits.is_answered() {
+                let event = self.northbound.next_event().await;
+                if let Event::Committed { id, result } = event {
+                    self.commits.done(id, result.err(), now());
+                }
+            }
+        };
+        if tokio::time::timeout(LAST_ANSWERS, answers).await.is_err() {
+            warn!("stopping before the northbound answered; the next run compares again");
+        }
+        self.leading.release().await;
     }
 
     fn northbound_event(&mut self, event: Event) {
@@ -152,12 +196,16 @@ impl Controller {
                 error!(%missing, needed = needed_release(&missing), "this northbound cannot be used");
                 self.schema_refused = Some(missing);
             }
-            Event::Synced => debug!("the northbound's replica is level"),
+            Event::Synced => {
+                debug!("the northbound's replica is level");
+                self.settle_lead();
+            }
             Event::Changed(changes) => {
                 self.reconciler.northbound_changed(self.northbound.replica(), &changes);
             }
             Event::Committed { id, result } => self.commits.done(id, result.err(), now()),
-            Event::Locked { .. } | Event::Unlocked { .. } => {}
+            Event::Locked { name } => debug!(lock = name, "the northbound's lock is ours"),
+            Event::Unlocked { name } => debug!(lock = name, "the northbound's lock is lost"),
         }
     }
 
@@ -181,7 +229,7 @@ impl Controller {
 
     /// Plans and writes what is missing, once nothing of ours is under way; what it wrote, if anything.
     fn settle(&mut self, now: Instant) -> Option<Changes> {
-        if !self.can_write() || self.reconciler.is_settled() {
+        if !self.can_write(now) || self.reconciler.is_settled() {
             return None;
         }
         self.say_too_old();
@@ -196,20 +244,21 @@ impl Controller {
         let transactions = transaction::encode(&changes);
         info!(writes = changes.len(), transactions = transactions.len(), "writing to the northbound");
         for operations in transactions {
-            self.commits.sent(self.northbound.transact(operations), now);
+            self.commits.sent(self.northbound.transact(self.leading.fence(operations)), now);
         }
         Some(changes)
     }
 
-    fn can_write(&self) -> bool {
+    fn can_write(&self, now: Instant) -> bool {
         self.cluster.is_complete()
             && self.northbound.is_synced()
             && self.southbound_answered
             && self.commits.is_idle()
+            && self.leading.may_write(&self.northbound, now)
     }
 
     fn is_converged(&self) -> bool {
-        self.can_write() && self.reconciler.is_settled() && self.reconciler.network().locality.is_some()
+        self.can_write(now()) && self.reconciler.is_settled() && self.reconciler.network().locality.is_some()
     }
 
     /// For `--once`: what no waiting will mend.
@@ -251,8 +300,11 @@ impl Controller {
     }
 }
 
-fn client(address: &str, database: &str, tables: TablesWanted) -> anyhow::Result<Client> {
-    Ok(Client::new(ClientConfig::new(Endpoint::parse_list(address)?, database, tables)))
+/// A client of a cluster's leader: only there is a lock the cluster's, and what is read the latest.
+fn client(address: &str, database: &str, tables: TablesWanted, tls: &TlsConfig) -> anyhow::Result<Client> {
+    let config = ClientConfig::new(Endpoint::parse_list(address)?, database, tables);
+    let leader_only = database == NORTHBOUND;
+    Ok(Client::new(ClientConfig { leader_only, tls: Some(tls.clone()), ..config }))
 }
 
 #[expect(clippy::disallowed_methods, reason = "a shell reads the clock")]
