@@ -113,10 +113,10 @@ impl PacketSocket {
         received.map_err(|error| self.classify("receive", error))
     }
 
-    /// Sends a frame; waits while the interface's queue is full.
+    /// Sends a frame; waits while the socket's buffer is full.
     ///
     /// # Errors
-    /// As [`PacketSocket::receive`]; the frame is lost.
+    /// As [`PacketSocket::receive`], and `Io` with ENOBUFS when the interface's queue is full; the frame is lost.
     pub async fn send(&self, frame: &[u8]) -> Result<(), PacketSocketError> {
         let sent = self.socket.async_io(Interest::WRITABLE, |socket| socket.send(frame)).await;
         sent.map(drop).map_err(|error| self.classify("send", error))

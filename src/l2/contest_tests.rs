@@ -6,6 +6,20 @@ use std::time::Duration;
 
 const VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 100);
 
+#[test]
+fn where_peers_are_not_known_nobody_is_defended_against() {
+    for (received, vip) in foreign_speech() {
+        let (mut responder, now) = quiet(None);
+        responder.set_peers(Peers::Anybody);
+        for _ in 0..3 {
+            let outcome = Outcome::Peer;
+            assert_eq!(responder.handle_frame(&received, now), Verdict::Conflict { vip, mac: PEER, outcome });
+        }
+        assert_eq!(said(&mut responder, now), Vec::<Vec<u8>>::new());
+        assert!(responder.claims().all(|(_, state)| state == ClaimState::Held));
+    }
+}
+
 /// Everything that says "10.0.0.100 or fd00::100 is at PEER".
 fn foreign_speech() -> [(Received, IpAddr); 4] {
     [
@@ -109,7 +123,7 @@ fn a_question_while_probing_is_not_answered_and_another_probe_is_a_conflict() {
 fn a_peer_is_neither_fought_nor_given_way_to() {
     for (received, vip) in foreign_speech() {
         let (mut responder, now) = quiet(None);
-        responder.set_peers([PEER].into());
+        responder.set_peers(Peers::Only([PEER].into()));
         for _ in 0..3 {
             let outcome = Outcome::Peer;
             assert_eq!(responder.handle_frame(&received, now), Verdict::Conflict { vip, mac: PEER, outcome });
@@ -131,7 +145,7 @@ impl Segment {
         let speaker = |mac: &Mac| {
             let mut responder = Responder::new(Interface { mac: *mac, vlan: None });
             if peers {
-                responder.set_peers(macs.iter().copied().filter(|other| other != mac).collect());
+                responder.set_peers(Peers::Only(macs.iter().copied().filter(|other| other != mac).collect()));
             }
             responder
         };

@@ -15,6 +15,6 @@ mod verdict;
 
 pub use claim::{ClaimMode, ClaimState, Outcome};
 pub use hear::Received;
-pub use responder::{Interface, Responder};
+pub use responder::{Interface, Peers, Responder};
 pub use schedule::PACE;
 pub use verdict::{Reason, Verdict, VerdictKind};

@@ -29,11 +29,29 @@ pub struct Interface {
     pub vlan: Option<VlanId>,
 }
 
+/// Who else of this cluster is on the segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Peers {
+    /// These MAC addresses; every other one is a stranger, whom a VIP is defended against.
+    Only(BTreeSet<Mac>),
+    /// Not known: anybody may be one. Conflicts are told, and nothing is defended or yielded.
+    Anybody,
+}
+
+impl Peers {
+    fn may_be(&self, mac: Mac) -> bool {
+        match self {
+            Peers::Only(macs) => macs.contains(&mac),
+            Peers::Anybody => true,
+        }
+    }
+}
+
 /// The speaker of one interface.
 #[derive(Debug)]
 pub struct Responder {
     interface: Interface,
-    peers: BTreeSet<Mac>,
+    peers: Peers,
     /// The VIPs in order: for whatever walks over all of them.
     vips: BTreeSet<IpAddr>,
     /// The same VIPs, for the look-up of every frame.
@@ -50,7 +68,7 @@ impl Responder {
     pub fn new(interface: Interface) -> Self {
         Self {
             interface,
-            peers: BTreeSet::new(),
+            peers: Peers::Only(BTreeSet::new()),
             vips: BTreeSet::new(),
             claims: HashMap::new(),
             schedule: Schedule::default(),
@@ -77,9 +95,9 @@ impl Responder {
         }
     }
 
-    /// The MAC addresses of this cluster's other nodes on the segment. When one of them speaks as a VIP of ours it
-    /// is a move or a split of the election, which is not for ARP to settle: the verdict says [`Outcome::Peer`].
-    pub fn set_peers(&mut self, peers: BTreeSet<Mac>) {
+    /// This cluster's other nodes on the segment. When one of them speaks as a VIP of ours it is a move or a split
+    /// of the election, which is not for ARP to settle: the verdict says [`Outcome::Peer`].
+    pub fn set_peers(&mut self, peers: Peers) {
         self.peers = peers;
     }
 
@@ -170,7 +188,7 @@ impl Responder {
     fn contest(&mut self, vip: IpAddr, heard: &Heard, now: Instant) -> Verdict {
         let mac = heard.sender;
         let jitter = self.jitter();
-        let from_peer = self.peers.contains(&mac);
+        let from_peer = self.peers.may_be(mac);
         let (outcome, next) = match self.claims.get_mut(&vip) {
             Some(claim) if !from_peer => {
                 let (outcome, next) = claim.conflict(mac, jitter, now);

@@ -156,7 +156,7 @@ impl Speaker {
             Event::SchemaRefused(missing) => error!(%missing, "this Open vSwitch cannot be used"),
             Event::Synced => (self.stale, self.vswitch_known) = (true, true),
             Event::Changed(_) => self.stale = true,
-            Event::Committed { .. } => {}
+            Event::Committed { .. } | Event::Locked { .. } | Event::Unlocked { .. } => {}
         }
     }
 

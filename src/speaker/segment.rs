@@ -9,7 +9,7 @@ use tracing::{debug, info, trace, warn};
 
 use crate::flows::{Flow, flows_for};
 use crate::io::packet_socket::{PacketSocket, PacketSocketError};
-use crate::l2::{Received, Responder, Verdict};
+use crate::l2::{ClaimMode, Peers, Received, Responder, Verdict};
 use crate::model::{InterfaceName, SegmentPlan, SubnetName};
 
 use super::bridge::Located;
@@ -35,10 +35,14 @@ pub struct Segment {
 impl Segment {
     /// Speaks for nothing yet.
     pub fn new(subnet: SubnetName, plan: SegmentPlan, located: Located, now: Instant) -> Self {
+        let mut responder = Responder::new(located.interface);
+        // Speakers do not know each other's MAC addresses yet: a foreign one may be the node that a VIP moves from.
+        // So nothing is defended, and nothing probed for, which a peer that has not let go yet would answer.
+        responder.set_peers(Peers::Anybody);
         Self {
             subnet,
             flows: flows_for(&plan, &located.ports),
-            responder: Responder::new(located.interface),
+            responder,
             plan,
             located,
             socket: None,
@@ -92,7 +96,8 @@ impl Segment {
         for vip in self.spoken.difference(&vips) {
             info!(%vip, subnet = %self.subnet, "withdrawn");
         }
-        self.responder.set_vips(&vips, now);
+        let claims = vips.iter().map(|vip| (*vip, ClaimMode::TakeOver)).collect();
+        self.responder.set_vips(&claims, now);
         self.spoken = vips;
     }
 
@@ -141,10 +146,10 @@ impl Segment {
             Ok(frame) => frame,
             Err(error) => return self.lose_socket(&error, now),
         };
-        let verdict = self.responder.handle_frame(&frame);
+        let verdict = self.responder.handle_frame(&frame, now);
         match verdict {
-            Verdict::Conflict { vip, mac } => {
-                warn!(%vip, foreign_mac = %mac, subnet = %self.subnet, "another host claims a VIP of ours");
+            Verdict::Conflict { vip, mac, outcome } => {
+                warn!(%vip, foreign_mac = %mac, ?outcome, subnet = %self.subnet, "another host claims a VIP of ours");
             }
             Verdict::Answered { .. } => debug!(subnet = %self.subnet, ?verdict, "answered"),
             Verdict::Ignored(_) => trace!(subnet = %self.subnet, ?verdict, "ignored"),
