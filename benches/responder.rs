@@ -2,13 +2,13 @@
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 #![allow(missing_docs, reason = "criterion's macros write the functions")]
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Instant;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use ovn_vip::l2::{Direction, Interface, Received, Responder, arp, ethernet, ndp};
+use ovn_vip::l2::{ClaimMode, Interface, Received, Responder, arp, ethernet, ndp};
 use ovn_vip::model::Mac;
 
 const OURS: Mac = Mac([0x0a, 0, 0, 0, 0, 1]);
@@ -26,7 +26,10 @@ fn v6(number: u32) -> Ipv6Addr {
 fn responder(count: u32) -> (Responder, Instant) {
     let mut now = Instant::now();
     let mut responder = Responder::new(Interface { mac: OURS, vlan: None });
-    let vips: BTreeSet<IpAddr> = (0..count.div_ceil(2)).flat_map(|n| [v4(n).into(), v6(n).into()]).collect();
+    let vips: BTreeMap<IpAddr, ClaimMode> = (0..count.div_ceil(2))
+        .flat_map(|n| [v4(n).into(), v6(n).into()])
+        .map(|vip: IpAddr| (vip, ClaimMode::TakeOver))
+        .collect();
     responder.set_vips(&vips, now);
     while let Some(at) = responder.poll_timeout() {
         now = at;
@@ -37,7 +40,7 @@ fn responder(count: u32) -> (Responder, Instant) {
 
 fn received(destination: Mac, ethertype: u16, payload: &[u8]) -> Received {
     let bytes = ethernet::Repr { destination, source: PEER, tag: None, ethertype }.emit(payload);
-    Received { bytes, stripped: None, direction: Direction::Incoming }
+    Received { bytes, stripped: None }
 }
 
 fn arp_request(target: Ipv4Addr) -> Received {
@@ -70,7 +73,7 @@ fn frames(criterion: &mut Criterion) {
             let (mut responder, now) = responder(count);
             criterion.bench_function(&format!("{name}, {count} VIPs"), |bencher| {
                 bencher.iter(|| {
-                    let verdict = responder.handle_frame(black_box(&frame));
+                    let verdict = responder.handle_frame(black_box(&frame), now);
                     (verdict, responder.poll_transmit(now))
                 });
             });
@@ -80,7 +83,8 @@ fn frames(criterion: &mut Criterion) {
 
 fn changes(criterion: &mut Criterion) {
     for count in [1000, 10_000] {
-        let vips: BTreeSet<IpAddr> = (0..count).map(|n| v4(n).into()).collect();
+        let vips: BTreeMap<IpAddr, ClaimMode> =
+            (0..count).map(|n| (v4(n).into(), ClaimMode::TakeOver)).collect();
         let now = Instant::now();
         criterion.bench_function(&format!("claim {count} VIPs"), |bencher| {
             bencher.iter(|| {

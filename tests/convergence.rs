@@ -104,6 +104,21 @@ proptest! {
     }
 
     #[test]
+    fn what_others_did_to_our_rows_is_undone(history in steps(16), damage in prop::collection::vec(interference::to_our_rows(), 1..4)) {
+        let mut beside = Beside::start(northbound());
+        for step in &history {
+            beside.take(step);
+        }
+        beside.converge();
+        let before = beside.northbound.content();
+        for operations in damage {
+            beside.take(&Step::Interfere(operations));
+        }
+        beside.converge();
+        prop_assert_eq!(beside.northbound.content(), before);
+    }
+
+    #[test]
     fn the_order_of_the_same_objects_does_not_matter(shuffled in objects().prop_shuffle()) {
         let mut sorted = shuffled.clone();
         sorted.sort_by_key(|object| object.key());

@@ -61,6 +61,9 @@ fn modules_import_only_what_the_table_allows() {
 fn the_pure_half_touches_neither_sockets_nor_files_nor_the_clock() {
     let mut broken = Vec::new();
     for (module, file, text) in sources().filter(|(module, ..)| PURE.contains(&module.as_str())) {
+        // Its tests may: an Instant has no other beginning than now.
+        let is_test = file.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with("_tests"));
+        let text = if is_test { "" } else { text.split("\n#[cfg(test)]\n").next().unwrap_or_default() };
         for (number, line) in text.lines().enumerate().filter(|(_, line)| !is_comment(line)) {
             for word in IMPURE_WORDS.iter().filter(|word| line.contains(**word)) {
                 broken.push(format!("{}:{}: {module} is pure and says {word}", file.display(), number + 1));

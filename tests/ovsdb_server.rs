@@ -6,7 +6,13 @@
 #[path = "ovsdb_server/harness.rs"]
 mod harness;
 
+#[path = "ovsdb_server/cluster.rs"]
+mod cluster;
 #[path = "ovsdb_server/following.rs"]
 mod following;
+#[path = "ovsdb_server/locks_and_filters.rs"]
+mod locks_and_filters;
 #[path = "ovsdb_server/outcomes.rs"]
 mod outcomes;
+#[path = "ovsdb_server/tls.rs"]
+mod tls;

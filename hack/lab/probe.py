@@ -4,13 +4,15 @@
   probe.py HOST SECONDS [--interval S] [--timeout S] [--port N] [--path P]
 
 Requests do not wait for one another, so a lost packet costs one request and an outage shows its true length
-(`longest_gap_ms`, between two answers that arrived). Leaves with 0 even when requests failed: the caller judges.
+(`longest_gap_ms`, between two answers that arrived). SIGTERM ends it early, with the report; requests under way are
+awaited. Leaves with 0 even when requests failed: the caller judges.
 """
 import argparse
 import asyncio
 import collections
 import errno
 import json
+import signal
 import time
 
 
@@ -82,9 +84,12 @@ async def request(options, tally):
 
 async def run(options):
     began = time.monotonic()
-    tally, under_way = Tally(began), set()
+    tally, under_way, told_to_end = Tally(began), set(), asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told_to_end.set)
     for turn in range(max(1, round(options.seconds / options.interval))):
         await asyncio.sleep(began + turn * options.interval - time.monotonic())
+        if told_to_end.is_set():
+            break
         task = asyncio.create_task(request(options, tally))
         under_way.add(task)
         task.add_done_callback(under_way.discard)

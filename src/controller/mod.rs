@@ -159,6 +159,7 @@ impl Controller {
                 self.reconciler.northbound_changed(self.northbound.replica(), &changes);
             }
             Event::Committed { id, result } => self.commits.done(id, result.err(), now()),
+            Event::Locked { .. } | Event::Unlocked { .. } => {}
         }
     }
 
@@ -176,7 +177,7 @@ impl Controller {
             }
             Event::Synced => self.southbound_answered = true,
             Event::Changed(changes) => self.reconciler.southbound_changed(client.replica(), &changes),
-            Event::Committed { .. } => {}
+            Event::Committed { .. } | Event::Locked { .. } | Event::Unlocked { .. } => {}
         }
     }
 

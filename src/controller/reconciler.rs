@@ -195,7 +195,7 @@ impl Reconciler {
         match &**table {
             LOAD_BALANCER => {
                 let row = replica.row(LOAD_BALANCER, uuid);
-                let ours = row.is_some_and(|row| self.rules.owner.owns(row.get("external_ids")));
+                let ours = row.is_some_and(|row| self.rules.owner.owns_load_balancer(*uuid, row));
                 if ours || self.desired.load_balancers.contains_key(uuid) {
                     self.touched.load_balancers.insert(*uuid);
                 }

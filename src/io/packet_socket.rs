@@ -107,14 +107,16 @@ impl PacketSocket {
     /// # Errors
     /// `InterfaceDown`: call again, it waits until the interface is up. `InterfaceGone`: open another socket.
     pub async fn receive(&self) -> Result<Received, PacketSocketError> {
-        let received = self.socket.async_io(Interest::READABLE, receive_message).await;
+        // An interface that goes down is an error without a frame: READABLE alone would sleep over it.
+        let interest = Interest::READABLE | Interest::ERROR;
+        let received = self.socket.async_io(interest, receive_message).await;
         received.map_err(|error| self.classify("receive", error))
     }
 
-    /// Sends a frame; waits while the interface's queue is full.
+    /// Sends a frame; waits while the socket's buffer is full.
     ///
     /// # Errors
-    /// As [`PacketSocket::receive`]; the frame is lost.
+    /// As [`PacketSocket::receive`], and `Io` with ENOBUFS when the interface's queue is full; the frame is lost.
     pub async fn send(&self, frame: &[u8]) -> Result<(), PacketSocketError> {
         let sent = self.socket.async_io(Interest::WRITABLE, |socket| socket.send(frame)).await;
         sent.map(drop).map_err(|error| self.classify("send", error))
@@ -283,7 +285,7 @@ fn receive_message(socket: &Socket) -> io::Result<Received> {
         // SAFETY: header is one of this message's, as CMSG_FIRSTHDR and CMSG_NXTHDR gave it.
         header = unsafe { libc::CMSG_NXTHDR(&raw const message, header) };
     }
-    Ok(Received { bytes: bytes[..length].to_vec(), stripped, direction: crate::l2::Direction::Incoming })
+    Ok(Received { bytes: bytes[..length].to_vec(), stripped })
 }
 
 /// The tag that the kernel took off the frame (packet(7), PACKET_AUXDATA).

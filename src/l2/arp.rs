@@ -129,6 +129,11 @@ impl Repr {
         }
     }
 
+    /// Does somebody have `vip`? Tells nobody anything (RFC 5227 §2.1.1).
+    pub fn probe(vip: Ipv4Addr, mac: Mac) -> Self {
+        Self { sender_ip: Ipv4Addr::UNSPECIFIED, ..Self::announcement(vip, mac) }
+    }
+
     /// A gratuitous request: an ARP Announcement (RFC 5227 §2.3).
     pub fn announcement(vip: Ipv4Addr, mac: Mac) -> Self {
         let operation = Operation::Request;

@@ -4,12 +4,17 @@
 //! reads a clock. [`Responder`] is the door; the codecs below it know frames and nothing of VIPs.
 
 pub mod arp;
+mod claim;
 pub mod ethernet;
+mod hear;
 pub mod ndp;
 mod responder;
+mod say;
 mod schedule;
 mod verdict;
 
-pub use responder::{Direction, Interface, Received, Responder};
-pub use schedule::{PACE, ROUNDS, SPACING};
+pub use claim::{ClaimMode, ClaimState, Outcome};
+pub use hear::Received;
+pub use responder::{Interface, Peers, Responder};
+pub use schedule::PACE;
 pub use verdict::{Reason, Verdict, VerdictKind};

@@ -184,6 +184,12 @@ impl Repr {
         bytes
     }
 
+    /// Does somebody have `vip`? Tells nobody anything (RFC 4862 §5.4.2).
+    pub fn probe(vip: Ipv6Addr) -> Self {
+        let message = Message::Solicitation { target: vip, source_mac: None };
+        Self { source: Ipv6Addr::UNSPECIFIED, destination: solicited_node(vip), message }
+    }
+
     /// An unsolicited advertisement to everyone, or the answer to a solicitation from `::`: Override, not
     /// Solicited (RFC 4861 §7.2.6, §7.2.4).
     pub fn announcement(vip: Ipv6Addr, mac: Mac) -> Self {

@@ -1,24 +1,19 @@
-//! The speaker of one interface: it answers for its VIPs and makes them known.
+//! The speaker of one interface: it claims its VIPs, answers for them and makes them known.
 //!
 //! Given frames and the time, decides what to say. Opens no socket and reads no clock: the shell hands in what
-//! it received, and sends what [`Responder::poll_transmit`] gives. Nothing is ever said for a VIP that is not in
-//! the set: frames are built when they are fetched, from the set as it is then.
-//!
-//! # To whom an answer goes
-//! To the link-layer address that the packet itself names, as RFC 826 ("Packet Reception") and RFC 4861 §7.2.3
-//! have it, even where the Ethernet source is another: relays and virtual router MACs do that. It gives an
-//! attacker nothing: one unicast answer per question, and its content is true. A group as the sender is refused
-//! when parsing, for that would make one question an answer to everyone.
+//! it received, and sends what [`Responder::poll_transmit`] gives. Nothing is ever said for a VIP that is not
+//! wanted, and no question answered for one that is not held: frames are built when they are fetched, from the
+//! state as it is then.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::time::Instant;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
-use super::ethernet::{ETHERTYPE_ARP, ETHERTYPE_IPV6, Tag};
-use super::ndp::Message;
+use super::claim::{Claim, ClaimMode, ClaimState, Outcome};
+use super::hear::{Heard, Question, Received, hear};
+use super::say::Utterance;
 use super::schedule::Schedule;
 use super::verdict::{Reason, Verdict, VerdictKind};
-use super::{arp, ethernet, ndp};
 use crate::model::{Mac, VlanId};
 
 /// How many answers may wait for the socket. A shell that fetches after each frame has one; more than this means
@@ -34,53 +29,38 @@ pub struct Interface {
     pub vlan: Option<VlanId>,
 }
 
-/// Which way a frame went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// It came in.
-    Incoming,
-    /// This host sent it.
-    Outgoing,
+/// Who else of this cluster is on the segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Peers {
+    /// These MAC addresses; every other one is a stranger, whom a VIP is defended against.
+    Only(BTreeSet<Mac>),
+    /// Not known: anybody may be one. Conflicts are told, and nothing is defended or yielded.
+    Anybody,
 }
 
-/// A frame as a packet socket gives it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Received {
-    /// From the destination address on, without the FCS.
-    pub bytes: Vec<u8>,
-    /// The outer tag, where the kernel took it off the frame.
-    pub stripped: Option<Tag>,
-    /// Whether we sent it ourselves.
-    pub direction: Direction,
+impl Peers {
+    fn may_be(&self, mac: Mac) -> bool {
+        match self {
+            Peers::Only(macs) => macs.contains(&mac),
+            Peers::Anybody => true,
+        }
+    }
 }
 
 /// The speaker of one interface.
 #[derive(Debug)]
 pub struct Responder {
     interface: Interface,
-    /// In order: for whatever walks over all of them.
+    peers: Peers,
+    /// The VIPs in order: for whatever walks over all of them.
     vips: BTreeSet<IpAddr>,
-    /// The same ones, for the look-up of every frame.
-    known: HashSet<IpAddr>,
+    /// The same VIPs, for the look-up of every frame.
+    claims: HashMap<IpAddr, Claim>,
     schedule: Schedule,
-    answers: VecDeque<Answer>,
-    /// Frames of a round that `poll_transmit` has begun.
-    round: VecDeque<(IpAddr, Packet)>,
+    answers: VecDeque<Utterance>,
+    /// What is left of the turn that `poll_transmit` has begun.
+    turn: VecDeque<Utterance>,
     counters: BTreeMap<VerdictKind, u64>,
-}
-
-/// What is owed to an asker; becomes a frame when it is fetched, with the MAC address of then.
-#[derive(Clone, Copy, Debug)]
-enum Answer {
-    Arp(arp::Repr),
-    Ndp { vip: Ipv6Addr, asker: Ipv6Addr, to: Mac },
-}
-
-/// What goes into a frame, and to whom.
-#[derive(Clone, Copy, Debug)]
-enum Packet {
-    Arp(arp::Repr),
-    Ndp(ndp::Repr),
 }
 
 impl Responder {
@@ -88,63 +68,86 @@ impl Responder {
     pub fn new(interface: Interface) -> Self {
         Self {
             interface,
+            peers: Peers::Only(BTreeSet::new()),
             vips: BTreeSet::new(),
-            known: HashSet::new(),
+            claims: HashMap::new(),
             schedule: Schedule::default(),
             answers: VecDeque::new(),
-            round: VecDeque::new(),
+            turn: VecDeque::new(),
             counters: BTreeMap::new(),
         }
     }
 
-    /// We are at another MAC address or VLAN now: every VIP is announced again. The same one again changes nothing.
+    /// We are at another MAC address or VLAN now: every VIP that is held is announced again. The same one again
+    /// changes nothing.
     pub fn set_interface(&mut self, interface: Interface, now: Instant) {
         if interface == self.interface {
             return;
         }
         self.interface = interface;
-        self.round.clear();
+        self.turn.clear();
         for vip in &self.vips {
-            self.schedule.start(*vip, now);
+            if let Some(claim) = self.claims.get_mut(vip)
+                && claim.announce_again()
+            {
+                self.schedule.set(*vip, Some(now));
+            }
         }
     }
 
-    /// Answer for exactly these. New ones are announced in spaced rounds, the first one at once (RFC 5227 §2.3,
-    /// RFC 4861 §7.2.6); ones no longer named are never spoken again, even if an answer or a round was pending.
-    pub fn set_vips(&mut self, vips: &BTreeSet<IpAddr>, now: Instant) {
-        for gone in self.vips.difference(vips) {
-            self.known.remove(gone);
-            self.schedule.stop(*gone);
+    /// This cluster's other nodes on the segment. When one of them speaks as a VIP of ours it is a move or a split
+    /// of the election, which is not for ARP to settle: the verdict says [`Outcome::Peer`].
+    pub fn set_peers(&mut self, peers: Peers) {
+        self.peers = peers;
+    }
+
+    /// Claim exactly these; the mode matters for those not named before. What is held is announced in spaced
+    /// rounds, the first one at once (RFC 5227 §2.3, RFC 4861 §7.2.6). One no longer named is never spoken again,
+    /// even if an answer or a round was pending.
+    pub fn set_vips(&mut self, vips: &BTreeMap<IpAddr, ClaimMode>, now: Instant) {
+        let gone: Vec<IpAddr> = self.vips.iter().filter(|vip| !vips.contains_key(vip)).copied().collect();
+        for vip in &gone {
+            self.vips.remove(vip);
+            self.claims.remove(vip);
+            self.schedule.set(*vip, None);
         }
-        for new in vips.difference(&self.vips) {
-            self.known.insert(*new);
-            self.schedule.start(*new, now);
+        if !gone.is_empty() {
+            let wanted = |utterance: &Utterance| vips.contains_key(&utterance.vip());
+            self.answers.retain(wanted);
+            self.turn.retain(wanted);
         }
-        self.vips.clone_from(vips);
-        let known = &self.known;
-        self.answers.retain(|answer| known.contains(&answer.vip()));
-        self.round.retain(|(vip, _)| known.contains(vip));
+        for (vip, mode) in vips {
+            if self.vips.insert(*vip) {
+                self.claims.insert(*vip, Claim::new(*mode));
+                self.schedule.set(*vip, Some(now));
+            }
+        }
     }
 
     /// Judges a frame. After it, fetch what there is to say from [`Responder::poll_transmit`].
-    pub fn handle_frame(&mut self, frame: &Received) -> Verdict {
-        let verdict = self.judge(frame);
+    pub fn handle_frame(&mut self, frame: &Received, now: Instant) -> Verdict {
+        let verdict = match hear(self.interface, frame) {
+            Ok(heard) => self.judge(&heard, now),
+            Err(reason) => Verdict::Ignored(reason),
+        };
         *self.counters.entry(verdict.kind()).or_default() += 1;
         verdict
     }
 
-    /// The next frame to send: answers first, then what is due of the announcements, at their pace.
+    /// The next frame to send: answers first, then whose turn it is to be probed for or announced, at the pace.
     /// Fetch until `None`, after each call of another method and at [`Responder::poll_timeout`].
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Vec<u8>> {
-        if let Some(answer) = self.answers.pop_front() {
-            return Some(self.answer_frame(answer));
-        }
-        if self.round.is_empty() {
+        loop {
+            if let Some(utterance) = self.answers.pop_front().or_else(|| self.turn.pop_front()) {
+                return Some(utterance.frame(self.interface));
+            }
             let vip = self.schedule.pop(now)?;
-            self.round.extend(announcement(vip, self.interface.mac).map(|packet| (vip, packet)));
+            if let Some(claim) = self.claims.get_mut(&vip) {
+                let (say, next) = claim.step(now);
+                self.turn.extend(say.into_iter().flat_map(|say| Utterance::of(vip, say)));
+                self.schedule.set(vip, next);
+            }
         }
-        let (_, packet) = self.round.pop_front()?;
-        Some(self.announcement_frame(packet))
     }
 
     /// When [`Responder::poll_transmit`] has something again, though nothing was received.
@@ -152,161 +155,73 @@ impl Responder {
         self.schedule.next()
     }
 
+    /// How far each VIP is, in order.
+    pub fn claims(&self) -> impl Iterator<Item = (IpAddr, ClaimState)> {
+        self.vips.iter().filter_map(|vip| Some((*vip, self.claims.get(vip)?.state())))
+    }
+
     /// How many frames got which verdict.
     pub fn counters(&self) -> &BTreeMap<VerdictKind, u64> {
         &self.counters
     }
 
-    fn judge(&mut self, frame: &Received) -> Verdict {
-        if frame.direction == Direction::Outgoing {
-            return Verdict::Ignored(Reason::OwnFrame);
-        }
-        let (header, payload) = match ethernet::Repr::parse(&frame.bytes) {
-            Ok(parsed) => parsed,
-            Err(error) => return error.into(),
-        };
-        if header.source == self.interface.mac {
-            return Verdict::Ignored(Reason::OwnFrame);
-        }
-        if !self.is_our_vlan(frame.stripped, header.tag) {
-            return Verdict::Ignored(Reason::OtherVlan);
-        }
-        match header.ethertype {
-            ETHERTYPE_ARP => self.judge_arp(&header, payload),
-            ETHERTYPE_IPV6 => self.judge_ndp(&header, payload),
-            _ => Verdict::Ignored(Reason::OtherProtocol),
-        }
-    }
-
-    /// At most one tag, wherever it is; a priority tag counts as none (IEEE 802.1Q §6.9.1).
-    fn is_our_vlan(&self, stripped: Option<Tag>, written: Option<Tag>) -> bool {
-        match (stripped, written) {
-            (Some(_), Some(_)) => false,
-            (Some(tag), None) | (None, Some(tag)) => tag.vlan() == Ok(self.interface.vlan),
-            (None, None) => self.interface.vlan.is_none(),
-        }
-    }
-
-    fn judge_arp(&mut self, header: &ethernet::Repr, payload: &[u8]) -> Verdict {
-        let packet = match arp::Repr::parse(payload) {
-            Ok(packet) => packet,
-            Err(error) => return error.into(),
-        };
-        if packet.sender_mac == self.interface.mac {
-            return Verdict::Ignored(Reason::OwnFrame);
-        }
+    fn judge(&mut self, heard: &Heard, now: Instant) -> Verdict {
         // RFC 5227 §2.4: any packet whose sender has our address and another MAC, to whomever it went.
-        if self.known.contains(&packet.sender_ip.into()) {
-            return Verdict::Conflict { vip: packet.sender_ip.into(), mac: packet.sender_mac };
+        if self.claims.contains_key(&heard.speaks_as) {
+            return self.contest(heard.speaks_as, heard, now);
         }
-        if packet.operation == arp::Operation::Reply {
-            return Verdict::Ignored(Reason::ArpReply);
+        let question = match heard.question {
+            Ok(question) => question,
+            Err(reason) => return Verdict::Ignored(reason),
+        };
+        let vip = question.target();
+        match self.claims.get(&vip).map(Claim::state) {
+            None => Verdict::Ignored(Reason::NotOurVip),
+            Some(_) if !heard.is_to_us => Verdict::Ignored(Reason::WrongDestination),
+            Some(ClaimState::Held) => self.owe(question),
+            // RFC 5227 §2.1.1, RFC 4862 §5.4.3: two ask for the same address at the same time.
+            Some(ClaimState::Probing) if question.is_probe() => self.contest(vip, heard, now),
+            Some(ClaimState::Probing | ClaimState::Yielded { to: _ }) => Verdict::Ignored(Reason::NotHeld),
         }
-        let vip = IpAddr::V4(packet.target_ip);
-        if !self.known.contains(&vip) {
-            return Verdict::Ignored(Reason::NotOurVip);
-        }
-        if header.destination != Mac::BROADCAST && header.destination != self.interface.mac {
-            return Verdict::Ignored(Reason::WrongDestination);
-        }
-        self.owe(Answer::Arp(packet), packet.sender_mac)
     }
 
-    fn judge_ndp(&mut self, header: &ethernet::Repr, payload: &[u8]) -> Verdict {
-        let packet = match ndp::Repr::parse(payload) {
-            Ok(packet) => packet,
-            Err(error) => return error.into(),
+    fn contest(&mut self, vip: IpAddr, heard: &Heard, now: Instant) -> Verdict {
+        let mac = heard.sender;
+        let jitter = self.jitter();
+        let from_peer = self.peers.may_be(mac);
+        let (outcome, next) = match self.claims.get_mut(&vip) {
+            Some(claim) if !from_peer => {
+                let (outcome, next) = claim.conflict(mac, jitter, now);
+                (outcome, Some(next))
+            }
+            Some(claim) if heard.speaks_as == vip => (Outcome::Peer, claim.wait_for_peer(now)),
+            Some(_) | None => (Outcome::Peer, None),
         };
-        let (claimed, target, named) = match packet.message {
-            Message::Solicitation { target, source_mac } => (packet.source, Some(target), source_mac),
-            Message::Advertisement { target, target_mac, .. } => (target, None, target_mac),
-        };
-        let sender = named.unwrap_or(header.source);
-        if sender == self.interface.mac {
-            return Verdict::Ignored(Reason::OwnFrame);
+        if next.is_some() {
+            self.schedule.set(vip, next);
         }
-        // RFC 4862 §5.4.4: an advertisement of our address. And nobody else sends from it.
-        if self.known.contains(&claimed.into()) {
-            return Verdict::Conflict { vip: claimed.into(), mac: sender };
+        if outcome == Outcome::Yielded {
+            self.answers.retain(|utterance| utterance.vip() != vip);
+            self.turn.retain(|utterance| utterance.vip() != vip);
         }
-        let Some(vip) = target else {
-            return Verdict::Ignored(Reason::NeighborAdvertisement);
-        };
-        if !self.known.contains(&vip.into()) {
-            return Verdict::Ignored(Reason::NotOurVip);
-        }
-        if !self.reaches(vip, packet.destination, header.destination) {
-            return Verdict::Ignored(Reason::WrongDestination);
-        }
-        let asker = packet.source;
-        let to = if asker.is_unspecified() { ndp::group_mac(ndp::ALL_NODES) } else { sender };
-        self.owe(Answer::Ndp { vip, asker, to }, to)
+        Verdict::Conflict { vip, mac, outcome }
     }
 
-    /// Whether a host that has `vip` would hear this: its solicited-node group (RFC 4861 §7.2.2), all nodes, or
-    /// itself (reachability probes, §7.3.1); a group may also come in a frame to us alone (RFC 6085).
-    fn reaches(&self, vip: Ipv6Addr, destination: Ipv6Addr, frame: Mac) -> bool {
-        let heard = [vip, ndp::solicited_node(vip), ndp::ALL_NODES].contains(&destination);
-        let group = destination.is_multicast() && frame == ndp::group_mac(destination);
-        heard && (group || frame == self.interface.mac)
+    /// Up to 10 s, another for nearly every station; far apart for neighbouring MAC addresses (Knuth's
+    /// multiplicative hash, TAOCP 3 §6.4).
+    fn jitter(&self) -> Duration {
+        let [.., high, low] = self.interface.mac.0;
+        let spread = u16::from_be_bytes([high, low]).wrapping_mul(40_503);
+        Duration::from_millis(u64::from(spread) % 10_000)
     }
 
-    fn owe(&mut self, answer: Answer, to: Mac) -> Verdict {
+    fn owe(&mut self, question: Question) -> Verdict {
         if self.answers.len() >= MOST_ANSWERS {
             return Verdict::Ignored(Reason::Overloaded);
         }
-        self.answers.push_back(answer);
-        Verdict::Answered { vip: answer.vip(), to }
+        self.answers.push_back(Utterance::Answer(question));
+        Verdict::Answered { vip: question.target(), to: question.answer_to() }
     }
-
-    fn answer_frame(&self, answer: Answer) -> Vec<u8> {
-        let mac = self.interface.mac;
-        match answer {
-            Answer::Arp(request) => {
-                let reply = request.answer(mac);
-                self.frame(reply.target_mac, Packet::Arp(reply))
-            }
-            Answer::Ndp { vip, asker, to } => self.frame(to, Packet::Ndp(ndp::Repr::answer(vip, mac, asker))),
-        }
-    }
-
-    fn announcement_frame(&self, packet: Packet) -> Vec<u8> {
-        let destination = match packet {
-            Packet::Arp(_) => Mac::BROADCAST,
-            Packet::Ndp(packet) => ndp::group_mac(packet.destination),
-        };
-        self.frame(destination, packet)
-    }
-
-    fn frame(&self, destination: Mac, packet: Packet) -> Vec<u8> {
-        let Interface { mac: source, vlan } = self.interface;
-        let (ethertype, payload) = match packet {
-            Packet::Arp(packet) => (ETHERTYPE_ARP, packet.emit().to_vec()),
-            Packet::Ndp(packet) => (ETHERTYPE_IPV6, packet.emit()),
-        };
-        ethernet::Repr { destination, source, tag: vlan.map(Tag::of), ethertype }.emit(&payload)
-    }
-}
-
-impl Answer {
-    fn vip(&self) -> IpAddr {
-        match self {
-            Answer::Arp(request) => request.target_ip.into(),
-            Answer::Ndp { vip, .. } => (*vip).into(),
-        }
-    }
-}
-
-/// One round. Of ARP both forms, for there are hosts that heed only one of them.
-fn announcement(vip: IpAddr, mac: Mac) -> impl Iterator<Item = Packet> {
-    let arp = |vip: Ipv4Addr| {
-        [arp::Repr::announcement(vip, mac), arp::Repr::gratuitous_reply(vip, mac)].map(Packet::Arp)
-    };
-    let (arp, ndp) = match vip {
-        IpAddr::V4(vip) => (Some(arp(vip)), None),
-        IpAddr::V6(vip) => (None, Some(Packet::Ndp(ndp::Repr::announcement(vip, mac)))),
-    };
-    arp.into_iter().flatten().chain(ndp)
 }
 
 #[cfg(test)]

@@ -2,9 +2,15 @@
 #![allow(clippy::disallowed_methods, reason = "virtual time starts somewhere")]
 
 use super::*;
-use crate::l2::schedule::{ROUNDS, SPACING};
+use crate::l2::claim::{ROUNDS, SPACING};
+use crate::l2::ethernet::{ETHERTYPE_ARP, ETHERTYPE_IPV6, Tag};
+use crate::l2::ndp::Message;
+use crate::l2::{arp, ethernet, ndp};
 use proptest::prelude::*;
-use std::time::Duration;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+#[path = "contest_tests.rs"]
+mod contest;
 
 const OURS: Mac = Mac([0x0a, 0, 0, 0, 0, 1]);
 const PEER: Mac = Mac([0x0a, 0, 0, 0, 0, 2]);
@@ -18,8 +24,8 @@ fn v6(last: u16) -> Ipv6Addr {
     Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, last)
 }
 
-fn set(vips: &[IpAddr]) -> BTreeSet<IpAddr> {
-    vips.iter().copied().collect()
+fn set(vips: &[IpAddr]) -> BTreeMap<IpAddr, ClaimMode> {
+    vips.iter().map(|vip| (*vip, ClaimMode::TakeOver)).collect()
 }
 
 /// One that has 10.0.0.100 and fd00::100, its announcements already said.
@@ -36,7 +42,7 @@ fn quiet(vlan: Option<VlanId>) -> (Responder, Instant) {
 }
 
 fn incoming(bytes: Vec<u8>) -> Received {
-    Received { bytes, stripped: None, direction: Direction::Incoming }
+    Received { bytes, stripped: None }
 }
 
 fn frame(destination: Mac, ethertype: u16, payload: &[u8]) -> Received {
@@ -59,7 +65,7 @@ fn solicits(source: Ipv6Addr, target: Ipv6Addr, destination: Ipv6Addr, source_ma
 }
 
 fn answered(responder: &mut Responder, received: &Received, now: Instant) -> Option<Vec<u8>> {
-    let verdict = responder.handle_frame(received);
+    let verdict = responder.handle_frame(received, now);
     assert!(matches!(verdict, Verdict::Answered { .. }), "{verdict:?}");
     responder.poll_transmit(now)
 }
@@ -103,7 +109,8 @@ fn what_is_not_for_us_is_ignored_with_its_reason() {
     let other = frame(Mac([2; 6]), ETHERTYPE_ARP, &request(v4(1), v4(100)).emit());
     let reply = arp::Repr { operation: arp::Operation::Reply, ..request(v4(1), v4(100)) };
     let ours = arp::Repr { sender_mac: OURS, ..request(v4(1), v4(100)) };
-    let outgoing = Received { direction: Direction::Outgoing, ..asks(request(v4(1), v4(100))) };
+    let mut looped = asks(request(v4(1), v4(100)));
+    looped.bytes[6..12].copy_from_slice(&OURS.0);
     let told = ndp::Repr::answer(v6(7), PEER, v6(1));
     let mut flooded = solicits(v6(1), v6(0x100), v6(0x100), Some(PEER));
     flooded.bytes[..6].copy_from_slice(&[2; 6]);
@@ -112,7 +119,7 @@ fn what_is_not_for_us_is_ignored_with_its_reason() {
         (other, Reason::WrongDestination),
         (asks(reply), Reason::ArpReply),
         (asks(ours), Reason::OwnFrame),
-        (outgoing, Reason::OwnFrame),
+        (looped, Reason::OwnFrame),
         (frame(OURS, 0x0800, &[]), Reason::OtherProtocol),
         (frame(OURS, ETHERTYPE_IPV6, &told.emit()), Reason::NeighborAdvertisement),
         (solicits(v6(1), v6(0x101), ndp::solicited_node(v6(0x101)), Some(PEER)), Reason::NotOurVip),
@@ -122,29 +129,12 @@ fn what_is_not_for_us_is_ignored_with_its_reason() {
         (frame(OURS, ETHERTYPE_ARP, &[]), Reason::Arp(arp::ArpError::NotEthernetIpv4)),
         (frame(OURS, ETHERTYPE_IPV6, &[]), Reason::Ndp(ndp::NdpError::NotIpv6)),
     ] {
-        assert_eq!(responder.handle_frame(&received), ignored(reason));
+        assert_eq!(responder.handle_frame(&received, now), ignored(reason));
         assert_eq!(responder.poll_transmit(now), None, "{reason:?}");
     }
     let counters = responder.counters();
     assert_eq!(counters.values().sum::<u64>(), 13);
     assert_eq!(counters[&VerdictKind::Ignored(Reason::OwnFrame)], 2);
-}
-
-#[test]
-fn a_foreign_host_that_speaks_as_our_vip_is_a_conflict_and_gets_no_answer() {
-    let (mut responder, now) = quiet(None);
-    let gratuitous = request(v4(100), v4(100));
-    let reply = arp::Repr::gratuitous_reply(v4(100), PEER);
-    let told = frame(ALL, ETHERTYPE_IPV6, &ndp::Repr::announcement(v6(0x100), PEER).emit());
-    let from_it = solicits(v6(0x100), v6(1), ndp::solicited_node(v6(1)), Some(PEER));
-    let mut conflict = |received: Received, vip: IpAddr| {
-        assert_eq!(responder.handle_frame(&received), Verdict::Conflict { vip, mac: PEER });
-        assert_eq!(responder.poll_transmit(now), None);
-    };
-    conflict(asks(gratuitous), v4(100).into());
-    conflict(asks(reply), v4(100).into());
-    conflict(told, v6(0x100).into());
-    conflict(from_it, v6(0x100).into());
 }
 
 #[test]
@@ -188,7 +178,7 @@ fn a_tagged_interface_takes_its_own_tag_wherever_it_is_and_answers_with_it() {
     let service = stripped(Tag { tpid: 0x88a8, ..ours });
     let other = stripped(Tag { tci: 342, ..ours });
     for received in [plain, twice, service, other] {
-        assert_eq!(responder.handle_frame(&received), ignored(Reason::OtherVlan));
+        assert_eq!(responder.handle_frame(&received, now), ignored(Reason::OtherVlan));
     }
 }
 
@@ -200,7 +190,7 @@ fn an_untagged_interface_takes_a_priority_tag_and_no_other() {
         Received { stripped, ..asks(request(v4(1), v4(100))) }
     };
     assert!(answered(&mut responder, &tagged(0x6000), now).is_some());
-    assert_eq!(responder.handle_frame(&tagged(341)), ignored(Reason::OtherVlan));
+    assert_eq!(responder.handle_frame(&tagged(341), now), ignored(Reason::OtherVlan));
 }
 
 #[test]
@@ -232,12 +222,12 @@ fn a_withdrawn_vip_is_never_spoken_again_whatever_was_pending() {
     let (mut responder, now) = quiet(None);
     responder.set_vips(&set(&[v4(100).into(), v4(101).into(), v6(0x100).into()]), now);
     assert!(responder.poll_transmit(now).is_some(), "the first half of the first round");
-    responder.handle_frame(&asks(request(v4(1), v4(101))));
-    responder.handle_frame(&solicits(v6(1), v6(0x100), v6(0x100), Some(PEER)));
+    responder.handle_frame(&asks(request(v4(1), v4(101))), now);
+    responder.handle_frame(&solicits(v6(1), v6(0x100), v6(0x100), Some(PEER)), now);
     responder.set_vips(&set(&[v4(100).into()]), now);
     assert_eq!(responder.poll_timeout(), None);
     assert_eq!(responder.poll_transmit(now + SPACING), None);
-    assert_eq!(responder.handle_frame(&asks(request(v4(1), v4(101)))), ignored(Reason::NotOurVip));
+    assert_eq!(responder.handle_frame(&asks(request(v4(1), v4(101))), now), ignored(Reason::NotOurVip));
 }
 
 #[test]
@@ -251,7 +241,7 @@ fn a_vip_that_stays_is_not_announced_anew() {
 #[test]
 fn a_changed_mac_is_announced_for_every_vip_and_pending_answers_carry_it() {
     let (mut responder, now) = quiet(None);
-    responder.handle_frame(&asks(request(v4(1), v4(100))));
+    responder.handle_frame(&asks(request(v4(1), v4(100))), now);
     responder.set_interface(Interface { mac: Mac([2; 6]), vlan: None }, now);
     let said: Vec<_> = std::iter::from_fn(|| responder.poll_transmit(now)).collect();
     assert_eq!(said.len(), 1 + 2 + 1, "the answer, both ARP forms, one advertisement");
@@ -271,27 +261,31 @@ fn a_round_begun_with_the_old_mac_is_not_finished_with_it() {
 
 #[test]
 fn answers_that_nobody_fetches_are_bounded() {
-    let (mut responder, _) = quiet(None);
+    let (mut responder, now) = quiet(None);
     let received = asks(request(v4(1), v4(100)));
     let taken =
-        (0..2000).filter(|_| responder.handle_frame(&received) != ignored(Reason::Overloaded)).count();
+        (0..2000).filter(|_| responder.handle_frame(&received, now) != ignored(Reason::Overloaded)).count();
     assert_eq!(taken, MOST_ANSWERS);
 }
 
 /// All that may ever leave: from us, for a VIP of ours, in our VLAN; an ARP answer to one station.
-fn check_true(frame: &[u8], vlan: Option<VlanId>, vips: &BTreeSet<IpAddr>) -> Result<(), TestCaseError> {
+fn check_true(
+    frame: &[u8],
+    vlan: Option<VlanId>,
+    vips: &BTreeMap<IpAddr, ClaimMode>,
+) -> Result<(), TestCaseError> {
     let (header, payload) = ethernet::Repr::parse(frame).expect("we emit frames");
     prop_assert_eq!((header.source, header.tag), (OURS, vlan.map(Tag::of)));
     if header.ethertype == ETHERTYPE_ARP {
         let packet = arp::Repr::parse(payload).expect("we emit ARP");
-        prop_assert!(vips.contains(&packet.sender_ip.into()));
+        prop_assert!(vips.contains_key(&packet.sender_ip.into()));
         prop_assert_eq!((packet.sender_mac, packet.operation), (OURS, arp::Operation::Reply));
         prop_assert_eq!(header.destination, packet.target_mac);
         prop_assert!(!header.destination.is_group());
         return Ok(());
     }
     let packet = ndp::Repr::parse(payload).expect("we emit advertisements");
-    prop_assert!(vips.contains(&packet.source.into()));
+    prop_assert!(vips.contains_key(&packet.source.into()));
     let Message::Advertisement { target, solicited, target_mac, .. } = packet.message else {
         return Err(TestCaseError::fail("we never solicit"));
     };
@@ -327,7 +321,7 @@ proptest! {
             if let Some(byte) = received.bytes.get_mut(at) { *byte = value; }
         }
         received.bytes.truncate(cut.unwrap_or(usize::MAX));
-        let verdict = responder.handle_frame(&received);
+        let verdict = responder.handle_frame(&received, now);
         let said = responder.poll_transmit(now);
         prop_assert_eq!(said.is_some(), matches!(verdict, Verdict::Answered { .. }));
         if let Some(frame) = said {

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::arp::ArpError;
+use super::claim::Outcome;
 use super::ethernet::EthernetError;
 use super::ndp::NdpError;
 use crate::model::Mac;
@@ -17,12 +18,15 @@ pub enum Verdict {
         /// Where the answer goes; to a probe from `::` that is the all-nodes group.
         to: Mac,
     },
-    /// Somebody else speaks as the owner of a VIP of ours (RFC 5227 §2.4, RFC 4862 §5.4.4).
+    /// Somebody else speaks as the owner of a VIP of ours, or asks for it while we do
+    /// (RFC 5227 §2.1.1, §2.4, RFC 4862 §5.4.3, §5.4.4).
     Conflict {
         /// The VIP.
         vip: IpAddr,
         /// Who says so.
         mac: Mac,
+        /// What we made of it.
+        outcome: Outcome,
     },
     /// Nothing to do.
     Ignored(Reason),
@@ -41,6 +45,8 @@ pub enum Reason {
     WrongDestination,
     /// A question for an address that is not a VIP of ours.
     NotOurVip,
+    /// A question for a VIP of ours that we do not hold yet or no longer.
+    NotHeld,
     /// An ARP reply that speaks of no VIP of ours.
     ArpReply,
     /// A Neighbor Advertisement that speaks of no VIP of ours.
@@ -61,7 +67,7 @@ pub enum VerdictKind {
     /// [`Verdict::Answered`].
     Answered,
     /// [`Verdict::Conflict`].
-    Conflict,
+    Conflict(Outcome),
     /// [`Verdict::Ignored`].
     Ignored(Reason),
 }
@@ -71,7 +77,7 @@ impl Verdict {
     pub fn kind(self) -> VerdictKind {
         match self {
             Verdict::Answered { vip: _, to: _ } => VerdictKind::Answered,
-            Verdict::Conflict { vip: _, mac: _ } => VerdictKind::Conflict,
+            Verdict::Conflict { vip: _, mac: _, outcome } => VerdictKind::Conflict(outcome),
             Verdict::Ignored(reason) => VerdictKind::Ignored(reason),
         }
     }
@@ -87,7 +93,10 @@ impl VerdictKind {
     pub fn as_str(self) -> &'static str {
         match self {
             VerdictKind::Answered => "answered",
-            VerdictKind::Conflict => "conflict",
+            VerdictKind::Conflict(Outcome::Defended) => "conflict_defended",
+            VerdictKind::Conflict(Outcome::Yielded) => "conflict_yielded",
+            VerdictKind::Conflict(Outcome::Standing) => "conflict_standing",
+            VerdictKind::Conflict(Outcome::Peer) => "conflict_peer",
             VerdictKind::Ignored(reason) => reason.as_str(),
         }
     }
@@ -102,6 +111,7 @@ impl Reason {
             Reason::OtherProtocol => "other_protocol",
             Reason::WrongDestination => "wrong_destination",
             Reason::NotOurVip => "not_our_vip",
+            Reason::NotHeld => "not_held",
             Reason::ArpReply => "arp_reply",
             Reason::NeighborAdvertisement => "neighbor_advertisement",
             Reason::Overloaded => "overloaded",
@@ -109,23 +119,5 @@ impl Reason {
             Reason::Arp(error) => error.as_str(),
             Reason::Ndp(error) => error.as_str(),
         }
-    }
-}
-
-impl From<EthernetError> for Verdict {
-    fn from(error: EthernetError) -> Self {
-        Verdict::Ignored(Reason::Ethernet(error))
-    }
-}
-
-impl From<ArpError> for Verdict {
-    fn from(error: ArpError) -> Self {
-        Verdict::Ignored(Reason::Arp(error))
-    }
-}
-
-impl From<NdpError> for Verdict {
-    fn from(error: NdpError) -> Self {
-        Verdict::Ignored(Reason::Ndp(error))
     }
 }

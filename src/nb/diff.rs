@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::ovsdb::{Datum, Replica};
 
-use super::owner::{CLUSTER, SubnetRow};
+use super::owner::SubnetRow;
 use super::rows::{GROUP, LOAD_BALANCER, LoadBalancerRow};
 use super::{Desired, Owner, revision, subnet_diff};
 
@@ -124,7 +124,7 @@ pub fn diff(owner: &Owner, desired: &Desired, replica: &Replica, touched: &Touch
     let mut uuids = touched.load_balancers.clone();
     if touched.all_load_balancers {
         uuids.extend(desired.load_balancers.keys());
-        let ours = replica.rows(LOAD_BALANCER).filter(|(_, row)| owner.owns(row.get("external_ids")));
+        let ours = replica.rows(LOAD_BALANCER).filter(|(uuid, row)| owner.owns_load_balancer(**uuid, row));
         uuids.extend(ours.map(|(uuid, _)| *uuid));
     }
     for uuid in &uuids {
@@ -146,14 +146,18 @@ fn diff_load_balancer(
     wanted.iter_mut().for_each(|wanted| revision::settle(wanted, found.as_ref()));
     let table = LOAD_BALANCER;
     match (wanted, found) {
-        (Some(wanted), None) => changes.push(Change::Insert { table, uuid, columns: wanted.columns() }),
+        (Some(wanted), None) => {
+            // Empty is every column's default, and an older northbound may lack a column that we leave empty.
+            let columns = wanted.columns().into_iter().filter(|(_, datum)| !datum.is_empty()).collect();
+            changes.push(Change::Insert { table, uuid, columns });
+        }
         (Some(wanted), Some(found)) if wanted != found => {
             let columns = differing(wanted.columns(), &found.columns());
             changes.push(Change::Update { table, uuid, name: wanted.name.clone(), columns });
         }
         (Some(_), Some(_)) | (None, None) => {}
         (None, Some(found)) => {
-            if found.external_ids.get(CLUSTER).is_some_and(|cluster| cluster == owner.cluster()) {
+            if replica.row(table, &uuid).is_some_and(|row| owner.owns_load_balancer(uuid, row)) {
                 changes.push(Change::Delete { table, uuid, name: found.name });
             }
         }
@@ -233,5 +237,21 @@ impl fmt::Display for Change {
                 write!(f, "~ {table} {name}: {column} +{} -{}", added.len(), removed.len())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_row_that_is_not_ours_is_never_deleted_even_if_it_is_named() {
+        let uuid = Uuid::from_u128(7);
+        let row = json!({ "name": "theirs", "external_ids": ["map", [["ovn-vip.io/cluster", "another"]]] });
+        let replica = Replica::from_json(json!({ "Load_Balancer": { uuid.to_string(): row } })).unwrap();
+        let touched = Touched { load_balancers: BTreeSet::from([uuid]), ..Touched::everything() };
+        let changes = diff(&Owner::new("ours"), &Desired::default(), &replica, &touched);
+        assert!(changes.is_empty(), "{changes}");
     }
 }

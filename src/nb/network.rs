@@ -30,6 +30,7 @@ pub struct NetworkIndex {
     switches: BTreeMap<Uuid, (SubnetName, BTreeSet<Uuid>)>,
     home: BTreeMap<Uuid, SubnetName>,
     claims: BTreeMap<(SubnetName, IpAddr), BTreeSet<Uuid>>,
+    routers: BTreeSet<(SubnetName, Uuid)>,
     bindings: BTreeMap<LspName, Uuid>,
     foreign: BTreeMap<Uuid, (String, BTreeSet<(Protocol, SocketAddr)>)>,
 }
@@ -89,17 +90,17 @@ impl NetworkIndex {
                 Some(chassis) => self.bindings.insert(name.clone(), chassis),
                 None => self.bindings.remove(&name),
             };
-            let port =
-                self.named.get(&name).and_then(|uuid| Some((self.home.get(uuid)?, self.ports.get(uuid)?)));
-            if let Some((home, port)) = port {
-                for (home, address) in
-                    port.addresses.iter().map(|address| (home.clone(), *address)).collect::<Vec<_>>()
-                {
-                    self.settle(&home, address, &mut dirty);
-                }
-            }
+            self.rebound(&name, &mut dirty);
         }
         dirty
+    }
+
+    fn rebound(&mut self, name: &LspName, dirty: &mut NetworkDirty) {
+        let Some(uuid) = self.named.get(name) else { return };
+        let (Some(home), Some(port)) = (self.home.get(uuid).cloned(), self.ports.get(uuid)) else { return };
+        for address in port.addresses.clone() {
+            self.settle(&home, address, dirty);
+        }
     }
 
     fn put_port(&mut self, uuid: Uuid, port: Option<SwitchPort>, dirty: &mut NetworkDirty) {
@@ -110,7 +111,9 @@ impl NetworkIndex {
         if let Some(home) = &home {
             self.release(home, uuid, dirty);
         }
-        if let Some(old) = self.ports.remove(&uuid) {
+        // A port made anew has the old one's name, and may come before the old one goes.
+        let old = self.ports.remove(&uuid);
+        if let Some(old) = old.filter(|old| self.named.get(&old.name) == Some(&uuid)) {
             self.named.remove(&old.name);
         }
         if let Some(port) = port {
@@ -119,7 +122,6 @@ impl NetworkIndex {
         }
         if let Some(home) = &home {
             self.claim(home, uuid, dirty);
-            self.settle_router(home, dirty);
         }
     }
 
@@ -149,8 +151,7 @@ impl NetworkIndex {
             self.home.insert(*port, name.clone());
             self.claim(&name, *port, dirty);
         }
-        self.switches.insert(uuid, (name.clone(), ports));
-        self.settle_router(&name, dirty);
+        self.switches.insert(uuid, (name, ports));
     }
 
     /// A row that is not ours may hold a VIP and port: two of them on one switch is undefined in OVN.
@@ -171,16 +172,24 @@ impl NetworkIndex {
     }
 
     fn claim(&mut self, home: &SubnetName, uuid: Uuid, dirty: &mut NetworkDirty) {
-        let addresses = self.ports.get(&uuid).map(|port| port.addresses.clone()).unwrap_or_default();
-        for address in addresses {
+        let Some(port) = self.ports.get(&uuid) else { return };
+        if port.foreign_router {
+            self.routers.insert((home.clone(), uuid));
+            self.settle_router(home, dirty);
+            return;
+        }
+        for address in port.addresses.clone() {
             self.claims.entry((home.clone(), address)).or_default().insert(uuid);
             self.settle(home, address, dirty);
         }
     }
 
     fn release(&mut self, home: &SubnetName, uuid: Uuid, dirty: &mut NetworkDirty) {
-        let addresses = self.ports.get(&uuid).map(|port| port.addresses.clone()).unwrap_or_default();
-        for address in addresses {
+        if self.routers.remove(&(home.clone(), uuid)) {
+            self.settle_router(home, dirty);
+        }
+        let Some(port) = self.ports.get(&uuid) else { return };
+        for address in port.addresses.clone() {
             if let Some(claimants) = self.claims.get_mut(&(home.clone(), address)) {
                 claimants.remove(&uuid);
                 if claimants.is_empty() {
@@ -211,9 +220,8 @@ impl NetworkIndex {
     }
 
     fn settle_router(&mut self, home: &SubnetName, dirty: &mut NetworkDirty) {
-        let ports = self.switches.values().find(|(name, _)| name == home).map(|(_, ports)| ports);
-        let mut ports = ports.into_iter().flatten().filter_map(|uuid| self.ports.get(uuid));
-        let routed = ports.any(|port| port.foreign_router);
+        let from = (home.clone(), Uuid::nil());
+        let routed = self.routers.range(from..).next().is_some_and(|(switch, _)| switch == home);
         if let Some(switch) = self.network.switches.get_mut(home) {
             dirty.everything |= switch.routed != routed;
             switch.routed = routed;

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::model::{Protocol, ServiceKey, SubnetName};
-use crate::ovsdb::Datum;
+use crate::ovsdb::{Datum, Row};
 
 /// `external_ids` key: the cluster's name.
 pub const CLUSTER: &str = "ovn-vip.io/cluster";
@@ -75,6 +75,17 @@ impl Owner {
     /// Whether `external_ids` bear this cluster's mark.
     pub fn owns(&self, external_ids: Option<&Datum>) -> bool {
         external_ids.and_then(|ids| ids.map_get(CLUSTER)) == Some(&self.cluster)
+    }
+
+    /// Whether a load balancer is ours: it bears our mark, or, where somebody took that away, its name still
+    /// comes to the row's own name.
+    pub fn owns_load_balancer(&self, uuid: Uuid, row: &Row) -> bool {
+        let by_name = || {
+            let (service, protocol) = row.get("name").and_then(Datum::as_str)?.rsplit_once('/')?;
+            let protocol = Protocol::ALL.into_iter().find(|known| known.as_str() == protocol)?;
+            Some(self.load_balancer(&ServiceKey::parse(service)?, protocol) == uuid)
+        };
+        self.owns(row.get("external_ids")) || by_name() == Some(true)
     }
 
     /// The subnet of a group that is ours: a group has no `external_ids`, so name and row name must agree.

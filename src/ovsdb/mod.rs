@@ -29,5 +29,5 @@ pub use operation::{Condition, Expect, Function, Mutation, Mutator, Operation};
 pub use outcome::{OperationResult, Retry, TransactionError};
 pub use replica::{ChangeKind, Replica, Row, RowChange, Table};
 pub use schema::{MissingOptional, MissingRequired, Schema, TablesWanted};
-pub use session::{Event, Session, SessionConfig, Timing, TransactionId};
+pub use session::{Event, RowFilter, Session, SessionConfig, Timing, TransactionId};
 pub use value::{Atom, Datum, Real};

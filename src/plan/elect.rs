@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn nodes_rank_as_metallb_ranks_them() {
-        assert_eq!(order(&["a", "b", "c"], "10.0.0.1"), ["b", "a", "c"]);
+        assert_eq!(order(&["a", "b", "c"], "10.0.0.1"), ["a", "c", "b"]);
         assert_eq!(order(&["a", "b", "c"], "10.0.0.2"), ["b", "c", "a"]);
         assert_eq!(order(&["iris1", "iris2"], "10.20.30.1")[0], "iris2");
         assert_eq!(order(&["Node1", "Node2", "Node3"], "10.180.204.252")[0], "Node2");

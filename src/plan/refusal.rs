@@ -50,16 +50,16 @@ pub enum Refusal {
         "OVN would not balance VIP {vip}: NB_Global.options:skip_conntrack_dst_cidrs has {cidr}; take it out of kube-ovn-controller's --skip-conntrack-dst-cidrs"
     )]
     SkippedCidr { vip: IpAddr, cidr: IpNet },
-    /// Kube-OVN serves this VIP and port itself.
+    /// A row that is not ours has this VIP and port: Kube-OVN serves it itself.
     #[error(
-        "Kube-OVN balances {protocol} {key} itself, in Load_Balancer {row}; its row is left to it (start kube-ovn-controller with --enable-ovn-lb-prefer-local=false to hand it over)"
+        "Load_Balancer {row}, which is not ours, has {protocol} {key} already, and it is left to it; where it is Kube-OVN's, start kube-ovn-controller with --enable-ovn-lb-prefer-local=false to hand it over"
     )]
     NativeOwner { key: SocketAddr, protocol: Protocol, row: String },
     /// Another Service has the same VIP, protocol and port.
     #[error("{protocol} {key} is Service {by}'s already; give one of the two another port or VIP")]
     PortTaken { key: SocketAddr, protocol: Protocol, by: ServiceKey },
     /// No endpoint is ready (nor serving while it terminates).
-    #[error("no endpoint for {protocol} {key} is ready; clients get a reset")]
+    #[error("no endpoint for {protocol} {key} is ready; nobody serves it until one is")]
     NoReadyBackend { key: SocketAddr, protocol: Protocol },
     /// An endpoint outside the VIP's subnet.
     #[error(

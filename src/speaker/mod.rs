@@ -58,6 +58,8 @@ struct Speaker {
     stale: bool,
     /// Whether Open vSwitch's database has been read: before that nothing is known of the bridges.
     vswitch_known: bool,
+    /// Whether what the bridges confirm may have changed.
+    rules_changed: bool,
     switches: BTreeMap<InterfaceName, Switch>,
     segments: BTreeMap<SubnetName, Segment>,
     said: BTreeSet<String>,
@@ -89,6 +91,7 @@ impl Speaker {
             plan: AnnouncePlan::default(),
             stale: true,
             vswitch_known: false,
+            rules_changed: false,
             switches: BTreeMap::new(),
             segments: BTreeMap::new(),
             said: BTreeSet::new(),
@@ -117,7 +120,10 @@ impl Speaker {
         match input {
             Input::Cluster => self.read_cluster(),
             Input::Vswitch(event) => self.vswitch_event(event),
-            Input::Bridge(bridge, event) => say_switch_event(&bridge, event),
+            Input::Bridge(bridge, event) => {
+                self.rules_changed = true;
+                say_switch_event(&bridge, event);
+            }
             Input::Frame(subnet, frame) => {
                 if let Some(segment) = self.segments.get_mut(&subnet) {
                     segment.received(frame, now());
@@ -150,7 +156,7 @@ impl Speaker {
             Event::SchemaRefused(missing) => error!(%missing, "this Open vSwitch cannot be used"),
             Event::Synced => (self.stale, self.vswitch_known) = (true, true),
             Event::Changed(_) => self.stale = true,
-            Event::Committed { .. } => {}
+            Event::Committed { .. } | Event::Locked { .. } | Event::Unlocked { .. } => {}
         }
     }
 
@@ -158,10 +164,13 @@ impl Speaker {
     fn settle(&mut self, now: Instant) {
         if self.vswitch_known && std::mem::take(&mut self.stale) {
             self.plan_anew(now);
+            self.rules_changed = true;
         }
+        let rules_changed = std::mem::take(&mut self.rules_changed);
         for segment in self.segments.values_mut() {
-            segment.open_socket(now);
-            if let Some(switch) = self.switches.get(segment.bridge()) {
+            let opened = segment.open_socket(now);
+            let switch = self.switches.get(segment.bridge());
+            if let Some(switch) = switch.filter(|_| opened || rules_changed) {
                 segment.speak_what_is_steered(|flow| switch.confirms(flow), now);
             }
             segment.transmit(now);
@@ -208,7 +217,7 @@ impl Speaker {
         }
         for (bridge, switch) in &mut self.switches {
             let segments = self.segments.values().filter(|segment| segment.bridge() == bridge);
-            switch.set_wanted(segments.flat_map(Segment::flows).collect());
+            switch.set_wanted(segments.flat_map(Segment::flows).cloned().collect());
         }
     }
 }

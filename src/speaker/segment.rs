@@ -1,6 +1,6 @@
 //! One segment: its rules, its socket, its responder, in that order.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use tracing::{debug, info, trace, warn};
 
 use crate::flows::{Flow, flows_for};
 use crate::io::packet_socket::{PacketSocket, PacketSocketError};
-use crate::l2::{Received, Responder, Verdict};
+use crate::l2::{ClaimMode, Peers, Received, Responder, Verdict};
 use crate::model::{InterfaceName, SegmentPlan, SubnetName};
 
 use super::bridge::Located;
@@ -23,6 +23,7 @@ pub struct Segment {
     subnet: SubnetName,
     plan: SegmentPlan,
     located: Located,
+    flows: BTreeSet<Flow>,
     responder: Responder,
     socket: Option<PacketSocket>,
     spoken: BTreeSet<IpAddr>,
@@ -34,9 +35,22 @@ pub struct Segment {
 impl Segment {
     /// Speaks for nothing yet.
     pub fn new(subnet: SubnetName, plan: SegmentPlan, located: Located, now: Instant) -> Self {
-        let responder = Responder::new(located.interface);
-        let (socket, spoken, said) = (None, BTreeSet::new(), None);
-        Self { subnet, plan, located, responder, socket, spoken, pause: FIRST_PAUSE, open_at: now, said }
+        let mut responder = Responder::new(located.interface);
+        // Speakers do not know each other's MAC addresses yet: a foreign one may be the node that a VIP moves from.
+        // So nothing is defended, and nothing probed for, which a peer that has not let go yet would answer.
+        responder.set_peers(Peers::Anybody);
+        Self {
+            subnet,
+            flows: flows_for(&plan, &located.ports),
+            responder,
+            plan,
+            located,
+            socket: None,
+            spoken: BTreeSet::new(),
+            pause: FIRST_PAUSE,
+            open_at: now,
+            said: None,
+        }
     }
 
     /// The bridge that its rules are on.
@@ -51,6 +65,7 @@ impl Segment {
             self.open_at = now;
         }
         let still = self.spoken.intersection(&plan.announced).copied().collect();
+        self.flows = flows_for(&plan, &located.ports);
         self.plan = plan;
         self.located = located;
         self.speak(still, now);
@@ -58,19 +73,19 @@ impl Segment {
     }
 
     /// The rules it needs.
-    pub fn flows(&self) -> BTreeSet<Flow> {
-        flows_for(&self.plan, &self.located.ports)
+    pub fn flows(&self) -> &BTreeSet<Flow> {
+        &self.flows
     }
 
     /// Speaks for the announced VIPs whose rules are on the bridge, and for no other.
     pub fn speak_what_is_steered(&mut self, is_on_bridge: impl Fn(&Flow) -> bool, now: Instant) {
-        let flows = self.flows();
-        let steered = |vip: &IpAddr| {
-            let mut own = flows.iter().filter(|flow| flow.matches.destination == *vip).peekable();
-            own.peek().is_some() && own.all(&is_on_bridge)
-        };
-        let speakable = self.plan.announced.iter().filter(|vip| self.socket.is_some() && steered(vip));
-        self.speak(speakable.copied().collect(), now);
+        let mut rules: BTreeMap<IpAddr, bool> = BTreeMap::new();
+        for flow in &self.flows {
+            *rules.entry(flow.matches.destination).or_insert(true) &= is_on_bridge(flow);
+        }
+        let is_steered = |vip: &&IpAddr| self.socket.is_some() && rules.get(*vip) == Some(&true);
+        let speakable = self.plan.announced.iter().filter(is_steered).copied().collect();
+        self.speak(speakable, now);
     }
 
     fn speak(&mut self, vips: BTreeSet<IpAddr>, now: Instant) {
@@ -81,22 +96,27 @@ impl Segment {
         for vip in self.spoken.difference(&vips) {
             info!(%vip, subnet = %self.subnet, "withdrawn");
         }
-        self.responder.set_vips(&vips, now);
+        let claims = vips.iter().map(|vip| (*vip, ClaimMode::TakeOver)).collect();
+        self.responder.set_vips(&claims, now);
         self.spoken = vips;
     }
 
-    /// Opens the socket where there is something to say; tries again after a pause.
-    pub fn open_socket(&mut self, now: Instant) {
+    /// Opens the socket where there is something to say; tries again after a pause. Whether it has just opened.
+    pub fn open_socket(&mut self, now: Instant) -> bool {
         if self.socket.is_some() || self.plan.announced.is_empty() || now < self.open_at {
-            return;
+            return false;
         }
         match PacketSocket::open(self.located.speak_on.as_str()) {
             Ok(socket) => {
                 self.socket = Some(socket);
                 self.pause = FIRST_PAUSE;
                 self.said = None;
+                true
             }
-            Err(error) => self.lose_socket(&error, now),
+            Err(error) => {
+                self.lose_socket(&error, now);
+                false
+            }
         }
     }
 
@@ -126,10 +146,10 @@ impl Segment {
             Ok(frame) => frame,
             Err(error) => return self.lose_socket(&error, now),
         };
-        let verdict = self.responder.handle_frame(&frame);
+        let verdict = self.responder.handle_frame(&frame, now);
         match verdict {
-            Verdict::Conflict { vip, mac } => {
-                warn!(%vip, foreign_mac = %mac, subnet = %self.subnet, "another host claims a VIP of ours");
+            Verdict::Conflict { vip, mac, outcome } => {
+                warn!(%vip, foreign_mac = %mac, ?outcome, subnet = %self.subnet, "another host claims a VIP of ours");
             }
             Verdict::Answered { .. } => debug!(subnet = %self.subnet, ?verdict, "answered"),
             Verdict::Ignored(_) => trace!(subnet = %self.subnet, ?verdict, "ignored"),

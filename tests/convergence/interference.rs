@@ -13,45 +13,40 @@ use super::super::support::northbound::Northbound;
 use super::{PODS, uuid};
 
 pub fn any() -> impl Strategy<Value = Vec<Operation>> {
+    prop_oneof![
+        6 => to_our_rows(),
+        1 => prop::sample::select(&PODS[..5]).prop_map(|pod| vec![take_out("Logical_Switch", uuid(2), "ports", uuid(pod))]),
+        1 => prop::sample::select(vec!["10.0.0.250:80", "[fd00::fa]:80", "10.0.0.251:8080"])
+            .prop_map(|key| vec![edit(uuid(3), "vips", Datum::map([(key, "10.0.0.111:80")]))]),
+    ]
+}
+
+pub fn to_our_rows() -> impl Strategy<Value = Vec<Operation>> {
     let owner = Owner::new("test");
-    let group = owner.subnet_row(&SubnetName::from("underlay"), SubnetRow::Group);
-    let row = prop::sample::select(vec!["a", "b", "c", "d"]).prop_map(move |name| {
-        Owner::new("test").load_balancer(&ServiceKey::new("default", name), Protocol::Tcp)
-    });
-    let edit = |uuid, column: &str, datum: Datum| {
-        let row = BTreeMap::from([(column.to_owned(), datum)]);
-        vec![Operation::Update { table: "Load_Balancer".into(), condition: vec![Condition::uuid(uuid)], row }]
-    };
+    let underlay = SubnetName::from("underlay");
+    let group = owner.subnet_row(&underlay, SubnetRow::Group);
+    let port = owner.subnet_row(&underlay, SubnetRow::SwitchPort);
+    let router = owner.subnet_row(&underlay, SubnetRow::Router);
+    let row = prop::sample::select(vec!["a", "b", "c", "d"])
+        .prop_map(|name| Owner::new("test").load_balancer(&ServiceKey::new("default", name), Protocol::Tcp));
     prop_oneof![
         row.clone().prop_map(|uuid| vec![delete("Load_Balancer", uuid)]),
-        row.clone().prop_map(move |uuid| edit(uuid, "vips", Datum::map([("1.2.3.4:80", "")]))),
-        row.prop_map(move |uuid| edit(uuid, "external_ids", Datum::empty_map())),
+        row.clone().prop_map(|uuid| vec![edit(uuid, "vips", Datum::map([("1.2.3.4:80", "")]))]),
+        row.clone().prop_map(|uuid| vec![edit(uuid, "external_ids", Datum::empty_map())]),
+        row.prop_map(move |uuid| vec![take_out("Load_Balancer_Group", group, "load_balancer", uuid)]),
         Just(vec![take_out("Logical_Switch", uuid(2), "load_balancer_group", group)]),
         Just(vec![
             take_out("Logical_Switch", uuid(2), "load_balancer_group", group),
             delete("Load_Balancer_Group", group)
         ]),
-        prop::sample::select(&PODS[..5]).prop_map(|pod| vec![take_out(
-            "Logical_Switch",
-            uuid(2),
-            "ports",
-            uuid(pod)
-        )]),
-        Just(vec![take_out(
-            "Logical_Switch",
-            uuid(2),
-            "ports",
-            owner.subnet_row(&SubnetName::from("underlay"), SubnetRow::SwitchPort)
-        )]),
-        prop::sample::select(vec!["10.0.0.250:80", "[fd00::fa]:80", "10.0.0.251:8080"]).prop_map(|key| {
-            let row = BTreeMap::from([("vips".to_owned(), Datum::map([(key, "10.0.0.111:80")]))]);
-            vec![Operation::Update {
-                table: "Load_Balancer".into(),
-                condition: vec![Condition::uuid(uuid(3))],
-                row,
-            }]
-        }),
+        Just(vec![take_out("Logical_Switch", uuid(2), "ports", port)]),
+        Just(vec![delete("Logical_Router", router)]),
     ]
+}
+
+fn edit(uuid: Uuid, column: &str, datum: Datum) -> Operation {
+    let row = BTreeMap::from([(column.to_owned(), datum)]);
+    Operation::Update { table: "Load_Balancer".into(), condition: vec![Condition::uuid(uuid)], row }
 }
 
 fn delete(table: &str, uuid: Uuid) -> Operation {

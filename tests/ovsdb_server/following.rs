@@ -5,7 +5,7 @@ use std::time::Duration;
 use ovn_vip::io::ovsdb_client::{ClientConfig, Event};
 use ovn_vip::ovsdb::{ChangeKind, Condition, Datum, Mutation, Mutator, Operation};
 
-use crate::harness::{Follower, Server, delete, free_port, id, insert, row, update, wanted};
+use crate::harness::{Follower, Server, delete, free_port, id, insert, row, schema, update, wanted};
 
 #[tokio::test]
 async fn two_clients_see_the_same_rows_with_every_kind_of_column() {
@@ -194,4 +194,24 @@ async fn one_member_more_in_a_large_set_is_told_as_one_member() {
     assert_eq!(client.column(1, "tags").len(), 20_000);
     let changes = client.changes();
     assert_eq!(changes[0].old.as_ref().unwrap().get("tags"), Some(&Datum::from("tag 5")));
+}
+
+#[tokio::test]
+async fn a_converted_database_is_followed_over_the_same_connection() {
+    let server = Server::start();
+    let monitors = wanted().prefer("T", &["newer"]);
+    let mut client = Follower::new(ClientConfig::new(vec![server.endpoint()], "Db", monitors));
+    client.synced().await;
+    client.transact(vec![insert(1, [])]).await.unwrap();
+    client.log.clear();
+    let mut newer: serde_json::Value = serde_json::from_str(&schema()).unwrap();
+    newer["version"] = "1.1.0".into();
+    newer["tables"]["T"]["columns"]["newer"] = serde_json::json!({"type": "integer"});
+    server.call("convert", &serde_json::json!(["Db", newer]));
+    client.synced().await;
+    assert!(!client.log.iter().any(|event| matches!(event, Event::Disconnected { .. })), "{:?}", client.log);
+    assert_eq!(client.client.schema().unwrap().version, "1.1.0");
+    assert_eq!(client.column(1, "newer"), Datum::from(0));
+    client.transact(vec![update(1, [("newer", Datum::from(5))])]).await.unwrap();
+    assert_eq!(client.column(1, "newer"), Datum::from(5));
 }

@@ -1,8 +1,11 @@
 //! A real `ovsdb-server` of our own, and a client's events in a form that tests can await.
 
 use std::collections::BTreeMap;
+use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use ovn_vip::io::ovsdb_client::{Client, ClientConfig, Endpoint, Event, TablesWanted, TransactionId};
@@ -62,11 +65,50 @@ pub fn run(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// One running `ovsdb-server`, killed when dropped.
+pub struct Daemon(Child);
+
+impl Daemon {
+    pub fn start(database: &Path, socket: &Path, control: &Path, log: &Path, extra: &[String]) -> Self {
+        let _ = std::fs::remove_file(socket);
+        let _ = std::fs::remove_file(control);
+        let child = Command::new(binary("ovsdb-server"))
+            .arg(format!("--remote=punix:{}", socket.display()))
+            .arg(format!("--unixctl={}", control.display()))
+            .arg("--no-chdir")
+            .args(extra)
+            .arg(database)
+            .stderr(std::fs::File::create(log).unwrap())
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let daemon = Self(child);
+        for _ in 0..1000 {
+            if socket.exists() {
+                return daemon;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("ovsdb-server does not come up: {}", std::fs::read_to_string(log).unwrap());
+    }
+
+    pub fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
 /// A standalone server of [`schema`], gone with its files when dropped.
 pub struct Server {
     pub folder: TempDir,
     extra: Vec<String>,
-    child: Option<Child>,
+    daemon: Option<Daemon>,
 }
 
 impl Server {
@@ -79,7 +121,7 @@ impl Server {
         std::fs::write(folder.path().join("schema"), schema()).unwrap();
         let path = |name| folder.path().join(name);
         run(Command::new(binary("ovsdb-tool")).arg("create").arg(path("db")).arg(path("schema")));
-        let mut server = Self { folder, extra: extra.to_vec(), child: None };
+        let mut server = Self { folder, extra: extra.to_vec(), daemon: None };
         server.restart();
         server
     }
@@ -89,37 +131,29 @@ impl Server {
     }
 
     pub fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
+        self.daemon = None;
     }
 
     pub fn restart(&mut self) {
         self.kill();
-        let _ = std::fs::remove_file(self.path("sock"));
-        let child = Command::new(binary("ovsdb-server"))
-            .arg(format!("--remote=punix:{}", self.path("sock").display()))
-            .arg(format!("--unixctl={}", self.path("ctl").display()))
-            .arg("--no-chdir")
-            .args(&self.extra)
-            .arg(self.path("db"))
-            .stderr(std::fs::File::create(self.path("log")).unwrap())
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
-        self.child = Some(child);
-        for _ in 0..1000 {
-            if self.path("sock").exists() {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        panic!("ovsdb-server does not come up: {}", std::fs::read_to_string(self.path("log")).unwrap());
+        let path = |name| self.folder.path().join(name);
+        self.daemon =
+            Some(Daemon::start(&path("db"), &path("sock"), &path("ctl"), &path("log"), &self.extra));
     }
 
     pub fn endpoint(&self) -> Endpoint {
         Endpoint::Unix(self.path("sock"))
+    }
+
+    /// One RPC over a connection of its own, whose reply is a success.
+    pub fn call(&self, method: &str, params: &serde_json::Value) {
+        let mut stream = UnixStream::connect(self.path("sock")).unwrap();
+        stream
+            .write_all(json!({"id": 1, "method": method, "params": params}).to_string().as_bytes())
+            .unwrap();
+        let reply = serde_json::Deserializer::from_reader(stream).into_iter::<serde_json::Value>().next();
+        let reply = reply.unwrap().unwrap();
+        assert!(reply["error"].is_null(), "{reply}");
     }
 
     pub fn client(&self) -> Follower {
@@ -127,15 +161,21 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.kill();
-    }
+/// A TCP port for one test: below the ports that the system hands out, apart from other tests and other runs.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 10_000 + u16::try_from(std::process::id() % 1000).unwrap() * 20;
+    let mut ports = std::iter::repeat_with(|| first + NEXT.fetch_add(1, Ordering::Relaxed));
+    ports.find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
 
-/// A TCP port that nobody listens on.
-pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// Returns when somebody listens on the port.
+pub fn wait_for_port(port: u16) {
+    let listens = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+    assert!((0..1000).any(|_| listens() || {
+        std::thread::sleep(Duration::from_millis(5));
+        false
+    }));
 }
 
 /// A client whose events are kept until they are asked for.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use ovn_vip::ovsdb::TablesWanted;
+use ovn_vip::ovsdb::{Operation, TablesWanted};
 use serde_json::{Value, json};
 
-use crate::harness::{Peer, ZERO, config, rows, schema};
+use crate::harness::{Peer, ZERO, config, id, rows, schema};
 
 fn member(leader: bool, index: i64) -> Value {
     json!({"name": "Db", "model": "clustered", "connected": true, "leader": leader, "index": index})
@@ -118,24 +118,34 @@ fn a_server_without_the_database_is_told_apart_from_one_that_refuses() {
 
 #[test]
 fn a_converted_database_is_read_again_and_compared() {
-    let mut peer = Peer::new(config(1));
+    let mut slow = config(1);
+    slow.outbound_limit = 1;
+    let mut peer = Peer::new(slow);
     peer.connect_to(member(true, 1));
     peer.answer("get_schema", schema());
-    let monitor = peer.answer("monitor_cond_since", json!([false, ZERO, dump()]));
+    let monitor = peer.answer("monitor_cond_since", json!([false, id(70), dump()]));
     peer.events();
+    peer.session.transact(peer.now, vec![Operation::Comment("sent".into())]);
+    peer.session.transact(peer.now, vec![Operation::Comment("queued".into())]);
     peer.say(&json!({"id": null, "method": "monitor_canceled", "params": [monitor["params"][1]]}));
     assert!(!peer.session.is_synced());
     assert!(peer.session.wants_transport(), "over the same connection");
+    let told = peer.told();
+    assert!(told.len() == 1 && told[0].contains("not sent"), "{told:?}");
+    let requests = peer.requests();
     let mut newer = schema();
     newer["tables"]["T"]["columns"]["newer"] = json!({"type": "string"});
-    peer.answer("get_schema", newer);
-    let monitor = peer.answer("monitor_cond_since", json!([false, ZERO, dump()]));
+    peer.say(&json!({"id": requests[0]["id"], "result": [{}], "error": null}));
+    peer.say(&json!({"id": requests[1]["id"], "result": newer.clone(), "error": null}));
+    let monitor = peer.answer("monitor_cond_since", json!([false, id(71), dump()]));
     assert!(monitor["params"][2]["T"][0]["columns"].to_string().contains("newer"));
-    assert_eq!(
-        peer.told(),
-        ["connected without ", "changed 1", "synced"],
-        "the new column is the only change"
-    );
+    assert_eq!(monitor["params"][3], ZERO, "not continued under another schema");
+    let expected = ["committed 1", "connected without ", "changed 1", "synced"];
+    assert_eq!(peer.told(), expected, "the new column is the only change");
+    peer.say(&json!({"id": null, "method": "monitor_canceled", "params": [monitor["params"][1]]}));
+    peer.answer("get_schema", newer);
+    let monitor = peer.answer("monitor_cond_since", json!([false, id(72), dump()]));
+    assert_eq!(monitor["params"][3], ZERO, "nor under a schema with the same columns");
 }
 
 #[test]

@@ -26,7 +26,9 @@ pub fn wanted() -> TablesWanted {
 pub fn config(servers: usize) -> SessionConfig {
     let endpoints: Vec<Endpoint> =
         (0..servers).map(|n| format!("unix:/server{n}").parse().unwrap()).collect();
-    SessionConfig::new(endpoints, "Db", wanted())
+    let mut config = SessionConfig::new(endpoints, "Db", wanted());
+    config.timing.probe = Duration::from_secs(5);
+    config
 }
 
 pub fn id(number: u128) -> Uuid {
@@ -181,6 +183,8 @@ pub fn short(event: &Event) -> String {
         Event::Disconnected { said_before: true, .. } => "disconnected again".to_owned(),
         Event::SchemaRefused(missing) => format!("refused: {missing}"),
         Event::Synced => "synced".to_owned(),
+        Event::Locked { name } => format!("locked {name}"),
+        Event::Unlocked { name } => format!("unlocked {name}"),
         Event::Changed(changes) => format!("changed {}", changes.len()),
         Event::Committed { result: Ok(results), .. } => format!("committed {}", results.len()),
         Event::Committed { result: Err(error), .. } => format!("failed: {error}"),

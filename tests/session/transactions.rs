@@ -103,6 +103,7 @@ fn a_queue_behind_a_blocked_connection_moves_when_it_is_written() {
         peer.session.transact(peer.now, rename(1, &n.to_string()));
     }
     assert!(peer.session.outbound().len() < 1300, "bounded by the limit and one transaction");
+    assert_eq!(peer.session.open_transactions(), 100);
     let mut written = 0;
     loop {
         match peer.requests().len() {

@@ -51,6 +51,16 @@ impl Northbound {
         self.tables.get(table).into_iter().flatten()
     }
 
+    /// What it holds; an empty column is as good as one that is not there.
+    pub fn content(&self) -> BTreeMap<String, BTreeMap<Uuid, Row>> {
+        let mut tables = self.tables.clone();
+        for row in tables.values_mut().flat_map(BTreeMap::values_mut) {
+            row.retain(|_, datum| !datum.is_empty());
+        }
+        tables.retain(|_, rows| !rows.is_empty());
+        tables
+    }
+
     /// Executes one transaction, and says what changed. Panics where a server would refuse it.
     pub fn commit(&mut self, operations: &[Operation]) -> Vec<RowChange> {
         for operation in operations {

@@ -222,6 +222,16 @@ fn a_switch_that_falls_silent_is_given_up_whatever_it_was_asked() {
 }
 
 #[test]
+fn a_conversation_outlives_its_numbers() {
+    let mut pair = Pair::new(Fake::new(), [80]);
+    pair.talk().unwrap();
+    pair.session.next_xid = u32::MAX - 3;
+    assert_eq!(pair.want(81..95).unwrap(), [Event::Installed { added: 14, removed: 1 }]);
+    pair.session.next_xid = u32::MAX;
+    assert_eq!(pair.want(81..82).unwrap(), [Event::Installed { added: 0, removed: 13 }]);
+}
+
+#[test]
 fn an_echo_is_given_back_with_its_payload_and_xid() {
     let mut pair = Pair::new(Fake::new(), [80]);
     pair.talk().unwrap();

@@ -70,7 +70,7 @@ fn take_flow(mut entry: Reader<'_>) -> Result<Found, Truncated> {
     entry.take(9)?; // padding, duration
     let priority = entry.u16()?;
     let expires = entry.u32()? != 0; // idle and hard timeout
-    entry.take(8)?; // flags (kube-ovn-cni's rewriting adds some), importance
+    entry.take(6)?; // flags (kube-ovn-cni's rewriting adds some), importance
     let cookie = entry.u64()?;
     entry.take(16)?; // packets, bytes
     let matches = take_match(&mut entry)?;
@@ -133,7 +133,7 @@ pub(in crate::flows) mod tests {
         let start = out.len();
         out.extend([0, 0, table, 0, 0, 0, 0, 7, 0, 0, 0, 9]);
         out.extend(priority.to_be_bytes());
-        out.extend([0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0]);
+        out.extend([0, 0, 0, 0, 0, 4, 0, 0, 0, 0]); // timeouts, flags, importance
         out.extend(cookie.to_be_bytes());
         out.extend([0xab; 16]);
         out.extend(matches);

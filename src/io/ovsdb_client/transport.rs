@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::tls::{TlsConfig, TlsError};
 use crate::ovsdb::endpoint::{Authority, Endpoint};
 
 /// Anything that reads and writes bytes.
@@ -35,8 +36,8 @@ pub(super) enum Progress {
 }
 
 impl Transport {
-    pub(super) fn connect(endpoint: Endpoint) -> Self {
-        Self::Connecting(Box::pin(connect(endpoint)))
+    pub(super) fn connect(endpoint: Endpoint, tls: Option<TlsConfig>) -> Self {
+        Self::Connecting(Box::pin(connect(endpoint, tls)))
     }
 
     /// Writes what can be written, else reads what can be read.
@@ -85,11 +86,15 @@ fn poll_stream(
     }))
 }
 
-async fn connect(endpoint: Endpoint) -> io::Result<Pin<Box<dyn Stream>>> {
+async fn connect(endpoint: Endpoint, tls: Option<TlsConfig>) -> io::Result<Pin<Box<dyn Stream>>> {
     match endpoint {
         Endpoint::Unix(path) => Ok(Box::pin(UnixStream::connect(path).await?)),
         Endpoint::Tcp(authority) => Ok(Box::pin(connect_tcp(&authority).await?)),
-        Endpoint::Ssl(_) => Err(io::Error::other("ssl: is not supported yet; use tcp: or unix:")),
+        Endpoint::Ssl(authority) => {
+            let tls = tls.ok_or_else(|| io::Error::other(TlsError::NotConfigured))?;
+            let stream = connect_tcp(&authority).await?;
+            Ok(Box::pin(tls.wrap(stream, &authority).await.map_err(io::Error::other)?))
+        }
     }
 }
 

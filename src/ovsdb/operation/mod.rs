@@ -72,7 +72,8 @@ pub enum Operation {
         until: Until,
         /// What they are compared with.
         rows: Vec<BTreeMap<String, Datum>>,
-        /// How long the server waits; none waits for ever.
+        /// How long the server waits; none waits for ever. It is to be shorter than the session's patience with a
+        /// transaction, or the connection is given up.
         timeout: Option<Duration>,
     },
     /// Asks the server to write to disk before it answers.

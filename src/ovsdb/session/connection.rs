@@ -29,12 +29,16 @@ pub(super) enum Stage {
 /// What a reply is for.
 #[derive(Debug)]
 pub(super) enum Purpose {
-    /// `set_db_change_aware`: whatever the answer.
-    Aware,
+    /// Whatever the answer.
+    Ignored,
     Server,
     Schema,
     Dump,
-    Echo,
+    Filter,
+    Lock {
+        name: String,
+        request: u64,
+    },
     Transaction {
         id: TransactionId,
         operations: Vec<Operation>,
@@ -60,10 +64,12 @@ pub(super) struct Connection {
     last_received: Duration,
     stage_since: Duration,
     probe_sent: Option<Duration>,
+    mute: bool,
 }
 
 impl Connection {
     pub(super) fn new(endpoint: String, now: Duration, message_limit: usize, request: u64) -> Self {
+        let endpoint_is_tcp = endpoint.starts_with("tcp:");
         Self {
             endpoint,
             stage: Stage::Server,
@@ -76,7 +82,13 @@ impl Connection {
             last_received: now,
             stage_since: now,
             probe_sent: None,
+            mute: endpoint_is_tcp,
         }
+    }
+
+    /// Whether a TCP server has not said anything yet.
+    pub(super) fn is_mute(&self) -> bool {
+        self.mute
     }
 
     pub(super) fn enter(&mut self, now: Duration, stage: Stage) {
@@ -107,6 +119,10 @@ impl Connection {
         Some(purpose)
     }
 
+    pub(super) fn open_transactions(&self) -> usize {
+        self.pending.values().filter(|pending| matches!(pending.purpose, Purpose::Transaction { .. })).count()
+    }
+
     /// Every open request, oldest first.
     pub(super) fn into_pending(self) -> impl Iterator<Item = Purpose> {
         self.pending.into_values().map(|pending| pending.purpose)
@@ -115,6 +131,7 @@ impl Connection {
     pub(super) fn received(&mut self, now: Duration, bytes: &[u8]) {
         self.last_received = now;
         self.probe_sent = None;
+        self.mute = false;
         self.framer.push(bytes);
     }
 
@@ -144,7 +161,10 @@ impl Connection {
             return Err(Fault::Late(match self.pending.get(id).map(|pending| &pending.purpose) {
                 Some(Purpose::Transaction { .. }) => "to answer a transaction",
                 Some(Purpose::Schema) => "to tell its schema",
-                Some(Purpose::Aware | Purpose::Server | Purpose::Dump | Purpose::Echo) | None => "to answer",
+                Some(Purpose::Lock { .. }) => "to answer for a lock",
+                Some(Purpose::Ignored | Purpose::Server | Purpose::Dump | Purpose::Filter) | None => {
+                    "to answer"
+                }
             }));
         }
         if now < self.silence_ends(timing) {
@@ -155,7 +175,7 @@ impl Connection {
             (Stage::Server | Stage::Schema | Stage::Level, Some(_)) => Err(Fault::Silent),
             (Stage::Server | Stage::Schema | Stage::Level, None) => {
                 *last_id += 1;
-                self.request(*last_id, "echo", &json!([]), Purpose::Echo, None);
+                self.request(*last_id, "echo", &json!([]), Purpose::Ignored, None);
                 self.probe_sent = Some(now);
                 Ok(())
             }

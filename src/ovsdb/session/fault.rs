@@ -9,6 +9,8 @@ use crate::ovsdb::schema::MissingRequired;
 pub(super) enum Fault {
     #[error("{0}")]
     Transport(String),
+    #[error("{0}, before the server said a word (does the port want ssl: instead of tcp:?)")]
+    Mute(String),
     #[error("the server took too long {0}")]
     Late(&'static str),
     #[error("the server is silent")]
@@ -42,6 +44,7 @@ impl Fault {
         match self {
             Self::CutOff(_) | Self::NotLeader | Self::Stale { .. } => Pace::MoveOn,
             Self::Transport(_)
+            | Self::Mute(_)
             | Self::Late(_)
             | Self::Silent
             | Self::Framing(_)

@@ -9,6 +9,8 @@ use serde_json::{Map, Value, json};
 
 use super::connection::{Purpose, Stage};
 use super::fault::Fault;
+use super::filter::Filters;
+use super::lock::LockState;
 use super::{Event, Link, Session};
 use crate::ovsdb::error::ProtocolError;
 use crate::ovsdb::message::{self, Message, error_text};
@@ -49,8 +51,29 @@ impl MonitorMethod {
 #[derive(Debug, Default)]
 pub(super) struct Monitoring {
     method: MonitorMethod,
-    columns: BTreeMap<String, Vec<String>>,
-    id: Value,
+    pub(super) columns: BTreeMap<String, Vec<String>>,
+    /// What the server was told last.
+    pub(super) filters: Filters,
+    pub(super) filters_in_flight: u32,
+    pub(super) id: Value,
+}
+
+impl Monitoring {
+    pub(super) fn knows_filters(&self) -> bool {
+        self.method != MonitorMethod::Plain
+    }
+
+    /// The `<monitor-cond-requests>`.
+    fn tables(&self) -> Map<String, Value> {
+        let table = |(table, columns): (&String, &Vec<String>)| {
+            let request = match self.filters.get(table).filter(|_| self.knows_filters()) {
+                Some(filter) => json!([{"columns": columns, "where": filter.to_json()}]),
+                None => json!([{"columns": columns}]),
+            };
+            (table.clone(), request)
+        };
+        self.columns.iter().map(table).collect()
+    }
 }
 
 /// Where a resumed monitor goes on.
@@ -58,6 +81,13 @@ pub(super) struct Monitoring {
 pub(super) struct Resume {
     last_transaction: String,
     columns: BTreeMap<String, Vec<String>>,
+    filters: Filters,
+}
+
+impl Resume {
+    fn is_of(&self, monitoring: &Monitoring) -> bool {
+        self.columns == monitoring.columns && self.filters == monitoring.filters
+    }
 }
 
 impl Session {
@@ -66,7 +96,7 @@ impl Session {
         let (aware, server) = (self.next_id(), self.next_id());
         let until = Some(now + self.config.timing.request);
         if let Link::Up(connection) = &mut self.link {
-            connection.request(aware, "set_db_change_aware", &json!([true]), Purpose::Aware, until);
+            connection.request(aware, "set_db_change_aware", &json!([true]), Purpose::Ignored, until);
             let monitor = connection.server.monitor();
             connection.request(server, "monitor", &monitor, Purpose::Server, until);
         }
@@ -125,10 +155,12 @@ impl Session {
         result: Result<Value, Value>,
     ) -> Result<(), Fault> {
         match purpose {
-            Purpose::Aware | Purpose::Echo => Ok(()),
+            Purpose::Ignored => Ok(()),
             Purpose::Server => self.server_told(now, result),
             Purpose::Schema => self.schema_told(now, result),
             Purpose::Dump => self.dump_told(now, result),
+            Purpose::Filter => self.filter_told(result),
+            Purpose::Lock { name, request } => self.lock_answered(&name, request, result),
             Purpose::Transaction { id, operations } => {
                 self.transaction_told(id, &operations, &result);
                 Ok(())
@@ -157,14 +189,11 @@ impl Session {
         let Link::Up(connection) = &mut self.link else { return };
         let monitoring = &mut connection.monitoring;
         monitoring.id = json!(["ovsdb-session", id]);
-        let tables: Map<String, Value> = monitoring
-            .columns
-            .iter()
-            .map(|(table, columns)| (table.clone(), json!([{"columns": columns}])))
-            .collect();
-        let mut params = vec![json!(self.config.database), monitoring.id.clone(), Value::Object(tables)];
+        monitoring.filters = self.filters.clone();
+        let tables = Value::Object(monitoring.tables());
+        let mut params = vec![json!(self.config.database), monitoring.id.clone(), tables];
         if monitoring.method == MonitorMethod::CondSince {
-            let since = self.resume.as_ref().filter(|resume| resume.columns == monitoring.columns);
+            let since = self.resume.as_ref().filter(|resume| resume.is_of(monitoring));
             params.push(json!(since.map_or(NEVER, |resume| resume.last_transaction.as_str())));
         }
         let method = monitoring.method.name();
@@ -209,8 +238,10 @@ impl Session {
         let (Link::Up(connection), Some(schema)) = (&self.link, &self.schema) else { return Ok(()) };
         let monitoring = &connection.monitoring;
         if continues {
+            self.syncs.continued += 1;
             return self.apply(UpdateFormat::Differences, updates);
         }
+        self.syncs.dumps += 1;
         let mut fresh = Replica::with_schema(schema, &monitoring.columns);
         fresh.apply_as(monitoring.method.format(), updates, &mut Vec::new())?;
         let changes = self.replica.become_level_with(fresh);
@@ -230,6 +261,8 @@ impl Session {
         if let Link::Up(connection) = &mut self.link {
             connection.enter(now, Stage::Level);
         }
+        self.send_filters(now);
+        self.ask_for_locks(now);
         self.reconnect.level(now);
         self.said.clear();
         self.events.push_back(Event::Synced);
@@ -239,15 +272,15 @@ impl Session {
     /// says zero).
     fn remember(&mut self, last_transaction: Option<String>) {
         let Link::Up(connection) = &self.link else { return };
+        let monitoring = &connection.monitoring;
+        let last_transaction =
+            last_transaction.filter(|last| last != NEVER && monitoring.filters_in_flight == 0);
         match (last_transaction, &mut self.resume) {
-            (Some(last), _) if last == NEVER => self.resume = None,
-            (None, _) => self.resume = None,
-            (Some(last), Some(resume)) if resume.columns == connection.monitoring.columns => {
-                resume.last_transaction = last;
-            }
-            (Some(last_transaction), _) => {
-                let columns = connection.monitoring.columns.clone();
-                self.resume = Some(Resume { last_transaction, columns });
+            (None, resume) => *resume = None,
+            (Some(last), Some(resume)) if resume.is_of(monitoring) => resume.last_transaction = last,
+            (Some(last_transaction), resume) => {
+                let (columns, filters) = (monitoring.columns.clone(), monitoring.filters.clone());
+                *resume = Some(Resume { last_transaction, columns, filters });
             }
         }
     }
@@ -257,6 +290,11 @@ impl Session {
         if method == "update" && connection.server.is_ours(&params[0]) {
             connection.server.told(&params[1])?;
             return self.check_server();
+        }
+        if let ("locked" | "stolen", Some(name)) = (method, params[0].as_str()) {
+            let state = if method == "locked" { LockState::Held } else { LockState::Queued };
+            self.lock_told(name, state);
+            return Ok(());
         }
         if connection.monitoring.id != params[0] {
             return Ok(());

@@ -10,7 +10,7 @@
 //! - each transaction gets exactly one `Committed`; it is [`TransactionError::Unknown`] if the reply was lost;
 //! - every wait has an end.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::endpoint::Endpoint;
@@ -20,14 +20,19 @@ use super::schema::{MissingOptional, MissingRequired, Schema, TablesWanted};
 
 mod connection;
 mod fault;
+mod filter;
 mod handshake;
+mod lock;
 mod reconnect;
 mod server;
 mod transact;
 
 use connection::{Connection, Stage};
 use fault::Fault;
+use filter::Filters;
+pub use filter::RowFilter;
 use handshake::Resume;
+use lock::Lock;
 use reconnect::Reconnect;
 use transact::Queued;
 
@@ -81,7 +86,8 @@ pub struct Timing {
     pub dump_silence: Duration,
     /// For a transaction.
     pub transaction: Duration,
-    /// After so much silence we ask for a sign of life; after as much again the connection is given up.
+    /// After so much silence we ask for a sign of life; after as much again the connection is given up. A server is
+    /// silent while it executes a large transaction of another client, and a reconnect only adds to its work.
     pub probe: Duration,
     /// The pause before the first retry, and between the servers of one round.
     pub first_retry: Duration,
@@ -98,7 +104,7 @@ impl Default for Timing {
             request: Duration::from_secs(10),
             dump_silence: Duration::from_secs(60),
             transaction: Duration::from_secs(30),
-            probe: Duration::from_secs(5),
+            probe: Duration::from_secs(10),
             first_retry: Duration::from_millis(100),
             backoff_min: Duration::from_secs(1),
             backoff_max: Duration::from_secs(8),
@@ -151,6 +157,25 @@ pub enum Event {
         /// What came of it.
         result: Result<Vec<OperationResult>, TransactionError>,
     },
+    /// A lock that was asked for is ours.
+    Locked {
+        /// Its name.
+        name: String,
+    },
+    /// A lock was stolen, or lost with the connection. It is still wanted.
+    Unlocked {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// How the replica was brought level, so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Syncs {
+    /// By a full dump, compared with what was held.
+    pub dumps: u64,
+    /// By what was missed since the last known transaction.
+    pub continued: u64,
 }
 
 #[derive(Debug)]
@@ -169,11 +194,14 @@ pub struct Session {
     replica: Replica,
     schema: Option<Schema>,
     resume: Option<Resume>,
+    filters: Filters,
+    locks: BTreeMap<String, Lock>,
     queue: VecDeque<Queued>,
     events: VecDeque<Event>,
     last_id: u64,
     /// How far we have seen a raft cluster; a server that is behind would take us back in time.
     least_index: i64,
+    syncs: Syncs,
     /// What was told about trouble since the replica was last level.
     said: BTreeSet<String>,
 }
@@ -188,10 +216,13 @@ impl Session {
             replica: Replica::new(),
             schema: None,
             resume: None,
+            filters: Filters::new(),
+            locks: BTreeMap::new(),
             queue: VecDeque::new(),
             events: VecDeque::new(),
             last_id: 0,
             least_index: 0,
+            syncs: Syncs::default(),
             said: BTreeSet::new(),
         }
     }
@@ -209,6 +240,11 @@ impl Session {
     /// Whether the replica follows a server right now.
     pub fn is_synced(&self) -> bool {
         matches!(&self.link, Link::Up(connection) if connection.stage == Stage::Level)
+    }
+
+    /// How often the replica was brought level, and how.
+    pub fn syncs(&self) -> Syncs {
+        self.syncs
     }
 
     /// The next thing to tell.
@@ -247,7 +283,11 @@ impl Session {
 
     /// The transport is gone, or did not come about.
     pub fn disconnected(&mut self, now: Duration, reason: &str) {
-        self.give_up(now, &Fault::Transport(reason.to_owned()));
+        let mute = matches!(&self.link, Link::Up(connection) if connection.is_mute());
+        self.give_up(
+            now,
+            &if mute { Fault::Mute(reason.to_owned()) } else { Fault::Transport(reason.to_owned()) },
+        );
     }
 
     /// Bytes came.
@@ -328,6 +368,7 @@ impl Session {
         }
         let said_before = !self.said.insert(format!("{endpoint} {reason}"));
         self.events.push_back(Event::Disconnected { endpoint, reason, said_before, retry_in });
+        self.lose_locks();
         if let Link::Up(connection) = link {
             self.fail_transactions(*connection);
         }

@@ -41,8 +41,8 @@ impl ServerState {
         if self.databases.is_none() {
             self.databases = Some(Replica::from_json(json!({"Database": {}}))?);
         }
-        let databases = self.databases.iter_mut();
-        databases.map(|replica| replica.apply_as(UpdateFormat::Rows, updates, &mut Vec::new())).collect()
+        let mut databases = self.databases.iter_mut();
+        databases.try_for_each(|replica| replica.apply_as(UpdateFormat::Rows, updates, &mut Vec::new()))
     }
 
     /// Whether this server will do. `least_index` is how far we have seen the cluster; it advances with the server.

@@ -30,6 +30,15 @@ impl Session {
         id
     }
 
+    /// How many transactions are not answered yet: what a caller bounds that has much to write.
+    pub fn open_transactions(&self) -> usize {
+        let sent = match &self.link {
+            Link::Up(connection) => connection.open_transactions(),
+            Link::Down { .. } | Link::Connecting { .. } => 0,
+        };
+        self.queue.len() + sent
+    }
+
     /// Moves transactions to the wire while it is not blocked.
     pub(super) fn send_queued(&mut self, now: Duration) {
         let Link::Up(connection) = &mut self.link else { return };

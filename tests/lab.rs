@@ -1,0 +1,24 @@
+//! ovn-vip on a real OVN with real traffic: `hack/lab.sh` in network namespaces, the built binary on each node,
+//! `curl`-like clients on the wire.
+//!
+//! Needs root and `hack/setup.sh` once; without them every test fails and says so. `LAB_ROOT` runs another OVN,
+//! such as Kube-OVN's build. Each test brings up a lab of its own, at most two at a time.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, reason = "a test may panic")]
+
+#[path = "lab/capture.rs"]
+mod capture;
+#[path = "lab/cluster.rs"]
+mod cluster;
+#[path = "lab/lab.rs"]
+mod lab;
+#[path = "lab/process.rs"]
+mod process;
+#[path = "lab/stage.rs"]
+mod stage;
+#[path = "lab/traffic.rs"]
+mod traffic;
+
+#[path = "lab/serving.rs"]
+mod serving;
+#[path = "lab/neighbours.rs"]
+mod neighbours;

@@ -1,0 +1,91 @@
+//! Who answers for a VIP on the wire: one node, never another, whatever somebody sends.
+
+use std::collections::BTreeSet;
+
+use crate::capture::Frame;
+use crate::process::try_run;
+use crate::stage::{NODES, Stage, VIP4, VIP6, VIPS};
+use crate::traffic::{CLIENTS, Transport, pods_on};
+
+const CLIENT_MAC: &str = "02:00:00:00:02:64";
+const QUESTIONS: usize = 5;
+
+#[test]
+fn each_question_for_a_vip_has_one_answer_and_only_the_announcer_answers() {
+    let stage = Stage::serving();
+    let at_client = stage.capture_at_client();
+    let ports = NODES.map(|node| (node, stage.capture_at_port_of(node)));
+    for vip in VIPS {
+        for _ in 0..QUESTIONS {
+            stage.forget("client", vip);
+            stage.is_served(Transport::Tcp, "client", vip, pods_on(stage.says_announcing(vip).unwrap()));
+        }
+    }
+    let frames = at_client.frames(&stage);
+    for vip in VIPS {
+        let announcer = stage.says_announcing(vip).unwrap();
+        let asked = frames.iter().filter(|frame| frame.asks_for(vip) && frame.source == CLIENT_MAC).count();
+        let answers: Vec<&Frame> =
+            frames.iter().filter(|frame| frame.claims(vip) && frame.destination == CLIENT_MAC).collect();
+        assert!(asked >= QUESTIONS, "the client asked {asked} times for {vip}");
+        assert_eq!(answers.len(), asked, "one answer for each question for {vip}: {answers:?}");
+        let sources: BTreeSet<&str> = answers.iter().map(|frame| frame.source.as_str()).collect();
+        let announcers_mac = format!("02:00:00:00:00:0{}", &announcer[4..]);
+        assert_eq!(sources, BTreeSet::from([announcers_mac.as_str()]), "{vip}");
+        for (node, port) in &ports {
+            let claims = |frame: &&Frame| frame.claims(vip) && frame.source.ends_with(&node[4..]);
+            let frames = port.frames(&stage);
+            let said = frames.iter().filter(|frame| frame.source != announcers_mac).find(claims);
+            assert_eq!(said, None, "{node} speaks for {vip}");
+        }
+    }
+}
+
+#[test]
+fn without_a_ready_endpoint_nobody_answers_and_the_row_stays_with_no_backend() {
+    let mut stage = Stage::serving();
+    let marks = NODES.map(|node| (node, stage.speaker(node).mark()));
+    stage.cluster.set_ready(&["p11", "p12", "p21"], false);
+    for (node, mark) in marks.into_iter().filter(|(node, _)| *node != "node3") {
+        stage.speaker(node).says_after(mark, "withdrawn");
+    }
+    let mark = 0;
+    stage.controller().says_after(mark, "no endpoint for tcp 10.180.204.252:80 is ready");
+    let capture = stage.capture_at_client();
+    for vip in VIPS {
+        stage.forget("client", vip);
+        let url = format!("http://{}/", bracketed(vip));
+        let (ok, said) = try_run(stage.lab.command_in("client", "curl").args(["-sS", &url]));
+        assert!(!ok && said.contains("No route to host"), "the kernel asks three times, and gives up: {said}");
+    }
+    let frames = capture.frames(&stage);
+    for vip in VIPS {
+        assert!(frames.iter().any(|frame| frame.asks_for(vip)), "the client asked for {vip}");
+        assert_eq!(frames.iter().find(|frame| frame.claims(vip)), None, "nobody answers for {vip}");
+    }
+    assert_eq!(stage.row("default/nginx/tcp", "vips"), r"10.180.204.252:80= [fd00:180:204::252]:80=");
+}
+
+fn bracketed(vip: &str) -> String {
+    if vip.contains(':') { format!("[{vip}]") } else { vip.to_owned() }
+}
+
+#[test]
+fn hostile_frames_do_no_harm_and_a_foreign_claim_is_told() {
+    let mut stage = Stage::serving();
+    let hostile = crate::lab::repository().join("tests/lab/hostile.py");
+    crate::process::run(stage.lab.command_in("client", "python3").arg(hostile).args(VIPS));
+    for vip in VIPS {
+        let announcer = stage.says_announcing(vip).unwrap();
+        let told = format!("another host claims a VIP of ours vip={vip} foreign_mac=02:ba:d0:ba:d0:ba");
+        stage.speaker(announcer).says(&told);
+    }
+    for (vip, host) in [(VIP4, "client"), (VIP4, "gw"), (VIP6, "client"), (VIP6, "gw")] {
+        stage.forget(host, vip);
+    }
+    for (vip, client) in VIPS.into_iter().flat_map(|vip| CLIENTS.map(|client| (vip, client))) {
+        let announcer = stage.says_announcing(vip).unwrap();
+        stage.is_served(Transport::Tcp, client, vip, pods_on(announcer));
+    }
+    NODES.into_iter().for_each(|node| assert!(stage.speaker(node).is_running(), "{node}'s speaker"));
+}

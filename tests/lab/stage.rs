@@ -1,0 +1,125 @@
+//! A lab with everything of ours running on it: a cluster folder, a controller, a speaker on each node.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::cluster::Cluster;
+use crate::lab::{Lab, Topology};
+use crate::process::{Process, eventually, holds};
+
+/// The examples' VIP, in both families.
+pub const VIP4: &str = "10.180.204.252";
+pub const VIP6: &str = "fd00:180:204::252";
+pub const VIPS: [&str; 2] = [VIP4, VIP6];
+
+pub const NODES: [&str; 3] = ["node1", "node2", "node3"];
+
+/// Everything, dropped in this order: the processes before the namespaces that they are in.
+pub struct Stage {
+    pub controller: Option<Process>,
+    pub speakers: BTreeMap<&'static str, Process>,
+    pub cluster: Cluster,
+    pub lab: Lab,
+    pub folder: TempDir,
+}
+
+impl Stage {
+    /// All of it, untagged, serving.
+    pub fn serving() -> Self {
+        Self::serving_on(&Topology::default())
+    }
+
+    /// All of it, serving.
+    pub fn serving_on(topology: &Topology) -> Self {
+        let mut stage = Self::silent_on(topology);
+        stage.start_controller();
+        stage.start_speakers();
+        for vip in VIPS {
+            eventually(&format!("{vip} is announced"), || stage.says_announcing(vip).ok_or("by nobody".into()));
+        }
+        stage
+    }
+
+    /// A lab and a cluster; nothing of ours runs.
+    pub fn silent_on(topology: &Topology) -> Self {
+        let example = if topology.vlan == 0 { "underlay" } else { "underlay-vlan341" };
+        let lab = Lab::up(topology);
+        let cluster = Cluster::copy_of(example);
+        let folder = tempfile::tempdir().unwrap();
+        Self { controller: None, speakers: BTreeMap::new(), cluster, lab, folder }
+    }
+
+    /// `ovn-vip controller` on this lab.
+    pub fn controller_command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ovn-vip"));
+        command.args(["controller", "--log=debug", "--cluster-dir"]).arg(self.cluster.path());
+        command.args(["--ovn-nb", self.lab.variable("LAB_NB"), "--ovn-sb", self.lab.variable("LAB_SB")]);
+        command
+    }
+
+    /// Returns when every node has what it wrote.
+    pub fn start_controller(&mut self) {
+        let mut controller =
+            Process::start("controller", &mut self.controller_command(), self.folder.path());
+        controller.says("the northbound has it");
+        self.controller = Some(controller);
+        self.lab.sync();
+    }
+
+    pub fn start_speakers(&mut self) {
+        NODES.into_iter().for_each(|node| self.start_speaker(node));
+    }
+
+    pub fn start_speaker(&mut self, node: &'static str) {
+        let mut command = self.lab.command_in(node, env!("CARGO_BIN_EXE_ovn-vip"));
+        command.args(["speaker", "--log=debug", "--node", node, "--cluster-dir"]).arg(self.cluster.path());
+        command.args(["--ovs", self.lab.variable(&format!("LAB_{}_DB", node.to_uppercase()))]);
+        let name = format!("speaker-{node}");
+        self.speakers.insert(node, Process::start(&name, &mut command, self.folder.path()));
+    }
+
+    pub fn controller(&mut self) -> &mut Process {
+        self.controller.as_mut().expect("the controller was started")
+    }
+
+    pub fn speaker(&mut self, node: &str) -> &mut Process {
+        self.speakers.get_mut(node).expect("the speaker was started")
+    }
+
+    /// The node whose speaker says last that it announces this VIP, and has not said since that it withdrew it.
+    pub fn says_announcing(&self, vip: &str) -> Option<&'static str> {
+        let announcing = |speaker: &Process| {
+            let log = speaker.log();
+            let last = |words: String| log.rfind(&words);
+            last(format!("announcing vip={vip} ")) > last(format!("withdrawn vip={vip} "))
+        };
+        self.speakers.iter().find(|(_, speaker)| announcing(speaker)).map(|(node, _)| *node)
+    }
+
+    /// The node that a host on the wire has learnt for this VIP.
+    pub fn learnt(&self, namespace: &str, vip: &str) -> Option<String> {
+        let entry = self.lab.run_in(namespace, &format!("ip neigh show {vip} dev eth0"));
+        let mac = entry.split_once("lladdr ")?.1.split_whitespace().next()?.to_owned();
+        mac.strip_prefix("02:00:00:00:00:0").map(|node| format!("node{node}"))
+    }
+
+    /// Waits until a host on the wire has learnt that node for the VIP.
+    pub fn learns(&self, namespace: &str, vip: &str, node: &str) {
+        eventually(&format!("{namespace} learns that {vip} is at {node}"), || {
+            let learnt = self.learnt(namespace, vip);
+            holds(learnt.as_deref() == Some(node), learnt)
+        });
+    }
+
+    /// Makes a host on the wire ask anew.
+    pub fn forget(&self, namespace: &str, vip: &str) {
+        self.lab.run_in(namespace, &format!("ip neigh flush to {vip} dev eth0"));
+    }
+
+    /// Our row of a Service and protocol, by its name: one column of it.
+    pub fn row(&self, name: &str, column: &str) -> String {
+        self.lab.nb(&format!("--bare --columns={column} find Load_Balancer name={name}"))
+    }
+}

@@ -1,0 +1,215 @@
+//! Our flows on a real `ovs-vswitchd`.
+//!
+//! The programs come from the folder `$OVN_VIP_BIN`, else from `$PATH`; neither root nor a kernel module is needed.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, reason = "a test may panic")]
+
+#[path = "openflow/harness.rs"]
+mod harness;
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use harness::{OpenVSwitch, PATIENCE, flows};
+use ovn_vip::flows::{Action, Flow, Version};
+use ovn_vip::io::switch::{Switch, SwitchEvent};
+use tokio::time::timeout;
+
+const OURS: &str = "0x6f766e2d76697000/0xffffffffffffff00";
+const ALL_VERSIONS: &str = "OpenFlow10,OpenFlow13,OpenFlow14,OpenFlow15";
+const FOREIGN: &str = "cookie=0x1000,priority=10000,tcp,in_port=1,nw_dst=10.180.0.0,tp_dst=80 actions=mod_dl_dst:00:00:00:01:00:01,output:2";
+
+/// The next event, whatever it is.
+async fn next(switch: &mut Switch) -> SwitchEvent {
+    let event = timeout(PATIENCE, switch.next_event()).await.expect("no event in time");
+    eprintln!("{event:?}");
+    event
+}
+
+/// Waits for this event, and returns how long it took.
+async fn until(switch: &mut Switch, is_it: impl Fn(&SwitchEvent) -> bool) -> (SwitchEvent, Duration) {
+    let start = Instant::now();
+    loop {
+        let event = next(switch).await;
+        if is_it(&event) {
+            return (event, start.elapsed());
+        }
+        assert!(start.elapsed() < PATIENCE, "not in time; last came {event:?}");
+    }
+}
+
+async fn installed(switch: &mut Switch) -> (usize, usize) {
+    match until(switch, |event| matches!(event, SwitchEvent::Installed { .. })).await.0 {
+        SwitchEvent::Installed { added, removed } => (added, removed),
+        _ => unreachable!(),
+    }
+}
+
+async fn repaired(switch: &mut Switch) -> (usize, usize, Duration) {
+    match until(switch, |event| matches!(event, SwitchEvent::Repaired { .. })).await {
+        (SwitchEvent::Repaired { added, removed }, waited) => (added, removed, waited),
+        _ => unreachable!(),
+    }
+}
+
+fn texts(flows: &BTreeSet<Flow>) -> BTreeSet<String> {
+    flows.iter().map(Flow::to_string).collect()
+}
+
+/// A bridge with the rules of ten VIPs on it, and one foreign flow.
+async fn with_flows() -> (OpenVSwitch, Switch, BTreeSet<Flow>) {
+    let ovs = OpenVSwitch::start(ALL_VERSIONS);
+    ovs.ofctl(&["add-flow", "br-x", FOREIGN]);
+    let mut switch = Switch::new(ovs.socket());
+    let wanted = flows(10, Some(341));
+    switch.set_wanted(wanted.clone());
+    assert_eq!(installed(&mut switch).await, (40, 0));
+    (ovs, switch, wanted)
+}
+
+#[tokio::test]
+async fn flows_on_the_bridge_read_as_ours_do_and_foreign_ones_stay() {
+    let (ovs, mut switch, wanted) = with_flows().await;
+    assert_eq!(ovs.dump(OURS), texts(&wanted));
+    let untagged = flows(20, None);
+    switch.set_wanted(untagged.clone());
+    assert_eq!(installed(&mut switch).await, (80, 40));
+    assert!(switch.is_installed());
+    assert_eq!(ovs.dump(OURS), texts(&untagged));
+    switch.set_wanted(BTreeSet::new());
+    assert_eq!(installed(&mut switch).await, (0, 80));
+    assert_eq!(ovs.dump(OURS), BTreeSet::new());
+    assert_eq!(ovs.dump("0x1000/-1").len(), 1);
+}
+
+#[tokio::test]
+async fn a_flow_that_somebody_removes_or_changes_is_put_right_at_once() {
+    let (ovs, mut switch, wanted) = with_flows().await;
+    let match_of = |flow: &Flow| format!("priority={},{}", flow.priority, flow.matches);
+    let first = match_of(wanted.first().unwrap());
+    let damages: [(&[&str], (usize, usize)); 4] = [
+        (&["--strict", "del-flows", "br-x", &first], (1, 0)),
+        (&["del-flows", "br-x", &format!("cookie={OURS}")], (40, 0)),
+        (&["add-flow", "br-x", &format!("cookie=0x6f766e2d76697000,{first} actions=drop")], (1, 0)),
+        (&["add-flow", "br-x", &format!("cookie=0x1000,{first} actions=NORMAL")], (1, 0)),
+    ];
+    for (damage, (added, removed)) in damages {
+        ovs.ofctl(damage);
+        let (found, surplus, waited) = repaired(&mut switch).await;
+        assert_eq!((found, surplus), (added, removed), "{damage:?}");
+        assert!(waited < Duration::from_secs(1), "{waited:?}: not noticed by the monitor");
+        assert_eq!(ovs.dump(OURS), texts(&wanted));
+    }
+    let unreadable = "cookie=0x6f766e2d76697001,table=3,reg1=7,arp actions=learn(table=4)";
+    ovs.ofctl(&["add-flow", "br-x", unreadable]);
+    let (found, surplus, _) = repaired(&mut switch).await;
+    assert_eq!((found, surplus), (0, 1), "a flow with our cookie that we cannot read is none of ours");
+    assert_eq!(ovs.dump("0x1000/-1").len(), 1);
+}
+
+#[tokio::test]
+async fn a_restart_of_vswitchd_is_noticed_and_the_flows_are_back() {
+    let (mut ovs, mut switch, wanted) = with_flows().await;
+    for _ in 0..2 {
+        ovs.kill_vswitchd();
+        let (gone, waited) =
+            until(&mut switch, |event| matches!(event, SwitchEvent::Disconnected { .. })).await;
+        assert!(matches!(gone, SwitchEvent::Disconnected { first: true, .. }), "{gone:?}");
+        assert!(waited < Duration::from_millis(500) && !switch.is_installed());
+        ovs.start_vswitchd();
+        assert_eq!(installed(&mut switch).await, (40, 0));
+        assert_eq!(ovs.dump(OURS), texts(&wanted));
+    }
+}
+
+#[tokio::test]
+async fn what_is_on_the_bridge_already_is_taken_over_by_the_next_speaker() {
+    let (ovs, switch, wanted) = with_flows().await;
+    drop(switch);
+    assert_eq!(ovs.dump(OURS), texts(&wanted), "they outlive us");
+    let mut next = Switch::new(ovs.socket());
+    next.set_wanted(wanted);
+    assert_eq!(installed(&mut next).await, (0, 0));
+}
+
+#[tokio::test]
+async fn a_bridge_with_1_3_only_is_served_too() {
+    let ovs = OpenVSwitch::start("OpenFlow13");
+    let mut switch = Switch::new(ovs.socket());
+    switch.set_wanted(flows(10, None));
+    let connected = next(&mut switch).await;
+    assert!(matches!(connected, SwitchEvent::Connected { version: Version::V13, .. }), "{connected:?}");
+    assert_eq!(installed(&mut switch).await, (40, 0));
+    ovs.ofctl(&["-OOpenFlow13", "del-flows", "br-x"]);
+    let (added, removed, waited) = repaired(&mut switch).await;
+    assert_eq!((added, removed), (40, 0));
+    assert!(waited < Duration::from_secs(4), "{waited:?}");
+}
+
+#[tokio::test]
+async fn a_bridge_with_1_0_only_is_named_with_the_cure_and_served_when_cured() {
+    let ovs = OpenVSwitch::start("OpenFlow10");
+    let mut switch = Switch::new(ovs.socket());
+    switch.set_wanted(flows(1, None));
+    let SwitchEvent::Disconnected { reason, first: true } = next(&mut switch).await else { panic!() };
+    assert_eq!(
+        reason.to_string(),
+        "bridge br-x cannot be served: it speaks only OpenFlow10, and this needs OpenFlow14 or OpenFlow13; \
+         allow it: ovs-vsctl set bridge br-x protocols=OpenFlow10,OpenFlow13,OpenFlow14"
+    );
+    ovs.vsctl(&["set", "bridge", "br-x", "protocols=OpenFlow10,OpenFlow13,OpenFlow14"]);
+    assert_eq!(installed(&mut switch).await, (4, 0));
+}
+
+#[tokio::test]
+async fn a_flow_that_the_bridge_refuses_keeps_no_other_out() {
+    for protocols in [ALL_VERSIONS, "OpenFlow13"] {
+        let ovs = OpenVSwitch::start(protocols);
+        let mut switch = Switch::new(ovs.socket());
+        let mut wanted = flows(10, None);
+        let mut bad = wanted.pop_first().unwrap();
+        bad.actions.push(Action::Output(0x10000));
+        wanted.insert(bad.clone());
+        switch.set_wanted(wanted);
+        let is_refused = |event: &SwitchEvent| matches!(event, SwitchEvent::Refused { .. });
+        let SwitchEvent::Refused { flow, error } = until(&mut switch, is_refused).await.0 else { panic!() };
+        assert_eq!((flow, error.as_str()), (bad.to_string(), "OFPBAC_BAD_OUT_PORT"));
+        assert_eq!(installed(&mut switch).await, (39, 0), "{protocols}");
+        assert!(!switch.is_installed() && !switch.confirms(&bad));
+    }
+}
+
+/// kube-ovn-cni: dumps everything, drops what has its own cookies, adds its own, replaces the table.
+#[tokio::test]
+async fn the_rewriting_of_the_whole_table_leaves_our_flows_alone() {
+    let (ovs, mut switch, wanted) = with_flows().await;
+    let kept: Vec<String> =
+        ovs.dump(OURS).iter().map(|flow| format!("cookie=0x6f766e2d76697000,{flow}")).collect();
+    for _ in 0..3 {
+        ovs.ofctl_file("replace-flows", &[&kept[..], &[FOREIGN.to_owned()]].concat().join("\n"));
+    }
+    let quiet = timeout(Duration::from_secs(6), switch.next_event()).await;
+    assert!(quiet.is_err(), "{quiet:?}");
+    assert_eq!(ovs.dump(OURS), texts(&wanted));
+
+    // A flow that came between its dump and its replace is lost, and put back at once.
+    ovs.ofctl_file("replace-flows", &kept[1..].join("\n"));
+    let (added, removed, waited) = repaired(&mut switch).await;
+    assert_eq!((added, removed), (1, 0));
+    assert!(waited < Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn ten_thousand_flows_come_go_and_come_back() {
+    let ovs = OpenVSwitch::start(ALL_VERSIONS);
+    let mut switch = Switch::new(ovs.socket());
+    let wanted = flows(2500, None);
+    switch.set_wanted(wanted.clone());
+    assert_eq!(installed(&mut switch).await, (10_000, 0));
+    assert_eq!(ovs.dump(OURS), texts(&wanted));
+    ovs.ofctl(&["del-flows", "br-x"]);
+    let (added, removed, _) = repaired(&mut switch).await;
+    assert_eq!((added, removed), (10_000, 0));
+    switch.set_wanted(flows(2499, None));
+    assert_eq!(installed(&mut switch).await, (0, 4));
+    assert_eq!(ovs.dump(OURS), texts(&flows(2499, None)));
+}
