@@ -61,7 +61,7 @@ pub fn binary(name: &str) -> PathBuf {
 }
 
 pub fn run(command: &mut Command) {
-    let output = command.output().unwrap();
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
