@@ -114,7 +114,7 @@ impl Session {
     /// Whether the server will do, at first and whenever it tells news of itself.
     fn check_server(&mut self) -> Result<(), Fault> {
         let Link::Up(connection) = &self.link else { return Ok(()) };
-        connection.server.check(&self.config.database, self.config.leader_only, &mut self.least_index)
+        connection.server.check(&self.config.database, self.config.leader_only, &mut self.seen)
     }
 
     fn ask_for_schema(&mut self, now: Duration) {
