@@ -3,6 +3,7 @@
 //! A member of a raft cluster may be cut off, may not lead, or may be behind what we have seen already. Then another
 //! one is tried. The server is asked with the plain `monitor`, which gives whole rows.
 
+use serde::Deserializer;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -47,12 +48,12 @@ impl ServerState {
     }
 
     /// The first dump or an update.
-    pub(super) fn told(&mut self, updates: &Value) -> Result<(), ProtocolError> {
-        if self.databases.is_none() {
-            self.databases = Some(Replica::from_json(json!({"Database": {}}))?);
-        }
-        let mut databases = self.databases.iter_mut();
-        databases.try_for_each(|replica| replica.apply_as(UpdateFormat::Rows, updates, &mut Vec::new()))
+    pub(super) fn told<'de>(&mut self, updates: impl Deserializer<'de>) -> Result<(), ProtocolError> {
+        let databases = match &mut self.databases {
+            Some(databases) => databases,
+            none => none.insert(Replica::from_json(json!({"Database": {}}))?),
+        };
+        databases.apply_as(UpdateFormat::Rows, updates, &mut Vec::new())
     }
 
     /// Whether this server will do. `seen` advances with the server.
