@@ -177,6 +177,10 @@ impl Session {
         let schema = Schema::from_json(&json)?;
         let checked = schema.check(&self.config.monitors);
         let columns = self.config.monitors.present_in(&schema);
+        // Under another schema a difference may mean something else.
+        if self.schema.as_ref() != Some(&schema) {
+            self.resume = None;
+        }
         self.schema = Some(schema);
         let missing = checked?;
         if let Link::Up(connection) = &mut self.link {
