@@ -200,8 +200,9 @@ impl Speaker {
                 Err(_) => {}
             }
         }
-        // Segments that are gone fall silent here, by being dropped; their rules go next.
-        self.segments = segments;
+        // Segments that are gone fall silent here; their rules go next.
+        let gone = std::mem::replace(&mut self.segments, segments);
+        gone.into_values().for_each(|segment| segment.fall_silent(now));
         say_problems(&mut self.said, problems.into_iter());
         self.plan = plan;
         self.want_rules();

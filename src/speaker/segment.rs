@@ -88,6 +88,11 @@ impl Segment {
         self.speak(speakable, now);
     }
 
+    /// Says nothing any more, and says so in the log.
+    pub fn fall_silent(mut self, now: Instant) {
+        self.speak(BTreeSet::new(), now);
+    }
+
     fn speak(&mut self, vips: BTreeSet<IpAddr>, now: Instant) {
         let Located { interface, speak_on, .. } = &self.located;
         for vip in vips.difference(&self.spoken) {

@@ -1,6 +1,6 @@
 //! One lab: `hack/lab.sh` under a prefix of its own, taken down when dropped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -128,7 +128,7 @@ impl Lab {
     }
 
     /// The rules of ours on a node's provider bridge, without their counters.
-    pub fn rules(&self, node: &str) -> Vec<String> {
+    pub fn rules(&self, node: &str) -> BTreeSet<String> {
         let flows = self.run(&["of", node, "--no-stats", "--no-names", "dump-flows", "br-provider"]);
         flows.lines().filter(|line| line.contains("cookie=0x6f766e2d7669700")).map(str::to_owned).collect()
     }
