@@ -58,7 +58,7 @@ build() {
   [ -z "${OVN_VIP:-}" ] || return 0
   command -v cargo >/dev/null || die "no cargo: install Rust with rustup (https://rustup.rs)"
   [ -t 2 ] || quiet=(--quiet)
-  say "building… (the first time one to three minutes)"
+  say "building… (the first time a few minutes)"
   retry 4 cargo fetch --locked --quiet || die "could not fetch the crates: is there a network?"
   cargo build --locked "${quiet[@]}" || die "the build failed: see cargo's message above"
   OVN_VIP=${CARGO_TARGET_DIR:-$PWD/target}/debug/ovn-vip
