@@ -61,6 +61,9 @@ pub struct ClusterArgs {
     /// The context of the kubeconfig; the current one by default.
     #[arg(long, env = "OVN_VIP_KUBE_CONTEXT", value_name = "NAME")]
     pub kube_context: Option<String>,
+    /// Where to serve /healthz, /readyz and /metrics: ADDR:PORT, or :PORT for every address. Nowhere by default.
+    #[arg(long, env = "OVN_VIP_HTTP", value_name = "ADDR")]
+    pub http: Option<String>,
     /// What to do with a VIP that Kube-OVN could hand to a pod, because its Subnet's excludeIps does not cover it.
     /// The controller and all speakers must agree.
     #[arg(long, env = "OVN_VIP_EXCLUDE_IPS", default_value = "enforce", value_name = "POLICY")]

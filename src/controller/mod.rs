@@ -4,9 +4,11 @@ mod commits;
 mod leading;
 mod once;
 mod reconciler;
+mod words;
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -14,20 +16,22 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use crate::io::cluster::{Cluster, News};
-use crate::io::ovsdb_client::{Client, ClientConfig, Endpoint, Event, TlsConfig};
+use crate::io::ovsdb_client::{Client, ClientConfig, Endpoint, Event, TlsConfig, TransactionId};
 use crate::nb::diff::Changes;
 use crate::nb::rows::{
     NORTHBOUND, SOUTHBOUND, Selection, needed_release, northbound_tables, southbound_tables,
 };
 use crate::nb::{Owner, transaction};
-use crate::ovsdb::{MissingRequired, TablesWanted};
+use crate::ovsdb::{MissingRequired, TablesWanted, TransactionError};
 use crate::settings::ControllerArgs;
+use crate::telemetry::metrics::{ControllerMetrics, Health, label, observe, replace};
 use crate::telemetry::{Shutdown, say_problems};
 
 use commits::Commits;
 use leading::Leading;
 use once::Once;
 pub use reconciler::{Reconciler, RefusalChange, Rules};
+use words::{say_disconnected, say_refusals, too_old};
 
 /// How long a stopping controller waits for the answers to what it sent.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
@@ -50,6 +54,7 @@ pub async fn run(arguments: ControllerArgs) -> anyhow::Result<ExitCode> {
         if let Some(changes) = controller.settle(Instant::now()) {
             once.iter_mut().for_each(|once| once.wrote(&changes));
         }
+        controller.report();
         if let Some(once) = &once {
             controller.refuse_hopeless()?;
             if controller.is_converged() {
@@ -73,6 +78,8 @@ struct Controller {
     reconciler: Reconciler,
     commits: Commits,
     leading: Leading,
+    metrics: ControllerMetrics,
+    health: Arc<Health>,
     /// What is wrong with the cluster's objects, and with the Lease.
     problems: Vec<String>,
     lease_trouble: Option<String>,
@@ -103,9 +110,13 @@ impl Controller {
             own_router_port: arguments.own_router_port,
         };
         let southbound = southbound.transpose().context("--ovn-sb")?;
+        let (metrics, health) = ControllerMetrics::new();
+        health.listen(arguments.cluster.http.as_deref()).await?;
         let cluster = Cluster::open(&arguments.cluster.source()).await?;
         Ok(Self {
             leading: Leading::start(cluster.client(), arguments),
+            metrics,
+            health,
             cluster,
             northbound: client(&northbound, NORTHBOUND, northbound_tables(), &tls).context("--ovn-nb")?,
             southbound_answered: southbound.is_none(),
@@ -168,7 +179,7 @@ impl Controller {
             while !self.commits.is_answered() {
                 let event = self.northbound.next_event().await;
                 if let Event::Committed { id, result } = event {
-                    self.commits.done(id, result.err(), now());
+                    self.committed(id, result.err());
                 }
             }
         };
@@ -203,10 +214,17 @@ impl Controller {
             Event::Changed(changes) => {
                 self.reconciler.northbound_changed(self.northbound.replica(), &changes);
             }
-            Event::Committed { id, result } => self.commits.done(id, result.err(), now()),
+            Event::Committed { id, result } => self.committed(id, result.err()),
             Event::Locked { name } => debug!(lock = name, "the northbound's lock is ours"),
             Event::Unlocked { name } => debug!(lock = name, "the northbound's lock is lost"),
         }
+    }
+
+    fn committed(&mut self, id: TransactionId, error: Option<TransactionError>) {
+        let outcome = if error.is_some() { "refused" } else { "committed" };
+        let took = self.commits.done(id, error, now());
+        self.metrics.transactions.get_or_create(&label("outcome", outcome)).inc();
+        observe(&self.metrics.commit, took);
     }
 
     fn southbound_event(&mut self, event: Event) {
@@ -233,8 +251,10 @@ impl Controller {
             return None;
         }
         self.say_too_old();
+        let repairing = self.reconciler.is_planned();
         let (changes, refusals) = self.reconciler.reconcile(self.northbound.replica());
         refusals.iter().for_each(say_refusals);
+        self.measure(&changes, repairing, now);
         if changes.is_empty() {
             return None;
         }
@@ -247,6 +267,38 @@ impl Controller {
             self.commits.sent(self.northbound.transact(self.leading.fence(operations)), now);
         }
         Some(changes)
+    }
+
+    fn measure(&self, changes: &Changes, repairing: bool, began: Instant) {
+        let metrics = &self.metrics;
+        let written = u64::try_from(changes.len()).unwrap_or(u64::MAX);
+        observe(&metrics.reconcile, now() - began);
+        metrics.rows.inc_by(written);
+        if repairing {
+            metrics.repairs.inc_by(written);
+        }
+        metrics.vips.set(i64::try_from(self.reconciler.vips()).unwrap_or(i64::MAX));
+        let reasons = self.reconciler.reasons().iter();
+        replace(&metrics.refusals, "reason", reasons.map(|(reason, count)| (*reason, *count)));
+    }
+
+    /// Tells probes and metrics how it stands.
+    fn report(&self) {
+        let metrics = &self.metrics;
+        let southbound = self.southbound.as_ref().map(|client| (SOUTHBOUND, client.is_synced()));
+        for (database, synced) in [(NORTHBOUND, self.northbound.is_synced())].into_iter().chain(southbound) {
+            metrics.connected.get_or_create(&label("database", database)).set(i64::from(synced));
+        }
+        metrics.leader.set(i64::from(self.leading.may_write(&self.northbound, now())));
+        replace(&metrics.objects, "kind", self.cluster.counts());
+        let waiting_for = if !self.cluster.is_complete() {
+            Some("the cluster's objects")
+        } else if !self.northbound.is_synced() {
+            Some("the northbound")
+        } else {
+            None
+        };
+        self.health.set_ready(waiting_for);
     }
 
     fn can_write(&self, now: Instant) -> bool {
@@ -310,33 +362,4 @@ fn client(address: &str, database: &str, tables: TablesWanted, tls: &TlsConfig) 
 #[expect(clippy::disallowed_methods, reason = "a shell reads the clock")]
 fn now() -> Instant {
     Instant::now()
-}
-
-/// Why nothing can be programmed on this OVN, and what to do.
-fn too_old(northd_version: Option<&str>) -> String {
-    let needed = "OVN 26.03 or newer, or the OVN that Kube-OVN ships, is needed";
-    match northd_version {
-        Some(version) => format!(
-            "OVN {version} can keep DNAT on the announcing node in no way: {needed}; nothing is programmed"
-        ),
-        None => format!("ovn-northd has not told its version in NB_Global; is it running? {needed}"),
-    }
-}
-
-fn say_disconnected(database: &str, endpoint: &str, reason: &str, said_before: bool, retry_in: Duration) {
-    let retry_in_ms = retry_in.as_millis();
-    if said_before {
-        debug!(database, endpoint, reason, retry_in_ms, "no connection");
-    } else {
-        warn!(database, endpoint, reason, "no connection; retrying");
-    }
-}
-
-fn say_refusals(change: &RefusalChange) {
-    for refusal in &change.new {
-        warn!(service = %change.service, reason = refusal.reason(), "{refusal}");
-    }
-    for refusal in &change.gone {
-        info!(service = %change.service, reason = refusal.reason(), "no longer so: {refusal}");
-    }
 }

@@ -68,6 +68,11 @@ impl KubeWatch {
         self.feeds.iter().all(Feed::is_complete)
     }
 
+    /// How many objects of each kind are known.
+    pub fn counts(&self) -> impl Iterator<Item = (&'static str, usize)> {
+        self.feeds.iter().map(|feed| (feed.watched.name, feed.count()))
+    }
+
     /// The next changes, many at once where many came; or other problems. Cancel-safe.
     pub async fn next(&mut self) -> KubeReading {
         let well_at = self.troubles.iter().flatten().map(|(_, until)| *until).min();
