@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::io::cluster::Source;
+use crate::io::kube::connect::KubeTarget;
 use crate::plan::{ExcludeIps, Policy};
 
 /// Makes MetalLB VIPs work on Kube-OVN underlay subnets.
@@ -47,9 +49,16 @@ pub enum Command {
 #[derive(Clone, Debug, Args)]
 pub struct ClusterArgs {
     /// A folder of manifests (Service, EndpointSlice, Node, Subnet, Vlan, ProviderNetwork), as `kubectl get -o yaml`
-    /// prints them; followed when it changes.
-    #[arg(long, env = "OVN_VIP_CLUSTER_DIR", value_name = "DIR")]
-    pub cluster_dir: PathBuf,
+    /// prints them; followed when it changes. Without it the cluster is Kubernetes: the one that this Pod runs in, or
+    /// the one of the kubeconfig.
+    #[arg(long, env = "OVN_VIP_CLUSTER_DIR", value_name = "DIR", conflicts_with_all = ["kubeconfig", "kube_context"])]
+    pub cluster_dir: Option<PathBuf>,
+    /// The kubeconfig of the cluster; by default KUBECONFIG, else ~/.kube/config, else the Pod's ServiceAccount.
+    #[arg(long, env = "OVN_VIP_KUBECONFIG", value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig; the current one by default.
+    #[arg(long, env = "OVN_VIP_KUBE_CONTEXT", value_name = "NAME")]
+    pub kube_context: Option<String>,
     /// What to do with a VIP that Kube-OVN could hand to a pod, because its Subnet's excludeIps does not cover it.
     /// The controller and all speakers must agree.
     #[arg(long, env = "OVN_VIP_EXCLUDE_IPS", default_value = "enforce", value_name = "POLICY")]
@@ -66,6 +75,17 @@ pub enum ExcludeIpsArg {
 }
 
 impl ClusterArgs {
+    /// Where the objects come from.
+    pub fn source(&self) -> Source {
+        match &self.cluster_dir {
+            Some(dir) => Source::Folder(dir.clone()),
+            None => Source::Kube(KubeTarget {
+                kubeconfig: self.kubeconfig.clone(),
+                context: self.kube_context.clone(),
+            }),
+        }
+    }
+
     /// The settings that change decisions.
     pub fn policy(&self) -> Policy {
         let exclude_ips = match self.exclude_ips {

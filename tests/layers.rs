@@ -14,7 +14,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("flows", &["model"]),
     ("nb", &["model", "ovsdb"]),
     ("io", &["model", "ovsdb", "plan", "l2", "flows", "nb"]),
-    ("settings", &["plan"]),
+    ("settings", &["plan", "io"]),
     ("telemetry", &["settings"]),
     ("controller", &["model", "ovsdb", "plan", "nb", "io", "settings", "telemetry"]),
     ("speaker", &["model", "ovsdb", "plan", "l2", "flows", "io", "settings", "telemetry"]),

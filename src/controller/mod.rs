@@ -12,7 +12,7 @@ use anyhow::Context;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
-use crate::io::manifests::ManifestFolder;
+use crate::io::cluster::{Cluster, News};
 use crate::io::ovsdb_client::{Client, ClientConfig, Endpoint, Event};
 use crate::nb::diff::Changes;
 use crate::nb::rows::{
@@ -31,9 +31,8 @@ pub use reconciler::{Reconciler, RefusalChange, Rules};
 #[expect(clippy::disallowed_methods, reason = "a shell reads the clock")]
 pub async fn run(arguments: ControllerArgs) -> anyhow::Result<ExitCode> {
     let mut shutdown = Shutdown::listen()?;
-    let mut controller = Controller::new(&arguments)?;
+    let mut controller = Controller::new(&arguments).await?;
     let mut once = arguments.once.then(|| Once::new(Instant::now(), Duration::from_secs(arguments.timeout)));
-    controller.read_cluster();
     loop {
         let input = tokio::select! {
             () = shutdown.requested() => break,
@@ -59,7 +58,7 @@ pub async fn run(arguments: ControllerArgs) -> anyhow::Result<ExitCode> {
 }
 
 struct Controller {
-    folder: ManifestFolder,
+    cluster: Cluster,
     northbound: Client,
     southbound: Option<Client>,
     /// The southbound was read, or failed to answer: rows need not wait for it any longer.
@@ -73,14 +72,14 @@ struct Controller {
 
 /// Something to take in.
 enum Input {
-    Cluster,
+    Cluster(News),
     Northbound(Event),
     Southbound(Event),
     Retry,
 }
 
 impl Controller {
-    fn new(arguments: &ControllerArgs) -> anyhow::Result<Self> {
+    async fn new(arguments: &ControllerArgs) -> anyhow::Result<Self> {
         let (northbound, southbound) = arguments.databases()?;
         if southbound.is_none() {
             warn!("no --ovn-sb: a backend whose port moves to another chassis will not be followed");
@@ -93,7 +92,7 @@ impl Controller {
         };
         let southbound = southbound.transpose().context("--ovn-sb")?;
         Ok(Self {
-            folder: ManifestFolder::open(&arguments.cluster.cluster_dir)?,
+            cluster: Cluster::open(&arguments.cluster.source()).await?,
             northbound: client(&northbound, NORTHBOUND, northbound_tables()).context("--ovn-nb")?,
             southbound_answered: southbound.is_none(),
             southbound,
@@ -114,7 +113,7 @@ impl Controller {
             }
         };
         tokio::select! {
-            () = self.folder.changed() => Input::Cluster,
+            news = self.cluster.next() => Input::Cluster(news),
             event = self.northbound.next_event() => Input::Northbound(event),
             event = southbound => Input::Southbound(event),
             () = self.commits.retry_due() => Input::Retry,
@@ -123,17 +122,16 @@ impl Controller {
 
     fn take(&mut self, input: Input) {
         match input {
-            Input::Cluster => self.read_cluster(),
+            Input::Cluster(news) => self.cluster_changed(news),
             Input::Northbound(event) => self.northbound_event(event),
             Input::Southbound(event) => self.southbound_event(event),
             Input::Retry => self.reconciler.start_over(),
         }
     }
 
-    fn read_cluster(&mut self) {
-        let reading = self.folder.reread();
-        say_problems(&mut self.said, reading.problems.iter().map(ToString::to_string));
-        self.reconciler.cluster_changed(reading.changes);
+    fn cluster_changed(&mut self, news: News) {
+        say_problems(&mut self.said, news.problems.into_iter());
+        self.reconciler.cluster_changed(news.changes);
     }
 
     fn northbound_event(&mut self, event: Event) {
@@ -204,7 +202,10 @@ impl Controller {
     }
 
     fn can_write(&self) -> bool {
-        self.northbound.is_synced() && self.southbound_answered && self.commits.is_idle()
+        self.cluster.is_complete()
+            && self.northbound.is_synced()
+            && self.southbound_answered
+            && self.commits.is_idle()
     }
 
     fn is_converged(&self) -> bool {
@@ -226,6 +227,10 @@ impl Controller {
     }
 
     fn waiting_for(&self) -> String {
+        if !self.cluster.is_complete() {
+            let problems: Vec<&str> = self.said.iter().map(String::as_str).collect();
+            return format!("the cluster's objects are not all known yet; {}", problems.join("; "));
+        }
         if !self.northbound.is_synced() {
             return "the northbound does not answer; is --ovn-nb right, and ovsdb-server running?".to_owned();
         }

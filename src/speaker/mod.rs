@@ -16,7 +16,7 @@ use futures::FutureExt;
 use futures::future::{LocalBoxFuture, select_all};
 use tracing::{debug, error, info, warn};
 
-use crate::io::manifests::ManifestFolder;
+use crate::io::cluster::{Cluster, News};
 use crate::io::ovsdb_client::{Client, ClientConfig, Endpoint, Event};
 use crate::io::packet_socket::PacketSocketError;
 use crate::io::switch::{Switch, SwitchEvent};
@@ -32,8 +32,7 @@ use segment::Segment;
 /// Runs until it is told to stop. Rules stay when it ends, so that its restart interrupts no one.
 pub async fn run(arguments: SpeakerArgs) -> anyhow::Result<ExitCode> {
     let mut shutdown = Shutdown::listen()?;
-    let mut speaker = Speaker::new(&arguments)?;
-    speaker.read_cluster();
+    let mut speaker = Speaker::new(&arguments).await?;
     loop {
         let input = tokio::select! {
             () = shutdown.requested() => break,
@@ -50,7 +49,7 @@ struct Speaker {
     node: NodeName,
     policy: Policy,
     rundir: PathBuf,
-    folder: ManifestFolder,
+    cluster: Cluster,
     vswitch: Client,
     world: World,
     plan: AnnouncePlan,
@@ -68,7 +67,7 @@ struct Speaker {
 
 /// Something to take in.
 enum Input {
-    Cluster,
+    Cluster(News),
     Vswitch(Event),
     Bridge(InterfaceName, SwitchEvent),
     Frame(SubnetName, Result<Received, PacketSocketError>),
@@ -76,7 +75,7 @@ enum Input {
 }
 
 impl Speaker {
-    fn new(arguments: &SpeakerArgs) -> anyhow::Result<Self> {
+    async fn new(arguments: &SpeakerArgs) -> anyhow::Result<Self> {
         let endpoints = Endpoint::parse_list(&arguments.ovs).context("--ovs")?;
         let rundir = arguments.ovs_rundir.clone().or_else(|| folder_of(&arguments.ovs));
         let rundir = rundir
@@ -85,7 +84,7 @@ impl Speaker {
             node: NodeName::from(arguments.node.as_str()),
             policy: arguments.cluster.policy(),
             rundir,
-            folder: ManifestFolder::open(&arguments.cluster.cluster_dir)?,
+            cluster: Cluster::open(&arguments.cluster.source()).await?,
             vswitch: Client::new(ClientConfig::new(endpoints, bridge::DATABASE, bridge::tables())),
             world: World::default(),
             plan: AnnouncePlan::default(),
@@ -109,7 +108,7 @@ impl Speaker {
             async move { Input::Frame(name.clone(), segment.receive().await) }.boxed_local()
         });
         tokio::select! {
-            () = self.folder.changed() => Input::Cluster,
+            news = self.cluster.next() => Input::Cluster(news),
             event = self.vswitch.next_event() => Input::Vswitch(event),
             input = any(bridges.chain(frames).collect()) => input,
             () = due(deadline) => Input::Due,
@@ -118,7 +117,7 @@ impl Speaker {
 
     fn take(&mut self, input: Input) {
         match input {
-            Input::Cluster => self.read_cluster(),
+            Input::Cluster(news) => self.cluster_changed(news),
             Input::Vswitch(event) => self.vswitch_event(event),
             Input::Bridge(bridge, event) => {
                 self.rules_changed = true;
@@ -133,15 +132,15 @@ impl Speaker {
         }
     }
 
-    fn read_cluster(&mut self) {
-        let reading = self.folder.reread();
-        say_problems(&mut self.said_of_world, reading.problems.iter().map(ToString::to_string));
-        for change in reading.changes {
+    fn cluster_changed(&mut self, news: News) {
+        for change in news.changes {
             self.stale |= !self.world.apply(change).is_empty();
         }
-        if self.world.node(&self.node).is_none() {
-            warn!(node = %self.node, "the cluster has no such Node: nothing is announced; is --node its name?");
-        }
+        let nobody = self.cluster.is_complete() && self.world.node(&self.node).is_none();
+        let nobody = nobody.then(|| {
+            format!("the cluster has no Node {}: nothing is announced; is --node its name?", self.node)
+        });
+        say_problems(&mut self.said_of_world, news.problems.into_iter().chain(nobody));
     }
 
     fn vswitch_event(&mut self, event: Event) {
@@ -162,7 +161,9 @@ impl Speaker {
 
     /// Plans where something changed; then speaks what is steered, and sends what is due.
     fn settle(&mut self, now: Instant) {
-        if self.vswitch_known && std::mem::take(&mut self.stale) {
+        // Rules and speech of an earlier run stay while the cluster is not fully known.
+        let known = self.vswitch_known && self.cluster.is_complete();
+        if known && std::mem::take(&mut self.stale) {
             self.plan_anew(now);
             self.rules_changed = true;
         }
