@@ -15,7 +15,7 @@ use crate::settings::LogFormat;
 /// Of libraries: what kube-rs warns of at each retry, we say once; what TLS and HTTP do is no one's matter. A filter
 /// that names them has the last word.
 const OTHERS: &str =
-    "kube_runtime=off,kube_client=error,hyper=warn,hyper_util=warn,rustls=warn,tower=warn,mio=warn";
+    "kube_runtime=off,kube_client=off,hyper=warn,hyper_util=warn,rustls=warn,tower=warn,mio=warn";
 
 /// Sets up logging for the process.
 pub fn start(filter: &str, format: LogFormat) -> anyhow::Result<()> {
