@@ -133,7 +133,8 @@ async fn change(
         let wanted = value(backends.iter().copied());
         let started = Instant::now();
         fs::rename(&next, cluster::changing(dir))?;
-        let arrived = |replica: &Replica| vip(replica, row(0), &key).is_some_and(|found| same(found, &wanted));
+        let arrived =
+            |replica: &Replica| vip(replica, row(0), &key).is_some_and(|found| same(found, &wanted));
         let committed = link.until("the changed backends", arrived).await?;
         line.measure(link, started, committed).await?;
     }
@@ -174,7 +175,8 @@ async fn shared_row(arguments: &Arguments, link: &mut Link, cluster: &Cluster) -
         condition: vec![Condition::equal("name", Datum::from(SUBNET))],
         mutations: vec![Mutation::new("load_balancer", mutator, Datum::uuids([uuid]))],
     };
-    link.commit(vec![vec![insert_shared(uuid, link.is_kube_ovn(), cluster), on_switch(Mutator::Insert)]]).await?;
+    link.commit(vec![vec![insert_shared(uuid, link.is_kube_ovn(), cluster), on_switch(Mutator::Insert)]])
+        .await?;
     link.propagate().await?;
     link.rest(SETTLED).await?;
     let mut line = Line::default();

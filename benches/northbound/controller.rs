@@ -33,8 +33,10 @@ impl Controller {
 
     /// `--once`: what it printed and logged.
     pub fn once(arguments: &Arguments, dir: &Path) -> anyhow::Result<String> {
-        let output =
-            command(arguments, dir).args(["--once", "--timeout", "300"]).output().context("the controller")?;
+        let output = command(arguments, dir)
+            .args(["--once", "--timeout", "300"])
+            .output()
+            .context("the controller")?;
         let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         if !output.status.success() {
             bail!("the controller failed: {}", text.concat());

@@ -22,7 +22,12 @@ use crate::numbers::Samples;
 const GROUP: &str = "Load_Balancer_Group";
 
 /// Prints a table.
-pub async fn run(arguments: &Arguments, services: usize, endpoints: usize, nbctl: &Path) -> anyhow::Result<()> {
+pub async fn run(
+    arguments: &Arguments,
+    services: usize,
+    endpoints: usize,
+    nbctl: &Path,
+) -> anyhow::Result<()> {
     let cluster = Cluster::of_many_pods(services, endpoints);
     let empty = arguments.work.join("empty");
     std::fs::create_dir_all(&empty)?;
@@ -60,7 +65,10 @@ pub async fn run(arguments: &Arguments, services: usize, endpoints: usize, nbctl
         }
     }
     let rate = |samples: &Samples| services as f64 * 1000.0 / samples.median();
-    println!("\n{services} Services with {endpoints} endpoints each, N = {}; milliseconds: median (5 %–95 %).\n", arguments.runs);
+    println!(
+        "\n{services} Services with {endpoints} endpoints each, N = {}; milliseconds: median (5 %–95 %).\n",
+        arguments.runs
+    );
     println!("| what | ms | rows/s | ratio to the raw client |");
     println!("|---|---|---|---|");
     for (what, samples) in [
@@ -96,8 +104,10 @@ async fn resident(arguments: &Arguments, dir: &Path, link: &mut Link) -> anyhow:
 /// The rows that the controller wrote.
 async fn rows(arguments: &Arguments, services: usize) -> anyhow::Result<BTreeMap<Uuid, LoadBalancerRow>> {
     let mut link = Link::open(&arguments.nb, northbound_tables()).await?;
-    link.until("the rows", |replica| replica.table(LOAD_BALANCER).is_some_and(|table| table.len() == services))
-        .await?;
+    link.until("the rows", |replica| {
+        replica.table(LOAD_BALANCER).is_some_and(|table| table.len() == services)
+    })
+    .await?;
     let rows = link.replica().rows(LOAD_BALANCER);
     Ok(rows.filter_map(|(uuid, _)| Some((*uuid, LoadBalancerRow::read(link.replica(), *uuid)?))).collect())
 }
@@ -148,9 +158,12 @@ fn write_with_nbctl(
         for (number, row) in batch.iter().enumerate() {
             let (id, name) = (format!("@r{number}"), format!("name=\"{}\"", row.name));
             command.args(["--", &format!("--id={id}"), "create", LOAD_BALANCER, &name, "protocol=tcp"]);
-            for (column, map) in
-                [("vips", &row.vips), ("ip_port_mappings", &row.ip_port_mappings), ("options", &row.options), ("external_ids", &row.external_ids)]
-            {
+            for (column, map) in [
+                ("vips", &row.vips),
+                ("ip_port_mappings", &row.ip_port_mappings),
+                ("options", &row.options),
+                ("external_ids", &row.external_ids),
+            ] {
                 command.args(map.iter().map(|(key, value)| format!("{column}:\"{key}\"=\"{value}\"")));
             }
             command.args(["--", "add", GROUP, &group.to_string(), "load_balancer", &id]);

@@ -73,7 +73,7 @@ impl Inside {
         let started = Instant::now();
         let (changes, _) = self.reconciler.reconcile(self.client.replica());
         steps.reconcile.push(started.elapsed());
-        steps.writes = changes.len();
+        steps.writes = steps.writes.max(changes.len());
         let started = Instant::now();
         let _ = transaction::encode(&changes);
         steps.encode.push(started.elapsed());
