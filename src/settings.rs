@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::plan::{ExcludeIps, Policy};
+use crate::plan::{ClassRule, ExcludeIps, Policy};
 
 /// Makes MetalLB VIPs work on Kube-OVN underlay subnets.
 ///
@@ -50,10 +50,22 @@ pub struct ClusterArgs {
     /// prints them; followed when it changes.
     #[arg(long, env = "OVN_VIP_CLUSTER_DIR", value_name = "DIR")]
     pub cluster_dir: PathBuf,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub policy: PolicyArgs,
+}
+
+/// What changes decisions. The controller and all speakers must agree on it.
+#[derive(Clone, Debug, Args)]
+pub struct PolicyArgs {
     /// What to do with a VIP that Kube-OVN could hand to a pod, because its Subnet's excludeIps does not cover it.
-    /// The controller and all speakers must agree.
+    /// The Subnet's annotation ovn-vip.io/exclude-ips counts more.
     #[arg(long, env = "OVN_VIP_EXCLUDE_IPS", default_value = "enforce", value_name = "POLICY")]
     pub exclude_ips: ExcludeIpsArg,
+    /// Serve Services of this spec.loadBalancerClass only, or, with '*', of any; by default those without one, as
+    /// MetalLB does. Give what MetalLB's --lb-class has.
+    #[arg(long, env = "OVN_VIP_LOAD_BALANCER_CLASS", value_name = "CLASS")]
+    pub load_balancer_class: Option<String>,
 }
 
 /// `--exclude-ips`.
@@ -61,18 +73,33 @@ pub struct ClusterArgs {
 pub enum ExcludeIpsArg {
     /// Refuse the VIP.
     Enforce,
-    /// Serve it all the same.
+    /// Serve it all the same, and say so.
     Warn,
+    /// Refuse the VIP until the Subnet covers it, and add what is missing to the Subnet's excludeIps.
+    Fix,
 }
 
 impl ClusterArgs {
     /// The settings that change decisions.
     pub fn policy(&self) -> Policy {
+        self.policy.policy()
+    }
+}
+
+impl PolicyArgs {
+    /// The settings as decisions take them.
+    pub fn policy(&self) -> Policy {
         let exclude_ips = match self.exclude_ips {
             ExcludeIpsArg::Enforce => ExcludeIps::Enforce,
             ExcludeIpsArg::Warn => ExcludeIps::Warn,
+            ExcludeIpsArg::Fix => ExcludeIps::Fix,
         };
-        Policy { exclude_ips }
+        let load_balancer_class = match self.load_balancer_class.as_deref() {
+            None | Some("") => ClassRule::Classless,
+            Some("*") => ClassRule::Any,
+            Some(class) => ClassRule::Only(class.into()),
+        };
+        Policy { exclude_ips, load_balancer_class }
     }
 }
 

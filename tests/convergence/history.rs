@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ovn_vip::model::{
-    AddressRange, Change, Endpoint, EndpointSlice, Family, Node, NodeName, Object, Protocol, ProviderName,
+    AddressRange, Change, Endpoint, EndpointSlice, Family, Labels, Node, NodeName, Object, Protocol, ProviderName,
     ProviderNetwork, Service, ServiceKey, ServicePort, SliceKey, SlicePort, Subnet, SubnetName,
-    TrafficPolicy, Vlan, VlanName,
+    SubnetWishes, TrafficPolicy, Vlan, VlanName,
 };
 use ovn_vip::ovsdb::{Operation, Replica};
 use proptest::prelude::*;
@@ -97,6 +97,9 @@ fn service() -> impl Strategy<Value = Object> {
         Object::Service(Service {
             key: ServiceKey::new("default", name),
             uid: format!("uid-{name}"),
+            labels: Labels::new(),
+            class: None,
+            hostnames: BTreeSet::new(),
             vips,
             ports: ports.into_iter().map(port).collect(),
             traffic_policy: TrafficPolicy::Local,
@@ -139,6 +142,7 @@ fn node(name: &str, ready: bool, chassis: bool) -> Object {
         cordoned: false,
         excluded_from_load_balancers: false,
         chassis: chassis.then(|| name.into()),
+        labels: Labels::new(),
         addresses: BTreeSet::new(),
         providers_not_ready: BTreeSet::new(),
     })
@@ -152,11 +156,14 @@ fn subnet(name: &str, external_lb: bool) -> Object {
         gateways: vec![v4(1), v6(1)],
         exclude_ips: vec![range, AddressRange::new(v6(250), v6(254)).unwrap()],
         ovn_provided: true,
+        vpc: None,
         vlan: Some(VlanName::from("vlan")),
         external_lb,
         logical_gateway: false,
         u2o_mac: None,
         steering_mac: None,
+        wishes: SubnetWishes::default(),
+        served: BTreeSet::new(),
     })
 }
 

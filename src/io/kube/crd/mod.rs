@@ -1,13 +1,19 @@
-//! The fields that we read of Kube-OVN's custom resources, kubeovn.io/v1.
+//! The fields that we read of Kube-OVN's custom resources, kubeovn.io/v1, and of MetalLB's, metallb.io/v1beta1.
 //!
 //! Tolerant on purpose: releases differ. Unknown fields are ignored, absent or `null` ones are empty, and the
 //! counters that are numbers in one release and strings in the next are not read at all.
 
+mod metallb;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Deserializer};
 
-/// `apiVersion` of all of them.
+/// `apiVersion` of Kube-OVN's.
 pub const API_VERSION: &str = "kubeovn.io/v1";
+
+pub use metallb::{
+    AddressPool, AddressPoolSpec, Advertisement, AdvertisementSpec, L2Status, L2StatusStatus, METALLB_VERSION,
+};
 
 /// A Subnet.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -39,6 +45,9 @@ pub struct SubnetSpec {
     /// Empty, `ovn` or `….ovn` for a subnet in OVN.
     #[serde(deserialize_with = "nullable")]
     pub provider: String,
+    /// Name of the Vpc; empty is the default one.
+    #[serde(deserialize_with = "nullable")]
+    pub vpc: String,
     /// Name of the Vlan, on an underlay subnet.
     #[serde(deserialize_with = "nullable")]
     pub vlan: String,
@@ -121,6 +130,44 @@ pub struct CustomInterface {
     /// The nodes.
     #[serde(deserialize_with = "nullable")]
     pub nodes: Vec<String>,
+}
+
+/// An IP.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Ip {
+    /// Its name.
+    pub metadata: ObjectMeta,
+    /// Who has what.
+    #[serde(deserialize_with = "nullable")]
+    pub spec: IpSpec,
+}
+
+/// `spec` of an IP.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct IpSpec {
+    /// The Subnet.
+    #[serde(deserialize_with = "nullable")]
+    pub subnet: String,
+    /// `Pod` (or empty), `VirtualMachine`, …
+    #[serde(deserialize_with = "nullable")]
+    pub pod_type: String,
+    /// The pod, by name.
+    #[serde(deserialize_with = "nullable")]
+    pub pod_name: String,
+    /// The pod's namespace.
+    #[serde(deserialize_with = "nullable")]
+    pub namespace: String,
+    /// Both addresses with a comma between; all that old releases have.
+    #[serde(deserialize_with = "nullable")]
+    pub ip_address: String,
+    /// Its IPv4 address.
+    #[serde(deserialize_with = "nullable")]
+    pub v4_ip_address: String,
+    /// Its IPv6 address.
+    #[serde(deserialize_with = "nullable")]
+    pub v6_ip_address: String,
 }
 
 /// Go writes an empty list or map as `null` where the field is not `omitempty`.

@@ -1,105 +1,75 @@
 //! Every reason we decline, in one place, each with its cure.
 
+mod text;
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::model::{LspName, NodeName, Protocol, ProviderName, ServiceKey, SubnetName, VlanName};
+use super::Severity;
+use crate::model::{
+    L2StatusKey, LspName, NodeName, Protocol, ProviderName, ServiceKey, SubnetName, VlanName,
+};
 
-/// Why a Service, a VIP, a port or a backend is not served. `Display` says what is wrong and what to do.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+/// Why a Service, a VIP, a port or a backend is not served, or what is to be known of it although it is. `Display`
+/// says what is wrong and what to do; [`Refusal::fault`] and [`Refusal::cure`] say each alone.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "the fields are what their types and the messages say")]
 pub enum Refusal {
     /// `status.loadBalancer.ingress` has no IP.
-    #[error(
-        "the Service has no VIP: status.loadBalancer.ingress names no IP; is MetalLB's controller running, with a pool that has a free address?"
-    )]
     NoVip,
+    /// `status.loadBalancer.ingress` has host names only.
+    HostnameOnly { hostname: Arc<str> },
     /// No Subnet's `cidrBlock` holds the VIP.
-    #[error("no Subnet's cidrBlock holds VIP {vip}; give MetalLB a pool inside an underlay Subnet")]
     NoSubnet { vip: IpAddr },
     /// The Subnet that holds the VIP is not an underlay subnet of OVN's.
-    #[error(
-        "VIP {vip} lies in Subnet {subnet}, which is no underlay subnet of OVN: spec.vlan must name a Vlan and spec.provider be empty, ovn or end in .ovn"
-    )]
     NotUnderlay { vip: IpAddr, subnet: SubnetName },
     /// The Subnet has no `enableExternalLBAddress: true`.
-    #[error(
-        "VIP {vip} lies in Subnet {subnet}, which takes no VIPs; set spec.enableExternalLBAddress: true there"
-    )]
     ExternalLbDisabled { vip: IpAddr, subnet: SubnetName },
     /// Kube-OVN could hand the VIP to a pod.
-    #[error("Kube-OVN may hand VIP {vip} to a pod; add {vip} to spec.excludeIps of Subnet {subnet}")]
     NotExcluded { vip: IpAddr, subnet: SubnetName },
+    /// Kube-OVN could hand the VIP to a pod; it is served all the same.
+    ServedNotExcluded { vip: IpAddr, subnet: SubnetName },
     /// The address is somebody's already.
-    #[error("VIP {vip} is {reserved} of Subnet {subnet}; take it out of MetalLB's pool")]
     ReservedAddress { vip: IpAddr, subnet: SubnetName, reserved: Reserved },
     /// The northbound has no logical switch of the Subnet's name.
-    #[error(
-        "the northbound has no logical switch {subnet}; is the Subnet ready, and is this its northbound?"
-    )]
     NoSwitch { subnet: SubnetName },
     /// Kube-OVN's OVN is told to load-balance nothing inside its subnets.
-    #[error(
-        "OVN would not balance VIP {vip}: NB_Global.options:ls_ct_skip_dst_lport_ips is true; start kube-ovn-controller with --ls-ct-skip-dst-lport-ips=false"
-    )]
     SkipsSubnetAddresses { vip: IpAddr },
     /// Kube-OVN's OVN is told to load-balance nothing for this CIDR.
-    #[error(
-        "OVN would not balance VIP {vip}: NB_Global.options:skip_conntrack_dst_cidrs has {cidr}; take it out of kube-ovn-controller's --skip-conntrack-dst-cidrs"
-    )]
     SkippedCidr { vip: IpAddr, cidr: IpNet },
-    /// A row that is not ours has this VIP and port: Kube-OVN serves it itself.
-    #[error(
-        "Load_Balancer {row}, which is not ours, has {protocol} {key} already, and it is left to it; where it is Kube-OVN's, start kube-ovn-controller with --enable-ovn-lb-prefer-local=false to hand it over"
-    )]
-    NativeOwner { key: SocketAddr, protocol: Protocol, row: String },
+    /// A row that is not ours has this VIP and port. Where it is Kube-OVN's, `kube_ovn` is the VIP's Subnet.
+    NativeOwner { key: SocketAddr, protocol: Protocol, row: String, kube_ovn: Option<SubnetName> },
     /// Another Service has the same VIP, protocol and port.
-    #[error("{protocol} {key} is Service {by}'s already; give one of the two another port or VIP")]
     PortTaken { key: SocketAddr, protocol: Protocol, by: ServiceKey },
     /// No endpoint is ready (nor serving while it terminates).
-    #[error("no endpoint for {protocol} {key} is ready; nobody serves it until one is")]
     NoReadyBackend { key: SocketAddr, protocol: Protocol },
     /// An endpoint outside the VIP's subnet.
-    #[error(
-        "endpoint {address} lies outside Subnet {subnet}; only pods of the VIP's own subnet can serve it"
-    )]
     BackendOutsideSubnet { address: IpAddr, subnet: SubnetName },
     /// An endpoint without `nodeName`.
-    #[error(
-        "endpoint {address} has no nodeName, so no node can answer for it; set nodeName in its EndpointSlice"
-    )]
     BackendWithoutNode { address: IpAddr },
     /// An endpoint on a Node that we do not know.
-    #[error(
-        "endpoint {address} is on Node {node}, which does not exist; correct nodeName in its EndpointSlice"
-    )]
     BackendOnUnknownNode { address: IpAddr, node: NodeName },
     /// An endpoint on a Node without chassis.
-    #[error(
-        "endpoint {address} is on Node {node}, which has no annotation ovn.kubernetes.io/chassis; is kube-ovn-cni running there?"
-    )]
     BackendWithoutChassis { address: IpAddr, node: NodeName },
     /// An endpoint that is no port of the switch.
-    #[error("endpoint {address} is no port of logical switch {subnet}; OVN would drop its traffic")]
     BackendNoPort { address: IpAddr, subnet: SubnetName },
     /// The Subnet names a Vlan that does not exist.
-    #[error("Subnet {subnet} names Vlan {vlan}, which does not exist; correct spec.vlan")]
     NoVlan { subnet: SubnetName, vlan: VlanName },
     /// The Vlan names a ProviderNetwork that does not exist.
-    #[error("Vlan {vlan} names ProviderNetwork {provider}, which does not exist; correct spec.provider")]
     NoProvider { vlan: VlanName, provider: ProviderName },
     /// `logicalGateway` hides the steering MAC from speakers.
-    #[error(
-        "Subnet {subnet} has logicalGateway, whose MAC is in the northbound only; annotate the Subnet with ovn-vip.io/steering-mac"
-    )]
     NoSteeringMac { subnet: SubnetName },
     /// A port of the switch has the VIP as its own address.
-    #[error(
-        "VIP {vip} is the address of logical switch port {port}; take it out of MetalLB's pool, or release the port's address"
-    )]
     VipIsPort { vip: IpAddr, port: LspName },
+    /// Somebody else, MetalLB's speaker most likely, announces the VIP.
+    AnnouncedByOthers { vip: IpAddr, node: NodeName, status: L2StatusKey },
+    /// There are ready backends, but none on a node that may announce.
+    NobodyMayAnnounce { vip: IpAddr },
+    /// The node that announces the VIP has no backend for this port.
+    DarkPort { key: SocketAddr, protocol: Protocol, node: NodeName },
 }
 
 /// Whose address a VIP would take.
@@ -113,6 +83,8 @@ pub enum Reserved {
     Broadcast,
     /// A node's.
     Node(NodeName),
+    /// A pod's or a machine's, by Kube-OVN's own books.
+    Allocated(Arc<str>),
 }
 
 impl Refusal {
@@ -120,10 +92,12 @@ impl Refusal {
     pub fn reason(&self) -> &'static str {
         match self {
             Refusal::NoVip => "NoVip",
+            Refusal::HostnameOnly { .. } => "HostnameOnly",
             Refusal::NoSubnet { .. } => "NoSubnet",
             Refusal::NotUnderlay { .. } => "NotUnderlay",
             Refusal::ExternalLbDisabled { .. } => "ExternalLbDisabled",
             Refusal::NotExcluded { .. } => "NotExcluded",
+            Refusal::ServedNotExcluded { .. } => "ServedNotExcluded",
             Refusal::ReservedAddress { .. } => "ReservedAddress",
             Refusal::NoSwitch { .. } => "NoSwitch",
             Refusal::SkipsSubnetAddresses { .. } => "SkipsSubnetAddresses",
@@ -140,9 +114,53 @@ impl Refusal {
             Refusal::NoProvider { .. } => "NoProvider",
             Refusal::NoSteeringMac { .. } => "NoSteeringMac",
             Refusal::VipIsPort { .. } => "VipIsPort",
+            Refusal::AnnouncedByOthers { .. } => "AnnouncedByOthers",
+            Refusal::NobodyMayAnnounce { .. } => "NobodyMayAnnounce",
+            Refusal::DarkPort { .. } => "DarkPort",
+        }
+    }
+
+    /// Error: a VIP or a port is not served, and stays so until somebody acts. Warning: it is served less well than
+    /// it could be, or comes right by itself, or may not be ours to serve at all.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Refusal::ExternalLbDisabled { .. }
+            | Refusal::NotExcluded { .. }
+            | Refusal::ReservedAddress { .. }
+            | Refusal::NoSwitch { .. }
+            | Refusal::SkipsSubnetAddresses { .. }
+            | Refusal::SkippedCidr { .. }
+            | Refusal::PortTaken { .. }
+            | Refusal::BackendOnUnknownNode { .. }
+            | Refusal::NoVlan { .. }
+            | Refusal::NoProvider { .. }
+            | Refusal::NoSteeringMac { .. }
+            | Refusal::VipIsPort { .. }
+            | Refusal::NobodyMayAnnounce { .. } => Severity::Error,
+            Refusal::NoVip
+            | Refusal::HostnameOnly { .. }
+            | Refusal::NoSubnet { .. }
+            | Refusal::NotUnderlay { .. }
+            | Refusal::ServedNotExcluded { .. }
+            | Refusal::NativeOwner { .. }
+            | Refusal::NoReadyBackend { .. }
+            | Refusal::BackendOutsideSubnet { .. }
+            | Refusal::BackendWithoutNode { .. }
+            | Refusal::BackendWithoutChassis { .. }
+            | Refusal::BackendNoPort { .. }
+            | Refusal::AnnouncedByOthers { .. }
+            | Refusal::DarkPort { .. } => Severity::Warning,
         }
     }
 }
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.fault(), self.cure())
+    }
+}
+
+impl std::error::Error for Refusal {}
 
 impl fmt::Display for Reserved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -151,6 +169,7 @@ impl fmt::Display for Reserved {
             Reserved::Network => f.write_str("the network address"),
             Reserved::Broadcast => f.write_str("the broadcast address"),
             Reserved::Node(node) => write!(f, "the address of Node {node}, on the segment"),
+            Reserved::Allocated(holder) => write!(f, "the address of {holder}, by Kube-OVN's books,"),
         }
     }
 }
