@@ -18,7 +18,7 @@ mod stage;
 #[path = "lab/traffic.rs"]
 mod traffic;
 
-#[path = "lab/serving.rs"]
-mod serving;
 #[path = "lab/neighbours.rs"]
 mod neighbours;
+#[path = "lab/serving.rs"]
+mod serving;

@@ -168,15 +168,20 @@ mod tests {
 
     #[test]
     fn ranges_that_overlap_or_touch_become_one_and_families_stay_apart() {
-        assert_eq!(text(&set("10.0.0.3 10.0.0.1..10.0.0.2 ::a ::9 10.0.0.9")), "10.0.0.1..10.0.0.3 10.0.0.9 ::9..::a");
+        assert_eq!(
+            text(&set("10.0.0.3 10.0.0.1..10.0.0.2 ::a ::9 10.0.0.9")),
+            "10.0.0.1..10.0.0.3 10.0.0.9 ::9..::a"
+        );
         assert_eq!(text(&set("255.255.255.255 ::")), "255.255.255.255 ::");
     }
 
     #[test]
     fn the_ends_of_both_families_are_no_edge_cases() {
         let all = set("0.0.0.0..255.255.255.255 ::..ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
-        assert_eq!(text(&all.difference(&set("255.255.255.255 ::"))),
-            "0.0.0.0..255.255.255.254 ::1..ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
+        assert_eq!(
+            text(&all.difference(&set("255.255.255.255 ::"))),
+            "0.0.0.0..255.255.255.254 ::1..ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"
+        );
         assert_eq!(all.count(), u128::MAX);
         assert!(all.difference(&all).is_empty());
     }
@@ -193,7 +198,10 @@ mod tests {
     fn small() -> impl Strategy<Value = RangeSet> {
         prop::collection::vec((0..40u8, 0..8u8), 0..8).prop_map(|ranges| {
             let v4 = |last: u8| IpAddr::from([10, 0, 0, last]);
-            ranges.into_iter().filter_map(|(first, more)| AddressRange::new(v4(first), v4(first + more))).collect()
+            ranges
+                .into_iter()
+                .filter_map(|(first, more)| AddressRange::new(v4(first), v4(first + more)))
+                .collect()
         })
     }
 

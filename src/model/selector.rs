@@ -46,9 +46,8 @@ mod tests {
     fn every_requirement_must_hold_and_none_selects_all() {
         let labels = Labels::from([("zone".into(), "a".into())]);
         let values = || BTreeSet::from(["a".into(), "b".into()]);
-        let selects = |requirements: &[Requirement]| {
-            Selector { requirements: requirements.to_vec() }.matches(&labels)
-        };
+        let selects =
+            |requirements: &[Requirement]| Selector { requirements: requirements.to_vec() }.matches(&labels);
         assert!(selects(&[]));
         assert!(selects(&[Requirement::In("zone".into(), values()), Requirement::Exists("zone".into())]));
         assert!(!selects(&[Requirement::In("zone".into(), values()), Requirement::Exists("rack".into())]));

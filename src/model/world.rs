@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use super::{
     AddressPool, Advertisement, AdvertisementKey, Allocation, AllocationName, Change, Dirty, EndpointSlice,
-    L2Status, L2StatusKey, Node, NodeName, Object, ObjectKey, PoolKey, ProviderName, ProviderNetwork, Service,
-    ServiceKey, SliceKey, Subnet, SubnetName, Vlan, VlanName,
+    L2Status, L2StatusKey, Node, NodeName, Object, ObjectKey, PoolKey, ProviderName, ProviderNetwork,
+    Service, ServiceKey, SliceKey, Subnet, SubnetName, Vlan, VlanName,
 };
 
 /// Every object of the cluster that decisions depend on, with the look-ups they need.

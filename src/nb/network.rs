@@ -159,7 +159,8 @@ impl NetworkIndex {
     /// Kube-OVN deletes rows that it does not know, and ours come back.
     pub fn keep_served<'v>(&mut self, service: &ServiceKey, vips: impl IntoIterator<Item = &'v IpAddr>) {
         if let Some(served) = self.network.served.get_mut(service) {
-            let kept: BTreeSet<IpAddr> = vips.into_iter().copied().filter(|vip| served.contains(vip)).collect();
+            let kept: BTreeSet<IpAddr> =
+                vips.into_iter().copied().filter(|vip| served.contains(vip)).collect();
             *served = kept;
             if served.is_empty() {
                 self.network.served.remove(service);
@@ -171,7 +172,11 @@ impl NetworkIndex {
     fn put_served(&mut self, row: &Row, dirty: &mut NetworkDirty) {
         let Some((service, _)) = text(row, "name").rsplit_once('/') else { return };
         let Some(service) = ServiceKey::parse(service) else { return };
-        let vips = map(row, "vips").keys().filter_map(|key| key.parse().ok()).map(|key: SocketAddr| key.ip()).collect::<BTreeSet<_>>();
+        let vips = map(row, "vips")
+            .keys()
+            .filter_map(|key| key.parse().ok())
+            .map(|key: SocketAddr| key.ip())
+            .collect::<BTreeSet<_>>();
         if vips.is_empty() {
             return;
         }

@@ -19,8 +19,13 @@ pub(super) fn review(
     if !subnet.wishes.announce {
         return;
     }
-    if let Some(status) = view.services_at(vip).find_map(|sharer| view.world.announced_by_others(&sharer.key)) {
-        refusals.insert(Refusal::AnnouncedByOthers { vip, node: status.node.clone(), status: status.key.clone() });
+    if let Some(status) = view.services_at(vip).find_map(|sharer| view.world.announced_by_others(&sharer.key))
+    {
+        refusals.insert(Refusal::AnnouncedByOthers {
+            vip,
+            node: status.node.clone(),
+            status: status.key.clone(),
+        });
         return;
     }
     let served = service.ports.iter().filter(|port| {

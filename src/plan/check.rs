@@ -50,12 +50,23 @@ fn of_subnet(subnet: &Subnet) -> Vec<Finding> {
     if subnet.external_lb && !is_eligible(subnet) {
         let message = "it is to take VIPs, but is no underlay subnet of OVN".to_owned();
         let cure = "spec.vlan must name a Vlan and spec.provider be empty, ovn or end in .ovn";
-        findings.push(finding(Severity::Warning, "spec.enableExternalLBAddress", "NotUnderlay", message, cure));
+        findings.push(finding(
+            Severity::Warning,
+            "spec.enableExternalLBAddress",
+            "NotUnderlay",
+            message,
+            cure,
+        ));
     }
     if !is_eligible(subnet) {
         return findings;
     }
-    let strays: RangeSet = subnet.exclude_ips.iter().copied().filter(|range| !subnet.contains(range.first()) && !subnet.contains(range.last())).collect();
+    let strays: RangeSet = subnet
+        .exclude_ips
+        .iter()
+        .copied()
+        .filter(|range| !subnet.contains(range.first()) && !subnet.contains(range.last()))
+        .collect();
     for stray in strays.ranges() {
         let message = format!("{stray} lies outside the subnet, where Kube-OVN drops it silently");
         let cure = "correct it, or take it out";

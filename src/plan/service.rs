@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::model::{
-    Family, LoadBalancer, Network, Port, Protocol, Service, ServiceKey, ServicePort, Subnet, SubnetName, World,
+    Family, LoadBalancer, Network, Port, Protocol, Service, ServiceKey, ServicePort, Subnet, SubnetName,
+    World,
 };
 
 use super::view::View;

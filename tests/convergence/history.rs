@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ovn_vip::model::{
-    AddressRange, Change, Endpoint, EndpointSlice, Family, Labels, Node, NodeName, Object, Protocol, ProviderName,
-    ProviderNetwork, Service, ServiceKey, ServicePort, SliceKey, SlicePort, Subnet, SubnetName,
+    AddressRange, Change, Endpoint, EndpointSlice, Family, Labels, Node, NodeName, Object, Protocol,
+    ProviderName, ProviderNetwork, Service, ServiceKey, ServicePort, SliceKey, SlicePort, Subnet, SubnetName,
     SubnetWishes, TrafficPolicy, Vlan, VlanName,
 };
 use ovn_vip::ovsdb::{Operation, Replica};

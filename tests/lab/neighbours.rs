@@ -56,7 +56,10 @@ fn without_a_ready_endpoint_nobody_answers_and_the_row_stays_with_no_backend() {
         stage.forget("client", vip);
         let url = format!("http://{}/", bracketed(vip));
         let (ok, said) = try_run(stage.lab.command_in("client", "curl").args(["-sS", &url]));
-        assert!(!ok && said.contains("No route to host"), "the kernel asks three times, and gives up: {said}");
+        assert!(
+            !ok && said.contains("No route to host"),
+            "the kernel asks three times, and gives up: {said}"
+        );
     }
     let frames = capture.frames(&stage);
     for vip in VIPS {

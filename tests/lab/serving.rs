@@ -48,7 +48,11 @@ fn a_tagged_vlan_is_served_through_the_nodes_access_port() {
 
 #[test]
 fn a_tagged_vlan_without_access_port_is_served_with_frames_that_we_tag_ourselves() {
-    serves_everybody(&Stage::serving_on(&Topology { vlan: 341, no_access_port: true, ..Topology::default() }));
+    serves_everybody(&Stage::serving_on(&Topology {
+        vlan: 341,
+        no_access_port: true,
+        ..Topology::default()
+    }));
 }
 
 #[test]

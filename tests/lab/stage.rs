@@ -37,7 +37,9 @@ impl Stage {
         stage.start_controller();
         stage.start_speakers();
         for vip in VIPS {
-            eventually(&format!("{vip} is announced"), || stage.says_announcing(vip).ok_or("by nobody".into()));
+            eventually(&format!("{vip} is announced"), || {
+                stage.says_announcing(vip).ok_or("by nobody".into())
+            });
         }
         stage
     }
@@ -61,8 +63,7 @@ impl Stage {
 
     /// Returns when every node has what it wrote.
     pub fn start_controller(&mut self) {
-        let mut controller =
-            Process::start("controller", &mut self.controller_command(), self.folder.path());
+        let mut controller = Process::start("controller", &mut self.controller_command(), self.folder.path());
         controller.says("the northbound has it");
         self.controller = Some(controller);
         self.lab.sync();

@@ -34,7 +34,8 @@ pub struct Sample {
 impl Sample {
     /// Of `probe.py`.
     fn of_tcp(printed: &str) -> Self {
-        let report: Value = serde_json::from_str(printed).unwrap_or_else(|error| panic!("{error}: {printed}"));
+        let report: Value =
+            serde_json::from_str(printed).unwrap_or_else(|error| panic!("{error}: {printed}"));
         let keys = |field: &str| report[field].as_object().unwrap().keys().cloned().collect();
         let failures = report["failures"].as_object().unwrap().iter();
         Self {
@@ -48,7 +49,8 @@ impl Sample {
 
     /// Of `udpprobe.py`, whose answers are "POD SOURCE" or the name of a failure.
     fn of_udp(printed: &str) -> Self {
-        let report: Value = serde_json::from_str(printed).unwrap_or_else(|error| panic!("{error}: {printed}"));
+        let report: Value =
+            serde_json::from_str(printed).unwrap_or_else(|error| panic!("{error}: {printed}"));
         let mut sample = Self { ok: report["ok"].as_u64().unwrap(), ..Self::default() };
         for entry in report["runs"].as_array().unwrap() {
             match entry["answer"].as_str().unwrap().split_once(' ') {

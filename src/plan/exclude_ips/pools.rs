@@ -28,19 +28,23 @@ pub(in crate::plan) fn findings(world: &World, policy: &Policy) -> Vec<Finding> 
 
 /// A pool lies in subnets that take VIPs, or it serves nobody here.
 fn place(world: &World, pool: &AddressPool, findings: &mut Vec<Finding>) {
-    let subnets = |which: fn(&Subnet) -> bool| -> Vec<&Subnet> { world.subnets().filter(|s| which(s)).collect() };
-    let holds = |subnets: &[&Subnet]| subnets.iter().fold(RangeSet::default(), |all, subnet| all.union(&whole(subnet)));
+    let subnets =
+        |which: fn(&Subnet) -> bool| -> Vec<&Subnet> { world.subnets().filter(|s| which(s)).collect() };
+    let holds = |subnets: &[&Subnet]| {
+        subnets.iter().fold(RangeSet::default(), |all, subnet| all.union(&whole(subnet)))
+    };
     let addresses = of_pool(pool);
     let outside = addresses.difference(&holds(&subnets(is_eligible)));
     if outside.is_empty() {
         return;
     }
-    let closed: Vec<&Subnet> = subnets(|subnet| subnet.ovn_provided && subnet.vlan.is_some() && !subnet.external_lb);
+    let closed: Vec<&Subnet> =
+        subnets(|subnet| subnet.ovn_provided && subnet.vlan.is_some() && !subnet.external_lb);
     let closed = closed.into_iter().find(|subnet| !whole(subnet).intersection(&outside).is_empty());
     let (severity, message, cure) = match closed {
         Some(subnet) => (
             Severity::Error,
-            format!("{} of it in Subnet {}, which takes no VIPs", lies(&outside), subnet.name),
+            format!("{} in Subnet {}, which takes no VIPs", lies(&outside), subnet.name),
             format!("set spec.enableExternalLBAddress: true in Subnet {}", subnet.name),
         ),
         None if outside == addresses => (
@@ -50,7 +54,7 @@ fn place(world: &World, pool: &AddressPool, findings: &mut Vec<Finding>) {
         ),
         None => (
             Severity::Warning,
-            format!("{} of it outside every underlay Subnet", lies(&outside)),
+            format!("{} outside every underlay Subnet", lies(&outside)),
             "take the rest of the range out of spec.addresses".to_owned(),
         ),
     };
@@ -78,7 +82,13 @@ fn taken(world: &World, pool: &AddressPool, findings: &mut Vec<Finding>) {
 }
 
 /// Addresses of a pool that Kube-OVN could hand to a pod.
-fn exclusion(world: &World, policy: &Policy, pool: &AddressPool, subnet: &Subnet, findings: &mut Vec<Finding>) {
+fn exclusion(
+    world: &World,
+    policy: &Policy,
+    pool: &AddressPool,
+    subnet: &Subnet,
+    findings: &mut Vec<Finding>,
+) {
     let free = of_pool(pool).intersection(&allocatable(subnet));
     if free.is_empty() {
         return;
@@ -124,7 +134,8 @@ fn overlaps(world: &World, findings: &mut Vec<Finding>) {
             let both = of_pool(pool).intersection(&of_pool(other));
             if !both.is_empty() {
                 let message = format!("it shares {} with IPAddressPool {}", text(&both), other.key);
-                let cure = "MetalLB refuses its whole configuration over this: take them out of one".to_owned();
+                let cure =
+                    "MetalLB refuses its whole configuration over this: take them out of one".to_owned();
                 findings.push(of(pool, Severity::Error, "PoolsOverlap", message, cure));
             }
         }
@@ -152,7 +163,13 @@ fn unknown_pools(world: &World, findings: &mut Vec<Finding>) {
     }
 }
 
-fn of(pool: &AddressPool, severity: Severity, reason: &'static str, message: String, cure: String) -> Finding {
+fn of(
+    pool: &AddressPool,
+    severity: Severity,
+    reason: &'static str,
+    message: String,
+    cure: String,
+) -> Finding {
     let object = ObjectKey::AddressPool(pool.key.clone()).to_string();
     Finding { severity, object, field: "spec.addresses".to_owned(), reason, message, cure }
 }
@@ -164,7 +181,7 @@ fn whole(subnet: &Subnet) -> RangeSet {
 }
 
 fn lies(set: &RangeSet) -> String {
-    format!("{} {}", text(set), if set.count() == 1 { "lies" } else { "lie" })
+    format!("{} of it {}", text(set), if set.count() == 1 { "lies" } else { "lie" })
 }
 
 fn text(set: &RangeSet) -> String {

@@ -26,9 +26,9 @@ impl Refusal {
                 format!("VIP {vip} is {reserved} of Subnet {subnet}")
             }
             Self::NoSwitch { subnet } => format!("the northbound has no logical switch {subnet}"),
-            Self::SkipsSubnetAddresses { vip } => format!(
-                "OVN would not balance VIP {vip}: NB_Global.options:ls_ct_skip_dst_lport_ips is true"
-            ),
+            Self::SkipsSubnetAddresses { vip } => {
+                format!("OVN would not balance VIP {vip}: NB_Global.options:ls_ct_skip_dst_lport_ips is true")
+            }
             Self::SkippedCidr { vip, cidr } => format!(
                 "OVN would not balance VIP {vip}: NB_Global.options:skip_conntrack_dst_cidrs has {cidr}"
             ),
@@ -62,9 +62,9 @@ impl Refusal {
             Self::NobodyMayAnnounce { vip } => {
                 format!("no node that has a ready endpoint may announce VIP {vip}")
             }
-            Self::DarkPort { key, protocol, node } => format!(
-                "Node {node} announces the VIP of {protocol} {key} and has no ready endpoint for it"
-            ),
+            Self::DarkPort { key, protocol, node } => {
+                format!("Node {node} announces the VIP of {protocol} {key} and has no ready endpoint for it")
+            }
         }
     }
 
@@ -167,16 +167,15 @@ impl Refusal {
             Self::SkippedCidr { .. } => ("NB_Global".into(), "options:skip_conntrack_dst_cidrs"),
             Self::NativeOwner { row, .. } => (format!("Load_Balancer {row}"), "vips"),
             Self::PortTaken { .. } | Self::DarkPort { .. } => (service(), "spec.ports"),
-            Self::NoReadyBackend { .. }
-            | Self::BackendOutsideSubnet { .. }
-            | Self::BackendNoPort { .. } => (service(), "endpoints"),
+            Self::NoReadyBackend { .. } | Self::BackendOutsideSubnet { .. } | Self::BackendNoPort { .. } => {
+                (service(), "endpoints")
+            }
             Self::BackendWithoutNode { .. } | Self::BackendOnUnknownNode { .. } => {
                 (service(), "endpoints[].nodeName")
             }
-            Self::BackendWithoutChassis { node, .. } => (
-                ObjectKey::Node(node.clone()).to_string(),
-                "metadata.annotations[ovn.kubernetes.io/chassis]",
-            ),
+            Self::BackendWithoutChassis { node, .. } => {
+                (ObjectKey::Node(node.clone()).to_string(), "metadata.annotations[ovn.kubernetes.io/chassis]")
+            }
             Self::NoVlan { subnet: name, .. } => (subnet(name.clone()), "spec.vlan"),
             Self::NoProvider { vlan, .. } => (ObjectKey::Vlan(vlan.clone()).to_string(), "spec.provider"),
             Self::NoSteeringMac { subnet: name } => {

@@ -102,15 +102,19 @@ impl Notes<'_> {
 
     /// `None` where one of them cannot be read.
     fn selectors(&mut self, field: &str, selectors: &[LabelSelector]) -> Option<Vec<Selector>> {
-        let read = selectors.iter().enumerate().map(|(i, selector)| self.selector(format!("{field}[{i}]"), selector));
+        let read = selectors
+            .iter()
+            .enumerate()
+            .map(|(i, selector)| self.selector(format!("{field}[{i}]"), selector));
         read.collect::<Vec<_>>().into_iter().collect()
     }
 
     fn selector(&mut self, field: String, selector: &LabelSelector) -> Option<Selector> {
         let none = BTreeMap::new();
         let labels = selector.match_labels.as_ref().unwrap_or(&none).iter();
-        let mut requirements: Vec<Requirement> =
-            labels.map(|(key, value)| Requirement::In(key.as_str().into(), [value.as_str().into()].into())).collect();
+        let mut requirements: Vec<Requirement> = labels
+            .map(|(key, value)| Requirement::In(key.as_str().into(), [value.as_str().into()].into()))
+            .collect();
         for (i, expression) in selector.match_expressions.iter().flatten().enumerate() {
             let key: Arc<str> = expression.key.as_str().into();
             let values = expression.values.iter().flatten().map(|value| value.as_str().into()).collect();

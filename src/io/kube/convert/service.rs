@@ -45,7 +45,11 @@ fn vips(object: &core::Service, notes: &mut Notes) -> BTreeSet<IpAddr> {
 /// The host names of entries that have no address.
 fn hostnames(object: &core::Service) -> BTreeSet<Arc<str>> {
     let nameless = ingress(object).iter().filter(|entry| address_of(entry).is_none());
-    nameless.filter_map(|entry| entry.hostname.as_deref()).filter(|name| !name.is_empty()).map(Arc::from).collect()
+    nameless
+        .filter_map(|entry| entry.hostname.as_deref())
+        .filter(|name| !name.is_empty())
+        .map(Arc::from)
+        .collect()
 }
 
 fn ingress(object: &core::Service) -> &[core::LoadBalancerIngress] {
