@@ -177,6 +177,7 @@ impl Reconciler {
         let services = if dirty.everything {
             self.plan_subnets();
             let known = self.world.services().map(|service| service.key.clone());
+            let known = known.chain(self.network.network().served.keys().cloned());
             known.chain(self.refusals.keys().cloned()).chain(self.desired.services().cloned()).collect()
         } else {
             dirty.services
@@ -184,6 +185,7 @@ impl Reconciler {
         let mut refusal_changes = Vec::new();
         for key in services {
             let plan = plan_service(&self.world, self.network.network(), &self.rules.policy, &key);
+            self.network.keep_served(&key, plan.vips.keys());
             let rows = self.desired.put_service(&self.rules.owner, &dialect, &key, &plan.load_balancers);
             self.touched.load_balancers.extend(rows);
             self.touched.subnets |= self.desired.put_vips(&key, &plan.vips);

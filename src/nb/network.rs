@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use uuid::Uuid;
 
-use crate::model::{LspName, Network, Port, Protocol, SubnetName};
+use crate::model::{LspName, NativeRow, Network, Port, Protocol, ServiceKey, SubnetName};
 use crate::ovsdb::{Replica, Row, RowChange};
 
 use super::rows::{LOAD_BALANCER, NB_GLOBAL, PORT_BINDING, SWITCH, SWITCH_PORT, map, strings, text, uuids};
@@ -32,7 +32,7 @@ pub struct NetworkIndex {
     claims: BTreeMap<(SubnetName, IpAddr), BTreeSet<Uuid>>,
     routers: BTreeSet<(SubnetName, Uuid)>,
     bindings: BTreeMap<LspName, Uuid>,
-    foreign: BTreeMap<Uuid, (String, BTreeSet<(Protocol, SocketAddr)>)>,
+    foreign: BTreeMap<Uuid, BTreeSet<(Protocol, SocketAddr)>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,11 +66,12 @@ impl NetworkIndex {
                 SWITCH => self.put_switch(uuid, replica.row(SWITCH, &uuid), &mut dirty),
                 LOAD_BALANCER => {
                     let row = replica.row(LOAD_BALANCER, &uuid);
-                    self.put_foreign(
-                        uuid,
-                        row.filter(|row| !owner.owns(row.get("external_ids"))),
-                        &mut dirty,
-                    );
+                    let ours = row.filter(|row| owner.owns_load_balancer(uuid, row));
+                    if let Some(row) = ours {
+                        self.put_served(row, &mut dirty);
+                    }
+                    let foreign = row.filter(|row| !owner.owns(row.get("external_ids")));
+                    self.put_foreign(uuid, foreign, &mut dirty);
                 }
                 NB_GLOBAL => dirty.everything |= globals::read(replica, &mut self.network),
                 _ => {}
@@ -154,21 +155,54 @@ impl NetworkIndex {
         self.switches.insert(uuid, (name, ports));
     }
 
+    /// Of a Service's served VIPs only these are left. A row that goes, or loses a VIP, tells nothing by itself:
+    /// Kube-OVN deletes rows that it does not know, and ours come back.
+    pub fn keep_served<'v>(&mut self, service: &ServiceKey, vips: impl IntoIterator<Item = &'v IpAddr>) {
+        if let Some(served) = self.network.served.get_mut(service) {
+            let kept: BTreeSet<IpAddr> =
+                vips.into_iter().copied().filter(|vip| served.contains(vip)).collect();
+            *served = kept;
+            if served.is_empty() {
+                self.network.served.remove(service);
+            }
+        }
+    }
+
+    /// What a row of ours serves is being served.
+    fn put_served(&mut self, row: &Row, dirty: &mut NetworkDirty) {
+        let Some((service, _)) = text(row, "name").rsplit_once('/') else { return };
+        let Some(service) = ServiceKey::parse(service) else { return };
+        let vips = map(row, "vips")
+            .keys()
+            .filter_map(|key| key.parse().ok())
+            .map(|key: SocketAddr| key.ip())
+            .collect::<BTreeSet<_>>();
+        if vips.is_empty() {
+            return;
+        }
+        let served = self.network.served.entry(service).or_default();
+        for vip in vips {
+            if served.insert(vip) {
+                dirty.addresses.insert(vip);
+            }
+        }
+    }
+
     /// A row that is not ours may hold a VIP and port: two of them on one switch is undefined in OVN.
     fn put_foreign(&mut self, uuid: Uuid, row: Option<&Row>, dirty: &mut NetworkDirty) {
-        let (name, keys) = row.map(|row| (text(row, "name").to_owned(), foreign_keys(row))).unzip();
+        let (native, keys) = row.map(|row| (native_row(uuid, row), foreign_keys(row))).unzip();
         let keys = keys.unwrap_or_default();
-        let old = self.foreign.remove(&uuid).map(|(_, keys)| keys).unwrap_or_default();
+        let old = self.foreign.remove(&uuid).unwrap_or_default();
         for key in old.difference(&keys) {
             self.network.native.remove(key);
             dirty.addresses.insert(key.1.ip());
         }
-        let Some(name) = name else { return };
+        let Some(native) = native else { return };
         for key in keys.difference(&old) {
-            self.network.native.insert(*key, name.clone());
+            self.network.native.insert(*key, native.clone());
             dirty.addresses.insert(key.1.ip());
         }
-        self.foreign.insert(uuid, (name, keys));
+        self.foreign.insert(uuid, keys);
     }
 
     fn claim(&mut self, home: &SubnetName, uuid: Uuid, dirty: &mut NetworkDirty) {
@@ -248,6 +282,11 @@ fn addresses(row: &Row) -> BTreeSet<IpAddr> {
     texts
         .flat_map(|text| text.split_whitespace().filter_map(|word| word.parse().ok()).collect::<Vec<_>>())
         .collect()
+}
+
+fn native_row(uuid: Uuid, row: &Row) -> NativeRow {
+    let kube_ovn = row.get("external_ids").and_then(|ids| ids.map_get("vendor")) == Some("kube-ovn");
+    NativeRow { uuid, name: text(row, "name").to_owned(), kube_ovn }
 }
 
 fn foreign_keys(row: &Row) -> BTreeSet<(Protocol, SocketAddr)> {

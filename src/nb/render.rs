@@ -1,7 +1,7 @@
 //! A plan as rows: what the northbound should hold, in its own words.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 use uuid::Uuid;
@@ -31,6 +31,8 @@ pub struct Desired {
     pub groups: BTreeMap<SubnetName, BTreeSet<Uuid>>,
     /// The switches that have a router port of ours.
     pub router_ports: BTreeMap<SubnetName, RouterPort>,
+    /// Keys that a row of ours takes over, by our row: the rows of Kube-OVN's that have them.
+    pub takeovers: BTreeMap<Uuid, BTreeMap<Uuid, BTreeSet<String>>>,
     rows_of: BTreeMap<ServiceKey, BTreeSet<Uuid>>,
     vips_of: BTreeMap<ServiceKey, BTreeMap<IpAddr, SubnetName>>,
     holders: BTreeMap<(SubnetName, IpAddr), BTreeSet<ServiceKey>>,
@@ -65,6 +67,7 @@ impl Desired {
         let mut touched = self.rows_of.remove(key).unwrap_or_default();
         for uuid in &touched {
             self.load_balancers.remove(uuid);
+            self.takeovers.remove(uuid);
             self.groups.values_mut().for_each(|members| {
                 members.remove(uuid);
             });
@@ -76,6 +79,11 @@ impl Desired {
             }
             self.load_balancers.insert(uuid, render(owner, dialect, load_balancer));
             self.rows_of.entry(key.clone()).or_default().insert(uuid);
+            if !load_balancer.takes_over.is_empty() {
+                let keys = |keys: &BTreeSet<SocketAddr>| keys.iter().map(ToString::to_string).collect();
+                let taken = load_balancer.takes_over.iter().map(|(row, found)| (*row, keys(found)));
+                self.takeovers.insert(uuid, taken.collect());
+            }
             touched.insert(uuid);
         }
         touched
@@ -142,7 +150,8 @@ pub fn needs_router_port(network: &Network, subnet: &SubnetName) -> bool {
 
 /// One load balancer as its row (ovn-nb(5), Load_Balancer).
 fn render(owner: &Owner, dialect: &Dialect, load_balancer: &LoadBalancer) -> LoadBalancerRow {
-    let LoadBalancer { service, uid, protocol, vips, ports, client_ip_affinity, subnets: _ } = load_balancer;
+    let LoadBalancer { service, uid, protocol, vips, ports, client_ip_affinity, subnets: _, takes_over: _ } =
+        load_balancer;
     let vips = vips.iter().map(|(key, backends)| {
         let backends: Vec<String> = backends.iter().map(ToString::to_string).collect();
         (key.to_string(), backends.join(","))

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ovn_vip::model::{
-    AddressRange, Change, Endpoint, EndpointSlice, Family, Node, NodeName, Object, Protocol, ProviderName,
-    ProviderNetwork, Service, ServiceKey, ServicePort, SliceKey, SlicePort, Subnet, SubnetName,
-    TrafficPolicy, Vlan, VlanName,
+    AddressRange, Change, Endpoint, EndpointSlice, Family, Labels, Node, NodeName, Object, Protocol,
+    ProviderName, ProviderNetwork, Service, ServiceKey, ServicePort, SliceKey, SlicePort, Subnet, SubnetName,
+    SubnetWishes, TrafficPolicy, Vlan, VlanName,
 };
 use ovn_vip::ovsdb::{Operation, Replica};
 use proptest::prelude::*;
@@ -18,6 +18,8 @@ use super::support::northbound::Northbound;
 
 #[path = "interference.rs"]
 pub mod interference;
+#[path = "neighbours.rs"]
+mod neighbours;
 
 pub const NODES: [&str; 3] = ["node1", "node2", "node3"];
 const SERVICES: [&str; 4] = ["a", "b", "c", "d"];
@@ -61,7 +63,7 @@ pub fn objects() -> impl Strategy<Value = Vec<Object>> {
 
 fn base() -> Vec<Object> {
     let mut objects: Vec<Object> = NODES.iter().map(|name| node(name, true, true)).collect();
-    objects.extend([vlan(), provider(), subnet("underlay", true)]);
+    objects.extend([vlan(), provider(), subnet("underlay", true, true)]);
     objects
 }
 
@@ -70,8 +72,12 @@ fn object() -> impl Strategy<Value = Object> {
         4 => service(),
         6 => slice(),
         1 => (prop::sample::select(&NODES[..]), any::<bool>(), any::<bool>()).prop_map(|(name, ready, chassis)| node(name, ready, chassis)),
-        1 => (prop::sample::select(&["underlay", "other"][..]), any::<bool>()).prop_map(|(name, on)| subnet(name, on)),
+        1 => (prop::sample::select(&["underlay", "other"][..]), any::<bool>(), any::<bool>()).prop_map(|(name, on, wide)| subnet(name, on, wide)),
         1 => Just(vlan()),
+        2 => neighbours::allocation(),
+        1 => neighbours::pool(),
+        1 => neighbours::advertisement(),
+        1 => neighbours::status(),
     ]
 }
 
@@ -91,12 +97,16 @@ fn service() -> impl Strategy<Value = Object> {
         1..4,
     );
     let name = prop::sample::select(&SERVICES[..]);
-    (name, vips, ports, any::<bool>()).prop_map(|(name, vips, ports, affinity)| {
+    let class = prop::option::weighted(0.1, Just("other".into()));
+    (name, vips, ports, any::<bool>(), class).prop_map(|(name, vips, ports, affinity, class)| {
         let port =
             |(name, protocol, port): (&str, Protocol, u16)| ServicePort { name: name.into(), protocol, port };
         Object::Service(Service {
             key: ServiceKey::new("default", name),
             uid: format!("uid-{name}"),
+            labels: Labels::new(),
+            class,
+            hostnames: BTreeSet::new(),
             vips,
             ports: ports.into_iter().map(port).collect(),
             traffic_policy: TrafficPolicy::Local,
@@ -139,24 +149,29 @@ fn node(name: &str, ready: bool, chassis: bool) -> Object {
         cordoned: false,
         excluded_from_load_balancers: false,
         chassis: chassis.then(|| name.into()),
+        labels: Labels::from([("name".into(), name.into())]),
         addresses: BTreeSet::new(),
         providers_not_ready: BTreeSet::new(),
     })
 }
 
-fn subnet(name: &str, external_lb: bool) -> Object {
-    let range = AddressRange::new(v4(250), v4(254)).unwrap();
+fn subnet(name: &str, external_lb: bool, wide: bool) -> Object {
+    // The narrow list leaves one VIP to Kube-OVN: whether that is served depends on whether it was.
+    let range = AddressRange::new(v4(if wide { 250 } else { 251 }), v4(254)).unwrap();
     Object::Subnet(Subnet {
         name: SubnetName::from(name),
         cidrs: vec!["10.0.0.0/24".parse().unwrap(), "fd00::/64".parse().unwrap()],
         gateways: vec![v4(1), v6(1)],
         exclude_ips: vec![range, AddressRange::new(v6(250), v6(254)).unwrap()],
         ovn_provided: true,
+        vpc: None,
         vlan: Some(VlanName::from("vlan")),
         external_lb,
         logical_gateway: false,
         u2o_mac: None,
         steering_mac: None,
+        wishes: SubnetWishes::default(),
+        served: BTreeSet::new(),
     })
 }
 
