@@ -168,7 +168,8 @@ async fn add_and_delete(
     Ok((add, delete))
 }
 
-/// One row with every VIP, on the switch, as Kube-OVN writes it; a VIP changes as there: out and in, in one transaction.
+/// One row with every VIP, on the switch: Kube-OVN's model. A VIP goes out and in again by two mutations in one
+/// transaction, the least that can be sent.
 async fn shared_row(arguments: &Arguments, link: &mut Link, cluster: &Cluster) -> anyhow::Result<Line> {
     let uuid = Uuid::new_v4();
     let on_switch = |mutator| Operation::Mutate {
