@@ -105,6 +105,7 @@ fn what_is_served_comes_back_after_kube_ovn_deleted_it_though_it_is_no_longer_ex
         beside.take(&Step::Interfere(vec![interference::delete("Load_Balancer", uuid)]));
     }
     assert_eq!(balanced(&beside), Vec::<String>::new());
+    beside.reconciler.start_over();
     beside.converge();
     assert_eq!(balanced(&beside), ["10.0.0.250:80"]);
 }

@@ -3,6 +3,9 @@
 mod fix;
 mod pools;
 
+#[cfg(test)]
+mod tests;
+
 use std::net::IpAddr;
 
 use crate::model::{ExcludeIps, Family, RangeSet, Service, Subnet, World};
