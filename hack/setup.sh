@@ -76,13 +76,15 @@ need_rust() {
 }
 
 main() {
-  local tree
+  local tree kube
   command -v apt-get >/dev/null || die "no apt-get: on another system than Debian, install by hand what NEEDS in this script names"
   install_packages
   tree=$(pick_tree)
   say "the lab's OVN: $tree"
   make_old_tree
   need_rust
+  kube=$("$HERE/kube-programs.sh")
+  say "the tests' API server: $kube"
   say "ready"
 }
 

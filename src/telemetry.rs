@@ -1,4 +1,6 @@
-//! Logs to standard error, and the signals that end a process.
+//! Logs to standard error, metrics, and the signals that end a process.
+
+pub mod metrics;
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
@@ -12,7 +14,8 @@ use crate::settings::LogFormat;
 
 /// Sets up logging for the process.
 pub fn start(filter: &str, format: LogFormat) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(filter)
+    // What these libraries warn of at each retry, we say once.
+    let filter = EnvFilter::try_new(format!("kube_runtime=off,kube_client=error,{filter}"))
         .with_context(|| format!("--log {filter:?} is no filter; write a level, such as info or debug"))?;
     let logs =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);

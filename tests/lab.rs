@@ -18,7 +18,17 @@ mod stage;
 #[path = "lab/traffic.rs"]
 mod traffic;
 
+#[path = "lab/backends.rs"]
+mod backends;
+#[path = "lab/following.rs"]
+mod following;
+#[path = "lab/migration.rs"]
+mod migration;
 #[path = "lab/neighbours.rs"]
 mod neighbours;
+#[path = "lab/refusing.rs"]
+mod refusing;
+#[path = "lab/repair.rs"]
+mod repair;
 #[path = "lab/serving.rs"]
 mod serving;

@@ -9,6 +9,7 @@ mod segment;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -16,7 +17,7 @@ use futures::FutureExt;
 use futures::future::{LocalBoxFuture, select_all};
 use tracing::{debug, error, info, warn};
 
-use crate::io::manifests::ManifestFolder;
+use crate::io::cluster::{Cluster, News};
 use crate::io::ovsdb_client::{Client, ClientConfig, Endpoint, Event};
 use crate::io::packet_socket::PacketSocketError;
 use crate::io::switch::{Switch, SwitchEvent};
@@ -24,6 +25,7 @@ use crate::l2::Received;
 use crate::model::{AnnouncePlan, InterfaceName, NodeName, SubnetName, World};
 use crate::plan::{Policy, announce_plan};
 use crate::settings::SpeakerArgs;
+use crate::telemetry::metrics::{Health, SpeakerMetrics, label, replace};
 use crate::telemetry::{Shutdown, say_problems};
 
 use bridge::locate;
@@ -32,15 +34,19 @@ use segment::Segment;
 /// Runs until it is told to stop. Rules stay when it ends, so that its restart interrupts no one.
 pub async fn run(arguments: SpeakerArgs) -> anyhow::Result<ExitCode> {
     let mut shutdown = Shutdown::listen()?;
-    let mut speaker = Speaker::new(&arguments)?;
-    speaker.read_cluster();
+    let mut speaker = Speaker::new(&arguments).await?;
     loop {
         let input = tokio::select! {
             () = shutdown.requested() => break,
             input = speaker.next_input() => input,
         };
+        let is_frame = matches!(input, Input::Frame(..));
         speaker.take(input);
         speaker.settle(now());
+        // A storm of frames is no time for book-keeping.
+        if !is_frame {
+            speaker.report();
+        }
     }
     info!("stopped");
     Ok(ExitCode::SUCCESS)
@@ -50,7 +56,7 @@ struct Speaker {
     node: NodeName,
     policy: Policy,
     rundir: PathBuf,
-    folder: ManifestFolder,
+    cluster: Cluster,
     vswitch: Client,
     world: World,
     plan: AnnouncePlan,
@@ -62,13 +68,15 @@ struct Speaker {
     rules_changed: bool,
     switches: BTreeMap<InterfaceName, Switch>,
     segments: BTreeMap<SubnetName, Segment>,
+    metrics: SpeakerMetrics,
+    health: Arc<Health>,
     said: BTreeSet<String>,
     said_of_world: BTreeSet<String>,
 }
 
 /// Something to take in.
 enum Input {
-    Cluster,
+    Cluster(News),
     Vswitch(Event),
     Bridge(InterfaceName, SwitchEvent),
     Frame(SubnetName, Result<Received, PacketSocketError>),
@@ -76,16 +84,18 @@ enum Input {
 }
 
 impl Speaker {
-    fn new(arguments: &SpeakerArgs) -> anyhow::Result<Self> {
+    async fn new(arguments: &SpeakerArgs) -> anyhow::Result<Self> {
         let endpoints = Endpoint::parse_list(&arguments.ovs).context("--ovs")?;
         let rundir = arguments.ovs_rundir.clone().or_else(|| folder_of(&arguments.ovs));
         let rundir = rundir
             .context("--ovs is no unix socket: say with --ovs-rundir where the bridges' sockets are")?;
+        let (metrics, health) = SpeakerMetrics::new();
+        health.listen(arguments.cluster.http.as_deref()).await?;
         Ok(Self {
             node: NodeName::from(arguments.node.as_str()),
             policy: arguments.cluster.policy(),
             rundir,
-            folder: ManifestFolder::open(&arguments.cluster.cluster_dir)?,
+            cluster: Cluster::open(&arguments.cluster.source()).await?,
             vswitch: Client::new(ClientConfig::new(endpoints, bridge::DATABASE, bridge::tables())),
             world: World::default(),
             plan: AnnouncePlan::default(),
@@ -94,6 +104,8 @@ impl Speaker {
             rules_changed: false,
             switches: BTreeMap::new(),
             segments: BTreeMap::new(),
+            metrics,
+            health,
             said: BTreeSet::new(),
             said_of_world: BTreeSet::new(),
         })
@@ -109,7 +121,7 @@ impl Speaker {
             async move { Input::Frame(name.clone(), segment.receive().await) }.boxed_local()
         });
         tokio::select! {
-            () = self.folder.changed() => Input::Cluster,
+            news = self.cluster.next() => Input::Cluster(news),
             event = self.vswitch.next_event() => Input::Vswitch(event),
             input = any(bridges.chain(frames).collect()) => input,
             () = due(deadline) => Input::Due,
@@ -118,30 +130,32 @@ impl Speaker {
 
     fn take(&mut self, input: Input) {
         match input {
-            Input::Cluster => self.read_cluster(),
+            Input::Cluster(news) => self.cluster_changed(news),
             Input::Vswitch(event) => self.vswitch_event(event),
             Input::Bridge(bridge, event) => {
                 self.rules_changed = true;
+                self.measure_switch(&bridge, &event);
                 say_switch_event(&bridge, event);
             }
             Input::Frame(subnet, frame) => {
-                if let Some(segment) = self.segments.get_mut(&subnet) {
-                    segment.received(frame, now());
+                let segment = self.segments.get_mut(&subnet);
+                if let Some(verdict) = segment.and_then(|segment| segment.received(frame, now())) {
+                    self.metrics.verdicts.get_or_create(&label("verdict", verdict)).inc();
                 }
             }
             Input::Due => {}
         }
     }
 
-    fn read_cluster(&mut self) {
-        let reading = self.folder.reread();
-        say_problems(&mut self.said_of_world, reading.problems.iter().map(ToString::to_string));
-        for change in reading.changes {
+    fn cluster_changed(&mut self, news: News) {
+        for change in news.changes {
             self.stale |= !self.world.apply(change).is_empty();
         }
-        if self.world.node(&self.node).is_none() {
-            warn!(node = %self.node, "the cluster has no such Node: nothing is announced; is --node its name?");
-        }
+        let nobody = self.cluster.is_complete() && self.world.node(&self.node).is_none();
+        let nobody = nobody.then(|| {
+            format!("the cluster has no Node {}: nothing is announced; is --node its name?", self.node)
+        });
+        say_problems(&mut self.said_of_world, news.problems.into_iter().chain(nobody));
     }
 
     fn vswitch_event(&mut self, event: Event) {
@@ -162,7 +176,9 @@ impl Speaker {
 
     /// Plans where something changed; then speaks what is steered, and sends what is due.
     fn settle(&mut self, now: Instant) {
-        if self.vswitch_known && std::mem::take(&mut self.stale) {
+        // Rules and speech of an earlier run stay while the cluster is not fully known.
+        let known = self.vswitch_known && self.cluster.is_complete();
+        if known && std::mem::take(&mut self.stale) {
             self.plan_anew(now);
             self.rules_changed = true;
         }
@@ -175,6 +191,36 @@ impl Speaker {
             }
             segment.transmit(now);
         }
+    }
+
+    fn measure_switch(&self, bridge: &InterfaceName, event: &SwitchEvent) {
+        let connected = self.metrics.connected.get_or_create_owned(&label("bridge", bridge.as_str()));
+        match event {
+            SwitchEvent::Connected { .. } => drop(connected.set(1)),
+            SwitchEvent::Disconnected { .. } => drop(connected.set(0)),
+            SwitchEvent::Repaired { added, removed } => {
+                self.metrics.repairs.inc_by(u64::try_from(added + removed).unwrap_or_default());
+            }
+            SwitchEvent::Installed { .. } | SwitchEvent::Refused { .. } => {}
+        }
+    }
+
+    /// Tells probes and metrics how it stands.
+    fn report(&mut self) {
+        let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let spoken = self.segments.values().map(|segment| segment.spoken().len()).sum();
+        let rules = self.segments.values().map(|segment| segment.flows().len()).sum();
+        self.metrics.announced.set(gauge(spoken));
+        self.metrics.rules.set(gauge(rules));
+        replace(&self.metrics.objects, "kind", self.cluster.counts());
+        let waiting_for = if !self.cluster.is_complete() {
+            Some("the cluster's objects")
+        } else if !self.vswitch_known {
+            Some("Open vSwitch's database")
+        } else {
+            None
+        };
+        self.health.set_ready(waiting_for);
     }
 
     fn plan_anew(&mut self, now: Instant) {
@@ -200,8 +246,9 @@ impl Speaker {
                 Err(_) => {}
             }
         }
-        // Segments that are gone fall silent here, by being dropped; their rules go next.
-        self.segments = segments;
+        // Segments that are gone fall silent here; their rules go next.
+        let gone = std::mem::replace(&mut self.segments, segments);
+        gone.into_values().for_each(|segment| segment.fall_silent(now));
         say_problems(&mut self.said, problems.into_iter());
         self.plan = plan;
         self.want_rules();

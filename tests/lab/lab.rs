@@ -1,6 +1,6 @@
 //! One lab: `hack/lab.sh` under a prefix of its own, taken down when dropped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -114,6 +114,15 @@ impl Lab {
         self.nb("get NB_Global . options").contains("ls_dnat_mod_dl_dst")
     }
 
+    /// Does something while northd stands still, so that it then sees all of it at once.
+    pub fn while_northd_looks_away(&self, act: impl FnOnce()) {
+        let pid = std::fs::read_to_string(Path::new(self.variable("LAB_DIR")).join("central/northd.pid"));
+        let pid = pid.unwrap().trim().to_owned();
+        run(Command::new("kill").args(["-STOP", &pid]));
+        act();
+        run(Command::new("kill").args(["-CONT", &pid]));
+    }
+
     /// A program in a namespace.
     pub fn command_in(&self, namespace: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new("ip");
@@ -128,7 +137,7 @@ impl Lab {
     }
 
     /// The rules of ours on a node's provider bridge, without their counters.
-    pub fn rules(&self, node: &str) -> Vec<String> {
+    pub fn rules(&self, node: &str) -> BTreeSet<String> {
         let flows = self.run(&["of", node, "--no-stats", "--no-names", "dump-flows", "br-provider"]);
         flows.lines().filter(|line| line.contains("cookie=0x6f766e2d7669700")).map(str::to_owned).collect()
     }

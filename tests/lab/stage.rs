@@ -69,6 +69,14 @@ impl Stage {
         self.lab.sync();
     }
 
+    /// Returns when it has looked at everything; it is to write nothing.
+    pub fn start_controller_over_what_is_there(&mut self) {
+        let mut command = self.controller_command();
+        let mut controller = Process::start("controller-again", &mut command, self.folder.path());
+        controller.says("the northbound's replica is level");
+        self.controller = Some(controller);
+    }
+
     pub fn start_speakers(&mut self) {
         NODES.into_iter().for_each(|node| self.start_speaker(node));
     }

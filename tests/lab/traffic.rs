@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
@@ -12,8 +13,10 @@ use crate::stage::Stage;
 /// Both clients, on the link and behind the gateway.
 pub const CLIENTS: [&str; 2] = ["client", "far"];
 
-/// Long enough that only a packet that was lost for good fails a request, on a machine however busy.
-const TIMEOUT: &str = "--timeout=2";
+/// Less than the second after which TCP sends a lost packet again: what is lost fails its request.
+const TIMEOUT: &str = "--timeout=0.9";
+
+static LOADS: AtomicUsize = AtomicUsize::new(0);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
@@ -106,17 +109,23 @@ impl Stage {
         }
     }
 
+    /// One request that is given as long as the kernel takes to give up.
+    pub fn one_request(&self, client: &str, vip: &str) -> Sample {
+        Sample::of_tcp(&run(self.probe(client, "probe.py").args([vip, "0.01", "--timeout=20"])))
+    }
+
     fn probe(&self, client: &str, script: &str) -> Command {
         let mut command = self.lab.command_in(client, "python3");
         command.arg(repository().join("hack/lab").join(script));
         command
     }
 
-    /// A steady load of TCP requests from the on-link client, a hundred a second, until [`Load::end`].
+    /// A steady load of TCP requests from the on-link client, fifty a second, until [`Load::end`].
     pub fn load(&self, vip: &str) -> Load {
         let mut command = self.probe("client", "probe.py");
-        command.args([vip, "600", "--interval=0.01", TIMEOUT]);
-        Load { process: Process::start("probe", &mut command, self.folder.path()) }
+        command.args([vip, "600", "--interval=0.02", TIMEOUT]);
+        let name = format!("probe-{}", LOADS.fetch_add(1, Ordering::Relaxed));
+        Load { process: Process::start(&name, &mut command, self.folder.path()) }
     }
 
     /// Every request of a client is served by these pods, with its own source address.

@@ -3,12 +3,15 @@
 //! The only folder that knows both. It is given typed objects, from a watch or a manifest, and gives back
 //! model values that are already valid; what it cannot understand it names in a [`Problem`], with the object,
 //! the field, the value and the cure, and goes on with the rest of the object where that makes sense.
-//! It reads no file and opens no connection.
+//! Conversion reads no file and opens no connection; [`watch`] is where objects come from.
 
+pub mod connect;
 pub mod convert;
 pub mod crd;
 mod kind;
+pub mod lease;
 mod problem;
+pub mod watch;
 
 pub use convert::Converted;
 pub use kind::Kind;

@@ -1,0 +1,217 @@
+//! One kind's objects: events of its watch in, changes of the model out. No I/O.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kube::runtime::watcher::Event;
+
+use super::raw::{Need, Raw, Watched};
+use crate::io::kube::{Converted, Problem};
+use crate::model::{Change, ObjectKey};
+
+/// How far a kind is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    /// Nothing was answered yet.
+    NotYet,
+    /// The API server does not have the kind, or does not show it to us.
+    Absent,
+    /// Every object was told once.
+    All,
+}
+
+/// What is known of one kind. Of the objects themselves only the keys are kept: the model has the rest.
+#[derive(Debug)]
+pub(super) struct Feed {
+    pub watched: &'static Watched,
+    known: Known,
+    keys: BTreeSet<ObjectKey>,
+    /// While a list is under way: it takes effect as a whole.
+    list: Option<List>,
+    problems: BTreeMap<ObjectKey, Vec<Problem>>,
+}
+
+#[derive(Debug, Default)]
+struct List {
+    keys: BTreeSet<ObjectKey>,
+    changes: Vec<Change>,
+}
+
+impl Feed {
+    pub fn new(watched: &'static Watched) -> Self {
+        let (keys, problems) = (BTreeSet::new(), BTreeMap::new());
+        Self { watched, known: Known::NotYet, keys, list: None, problems }
+    }
+
+    /// Whether decisions may stand on it.
+    pub fn is_complete(&self) -> bool {
+        match (self.known, self.watched.need) {
+            (Known::All, _) | (Known::Absent, Need::Optional) => true,
+            (Known::NotYet, _) | (Known::Absent, Need::Required) => false,
+        }
+    }
+
+    /// How many objects are known.
+    pub fn count(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// The API server does not have the kind, or forbids it. What was known stays.
+    pub fn absent(&mut self) {
+        if self.known == Known::NotYet {
+            self.known = Known::Absent;
+        }
+    }
+
+    /// What could not be understood, of all objects that are there.
+    pub fn problems(&self) -> impl Iterator<Item = &Problem> {
+        self.problems.values().flatten()
+    }
+
+    /// Takes an event in, and adds what it alters.
+    pub fn take(&mut self, event: Event<Raw>, changes: &mut Vec<Change>) {
+        match event {
+            Event::Init => self.list = Some(List::default()),
+            Event::InitApply(object) => {
+                let mut list = self.list.take().unwrap_or_default();
+                if let Some(key) = self.convert(&object, &mut list.changes) {
+                    list.keys.insert(key);
+                }
+                self.list = Some(list);
+            }
+            Event::InitDone => self.list_done(changes),
+            Event::Apply(object) => drop(self.convert(&object, changes)),
+            Event::Delete(object) => {
+                if let Some(key) = self.watched.kind.key_of(&object.body) {
+                    self.remove(key, changes);
+                }
+            }
+        }
+    }
+
+    /// What a list no longer has is gone: its deletion may have been missed.
+    fn list_done(&mut self, changes: &mut Vec<Change>) {
+        let list = self.list.take().unwrap_or_default();
+        let gone: Vec<ObjectKey> = self.keys.difference(&list.keys).cloned().collect();
+        for key in gone {
+            self.remove(key, changes);
+        }
+        self.problems.retain(|key, _| list.keys.contains(key));
+        changes.extend(list.changes);
+        self.known = Known::All;
+    }
+
+    /// The object's key, where it has one.
+    fn convert(&mut self, object: &Raw, changes: &mut Vec<Change>) -> Option<ObjectKey> {
+        let mut problems = Vec::new();
+        let converted = self.watched.kind.read(&object.body, &mut problems);
+        let key = self.watched.kind.key_of(&object.body)?;
+        if problems.is_empty() {
+            self.problems.remove(&key);
+        } else {
+            self.problems.insert(key.clone(), problems);
+        }
+        match converted {
+            Converted::Object(object) => {
+                self.keys.insert(key.clone());
+                changes.push(Change::Apply(object));
+            }
+            Converted::NotOurs(_) => {
+                if self.keys.remove(&key) {
+                    changes.push(Change::Remove(key.clone()));
+                }
+            }
+            // What was known of it before still stands.
+            Converted::Unusable => {}
+        }
+        Some(key)
+    }
+
+    fn remove(&mut self, key: ObjectKey, changes: &mut Vec<Change>) {
+        self.problems.remove(&key);
+        if self.keys.remove(&key) {
+            changes.push(Change::Remove(key));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::raw::WATCHED;
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn vlan(name: &str, id: Value) -> Raw {
+        Raw::new(json!({ "metadata": { "name": name }, "spec": { "id": id, "provider": "p" } }))
+    }
+
+    fn vlans() -> Feed {
+        Feed::new(WATCHED.iter().find(|watched| watched.name == "Vlan").unwrap())
+    }
+
+    fn tell(feed: &mut Feed, events: Vec<Event<Raw>>) -> Vec<String> {
+        let mut changes = Vec::new();
+        for event in events {
+            feed.take(event, &mut changes);
+        }
+        let words = changes.iter().map(|change| match change {
+            Change::Apply(object) => format!("+{}", object.key()),
+            Change::Remove(key) => format!("-{key}"),
+        });
+        words.collect()
+    }
+
+    fn listed(objects: Vec<Raw>) -> Vec<Event<Raw>> {
+        let objects = objects.into_iter().map(Event::InitApply);
+        [Event::Init].into_iter().chain(objects).chain([Event::InitDone]).collect()
+    }
+
+    #[test]
+    fn a_list_takes_effect_as_a_whole() {
+        let mut feed = vlans();
+        let mut events = listed(vec![vlan("a", json!(1)), vlan("b", json!(2))]);
+        let end = events.split_off(3);
+        assert!(tell(&mut feed, events).is_empty());
+        assert!(!feed.is_complete());
+        assert_eq!(tell(&mut feed, end), ["+Vlan a", "+Vlan b"]);
+        assert!(feed.is_complete());
+    }
+
+    #[test]
+    fn what_a_later_list_no_longer_has_is_gone() {
+        let mut feed = vlans();
+        tell(&mut feed, listed(vec![vlan("a", json!(1)), vlan("b", json!(2))]));
+        assert_eq!(tell(&mut feed, listed(vec![vlan("b", json!(3))])), ["-Vlan a", "+Vlan b"]);
+    }
+
+    #[test]
+    fn a_list_that_breaks_off_loses_nothing() {
+        let mut feed = vlans();
+        tell(&mut feed, listed(vec![vlan("a", json!(1)), vlan("b", json!(2))]));
+        assert!(tell(&mut feed, vec![Event::Init, Event::InitApply(vlan("a", json!(1)))]).is_empty());
+        assert_eq!(tell(&mut feed, listed(vec![vlan("a", json!(1)), vlan("b", json!(2))])).len(), 2);
+    }
+
+    #[test]
+    fn an_object_that_became_unusable_stays_as_it_was() {
+        let mut feed = vlans();
+        tell(&mut feed, listed(vec![vlan("a", json!(1))]));
+        assert!(tell(&mut feed, vec![Event::Apply(vlan("a", json!(5000)))]).is_empty());
+        assert_eq!(feed.problems().count(), 1);
+        assert!(tell(&mut feed, listed(vec![vlan("a", json!(5000))])).is_empty());
+        assert_eq!(tell(&mut feed, vec![Event::Delete(vlan("a", json!(5000)))]), ["-Vlan a"]);
+        assert_eq!(feed.problems().count(), 0);
+    }
+
+    #[test]
+    fn without_a_required_kind_nothing_is_complete_and_without_an_optional_one_all_is() {
+        const OPTIONAL: Watched = Watched { need: Need::Optional, ..WATCHED[4] };
+        static WATCHED_OPTIONAL: Watched = OPTIONAL;
+        let mut required = vlans();
+        let mut optional = Feed::new(&WATCHED_OPTIONAL);
+        assert!(!optional.is_complete());
+        required.absent();
+        optional.absent();
+        assert!(!required.is_complete() && optional.is_complete());
+        assert_eq!(tell(&mut optional, listed(vec![vlan("a", json!(1))])), ["+Vlan a"]);
+    }
+}

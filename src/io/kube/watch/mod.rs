@@ -1,0 +1,173 @@
+//! The cluster as an API server tells it: one watch for each kind, converted at once.
+//!
+//! No object is kept: what a watch brings is read by [`Kind`](super::Kind), given back as a change of the model, and
+//! dropped. Lists page (`ListWatch`): streaming lists have no fall-back in kube-rs and need an etcd that not every
+//! cluster has. A list takes effect as a whole, and what it no longer has is removed. Trouble is a problem like a bad
+//! field is: said while it lasts, with its cure, and retried; nothing that is known is lost by it.
+
+mod feed;
+mod raw;
+mod trouble;
+
+use std::time::Duration;
+
+use futures::stream::{self, BoxStream, SelectAll};
+use futures::{FutureExt, Stream, StreamExt};
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client};
+use tokio::time::Instant;
+
+use crate::model::Change;
+use feed::Feed;
+use raw::{Raw, WATCHED, Watched};
+use trouble::Pace;
+pub use trouble::{Trouble, forbidden, root};
+
+/// How long the API server may keep a watch open. A connection that died without a word is found a little later.
+const WATCH_TIMEOUT_SECONDS: u32 = 120;
+
+/// Events taken at once: a burst becomes one change of the world.
+const BATCH: usize = 2000;
+
+/// What a watch says; with a failure, how long it pauses.
+pub type Paced<K> = Result<Event<K>, (Trouble, Duration)>;
+
+/// The same, and of which kind.
+type Told = (usize, Paced<Raw>);
+
+/// Every kind, watched.
+pub struct KubeWatch {
+    told: SelectAll<BoxStream<'static, Told>>,
+    feeds: Vec<Feed>,
+    /// For each kind: what is the matter, and until when that counts.
+    troubles: Vec<Option<(Trouble, Instant)>>,
+}
+
+/// What happened since the last time.
+#[derive(Debug, Default)]
+pub struct KubeReading {
+    /// What is different.
+    pub changes: Vec<Change>,
+    /// Everything that is wrong now, also what was wrong before.
+    pub problems: Vec<String>,
+}
+
+impl KubeWatch {
+    /// Watches everything; the first requests go out with the first [`KubeWatch::next`].
+    pub fn new(client: &Client) -> Self {
+        let streams = WATCHED.iter().enumerate();
+        Self {
+            told: streams.map(|(at, watched)| watch(client, at, watched)).collect(),
+            feeds: WATCHED.iter().map(Feed::new).collect(),
+            troubles: vec![None; WATCHED.len()],
+        }
+    }
+
+    /// Whether every kind was listed once: before that, what is missing only has not been told.
+    pub fn is_complete(&self) -> bool {
+        self.feeds.iter().all(Feed::is_complete)
+    }
+
+    /// How many objects of each kind are known.
+    pub fn counts(&self) -> impl Iterator<Item = (&'static str, usize)> {
+        self.feeds.iter().map(|feed| (feed.watched.name, feed.count()))
+    }
+
+    /// The next changes, many at once where many came; or other problems. Cancel-safe.
+    pub async fn next(&mut self) -> KubeReading {
+        let well_at = self.troubles.iter().flatten().map(|(_, until)| *until).min();
+        let mut reading = KubeReading::default();
+        let first = tokio::select! {
+            told = self.told.next() => told,
+            () = until(well_at) => None,
+        };
+        if let Some(told) = first {
+            self.take(told, &mut reading.changes);
+        }
+        for _ in 1..BATCH {
+            match self.told.next().now_or_never() {
+                Some(Some(told)) => self.take(told, &mut reading.changes),
+                Some(None) | None => break,
+            }
+        }
+        let now = Instant::now();
+        for trouble in &mut self.troubles {
+            if trouble.as_ref().is_some_and(|(_, until)| *until <= now) {
+                *trouble = None;
+            }
+        }
+        reading.problems = self.problems();
+        reading
+    }
+
+    fn take(&mut self, (at, told): Told, changes: &mut Vec<Change>) {
+        let (Some(feed), Some(trouble)) = (self.feeds.get_mut(at), self.troubles.get_mut(at)) else { return };
+        match told {
+            Ok(event) => {
+                // The beginning of a list is told before the list is asked for.
+                if !matches!(event, Event::Init) {
+                    *trouble = None;
+                }
+                feed.take(event, changes);
+            }
+            Err((Trouble::Routine, _)) => {}
+            Err((new, pause)) => {
+                if matches!(new, Trouble::Absent | Trouble::Forbidden(_)) {
+                    feed.absent();
+                }
+                *trouble = Some((new, Pace::well_at(pause, Instant::now())));
+            }
+        }
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let troubles = self.feeds.iter().zip(&self.troubles);
+        let troubles = troubles.filter_map(|(feed, trouble)| trouble.as_ref()?.0.words(feed.watched));
+        let fields = self.feeds.iter().flat_map(Feed::problems).map(ToString::to_string);
+        troubles.chain(fields).collect()
+    }
+}
+
+/// One kind's events.
+fn watch(client: &Client, at: usize, watched: &'static Watched) -> BoxStream<'static, Told> {
+    let api: Api<Raw> = Api::all_with(client.clone(), &watched.resource());
+    let events = watcher(api, watcher::Config::default().timeout(WATCH_TIMEOUT_SECONDS));
+    paced(events).map(move |told| (at, told)).boxed()
+}
+
+/// A watch that goes on for ever; after a failure there is a pause.
+pub fn paced<K: Send + 'static>(
+    events: impl Stream<Item = Result<Event<K>, watcher::Error>> + Send + 'static,
+) -> BoxStream<'static, Paced<K>> {
+    let pace = Pace::new(uuid::Uuid::new_v4().as_bytes()[0]);
+    stream::unfold((events.boxed(), pace, Duration::ZERO), next).boxed()
+}
+
+type Watching<K> = (BoxStream<'static, Result<Event<K>, watcher::Error>>, Pace, Duration);
+
+async fn next<K>((mut events, mut pace, pause): Watching<K>) -> Option<(Paced<K>, Watching<K>)> {
+    tokio::time::sleep(pause).await;
+    match events.next().await? {
+        Ok(event) => {
+            // The beginning of a list is told before the list is asked for.
+            if !matches!(event, Event::Init) {
+                pace.succeeded();
+            }
+            Some((Ok(event), (events, pace, Duration::ZERO)))
+        }
+        Err(error) => {
+            let trouble = Trouble::of(&error);
+            let pause = pace.failed(&trouble, Instant::now());
+            tracing::debug!(error = root(&error), "a watch failed");
+            Some((Err((trouble, pause)), (events, pace, pause)))
+        }
+    }
+}
+
+/// Waits for a moment; for ever, where there is none.
+pub(super) async fn until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,182 @@
+//! An object as it came, whatever its kind, and the kinds that are watched.
+
+use std::borrow::Cow;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use kube::api::{ApiResource, GroupVersionKind};
+use kube::core::DynamicResourceScope;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use crate::io::kube::Kind;
+
+/// Whether a cluster without this kind can be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// It cannot: nothing is decided before its objects are known.
+    Required,
+    /// It can; where the kind appears later it is picked up.
+    #[allow(dead_code, reason = "no optional kind is converted yet; a new row of the table uses it")]
+    Optional,
+}
+
+/// A kind that is watched.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Watched {
+    pub kind: Kind,
+    /// Kubernetes' own name of the kind.
+    pub name: &'static str,
+    pub group: &'static str,
+    pub version: &'static str,
+    pub plural: &'static str,
+    pub need: Need,
+}
+
+const KUBE_OVN: &str = "kubeovn.io";
+
+/// Every kind that is watched, a line each. `deploy/` grants `list` and `watch` on exactly these.
+#[rustfmt::skip]
+pub(super) const WATCHED: &[Watched] = &[
+    Watched { kind: Kind::Service, name: "Service", group: "", version: "v1", plural: "services", need: Need::Required },
+    Watched { kind: Kind::EndpointSlice, name: "EndpointSlice", group: "discovery.k8s.io", version: "v1", plural: "endpointslices", need: Need::Required },
+    Watched { kind: Kind::Node, name: "Node", group: "", version: "v1", plural: "nodes", need: Need::Required },
+    Watched { kind: Kind::Subnet, name: "Subnet", group: KUBE_OVN, version: "v1", plural: "subnets", need: Need::Required },
+    Watched { kind: Kind::Vlan, name: "Vlan", group: KUBE_OVN, version: "v1", plural: "vlans", need: Need::Required },
+    Watched { kind: Kind::ProviderNetwork, name: "ProviderNetwork", group: KUBE_OVN, version: "v1", plural: "provider-networks", need: Need::Required },
+];
+
+impl Watched {
+    pub fn resource(&self) -> ApiResource {
+        let gvk = GroupVersionKind::gvk(self.group, self.version, self.name);
+        ApiResource::from_gvk_with_plural(&gvk, self.plural)
+    }
+
+    /// As `kubectl` and RBAC name it, such as `subnets.kubeovn.io`.
+    pub fn resource_name(&self) -> String {
+        match self.group {
+            "" => self.plural.to_owned(),
+            group => format!("{}.{group}", self.plural),
+        }
+    }
+}
+
+/// An object: what the watch itself needs of it, and the whole for conversion. It lives until it is converted.
+#[derive(Clone, Debug)]
+pub(super) struct Raw {
+    metadata: ObjectMeta,
+    pub body: Value,
+}
+
+impl Raw {
+    pub fn new(body: Value) -> Self {
+        let field = |name: &str| body["metadata"][name].as_str().map(str::to_owned);
+        let metadata = ObjectMeta {
+            name: field("name"),
+            namespace: field("namespace"),
+            resource_version: field("resourceVersion"),
+            // A bookmark says with one that the initial list is over.
+            annotations: Deserialize::deserialize(&body["metadata"]["annotations"]).unwrap_or_default(),
+            ..ObjectMeta::default()
+        };
+        Self { metadata, body }
+    }
+}
+
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let mut body = Value::deserialize(from)?;
+        // Half of an object's size, and nothing for us.
+        if let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.remove("managedFields");
+        }
+        Ok(Self::new(body))
+    }
+}
+
+impl Resource for Raw {
+    type DynamicType = ApiResource;
+    type Scope = DynamicResourceScope;
+
+    fn kind(kind: &ApiResource) -> Cow<'_, str> {
+        kind.kind.as_str().into()
+    }
+
+    fn group(kind: &ApiResource) -> Cow<'_, str> {
+        kind.group.as_str().into()
+    }
+
+    fn version(kind: &ApiResource) -> Cow<'_, str> {
+        kind.version.as_str().into()
+    }
+
+    fn plural(kind: &ApiResource) -> Cow<'_, str> {
+        kind.plural.as_str().into()
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    #[test]
+    fn managed_fields_are_dropped_as_soon_as_an_object_is_read() {
+        let text =
+            json!({ "metadata": { "name": "s", "resourceVersion": "7", "managedFields": [{ "a": 1 }] } });
+        let raw: Raw = serde_json::from_str(&text.to_string()).unwrap();
+        assert_eq!(raw.body, json!({ "metadata": { "name": "s", "resourceVersion": "7" } }));
+        assert_eq!(raw.meta().resource_version.as_deref(), Some("7"));
+    }
+
+    #[test]
+    fn every_row_of_the_table_is_the_kind_that_it_converts_as() {
+        for watched in WATCHED {
+            let api_version = watched.resource().api_version;
+            assert_eq!(Kind::of(&api_version, watched.name), Some(watched.kind), "{}", watched.name);
+        }
+    }
+
+    /// Resource to verbs, of one ClusterRole of `deploy/`.
+    fn granted(role: &str) -> BTreeMap<String, BTreeSet<String>> {
+        let text = include_str!("../../../../deploy/rbac.yaml");
+        let documents = text.split("\n---\n").map(|text| serde_saphyr::from_str::<Value>(text).unwrap());
+        let is_it = |it: &Value| it["kind"] == "ClusterRole" && it["metadata"]["name"] == role;
+        let role = documents.into_iter().find(is_it).unwrap();
+        let words = |list: &Value| -> Vec<String> { serde_json::from_value(list.clone()).unwrap() };
+        let mut granted: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for rule in role["rules"].as_array().unwrap() {
+            let group = &words(&rule["apiGroups"])[0];
+            for resource in words(&rule["resources"]) {
+                let name = if group.is_empty() { resource } else { format!("{resource}.{group}") };
+                granted.entry(name).or_default().extend(words(&rule["verbs"]));
+            }
+        }
+        granted
+    }
+
+    #[test]
+    fn deploy_grants_what_is_watched_and_for_speakers_nothing_else() {
+        let verbs = |verbs: &[&str]| verbs.iter().map(|verb| (*verb).to_owned()).collect::<BTreeSet<_>>();
+        let read = WATCHED.iter().map(|watched| (watched.resource_name(), verbs(&["list", "watch"])));
+        let mut wanted: BTreeMap<_, _> = read.collect();
+        assert_eq!(granted("ovn-vip-speaker"), wanted);
+        for (resource, verb) in [
+            ("services/status", "patch"),
+            ("subnets.kubeovn.io", "patch"),
+            ("events.events.k8s.io", "create"),
+        ] {
+            wanted.entry(resource.to_owned()).or_default().insert(verb.to_owned());
+        }
+        assert_eq!(granted("ovn-vip-controller"), wanted);
+    }
+}

@@ -1,0 +1,200 @@
+//! What an API server refuses, in an operator's words, and when to ask again.
+
+use std::time::Duration;
+
+use kube::core::Status;
+use kube::runtime::watcher;
+use tokio::time::Instant;
+
+use super::raw::{Need, Watched};
+
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// For a kind that the API server does not have: every node asks.
+const LONGEST_ABSENT_PAUSE: Duration = Duration::from_secs(60);
+/// A watch says nothing when it is well again. So long after the last failure it is held to be.
+const WELL_AFTER: Duration = Duration::from_secs(15);
+
+/// Why a kind is not followed at the moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The API server does not know the kind.
+    Absent,
+    /// RBAC: the verb.
+    Forbidden(&'static str),
+    /// The API server, or the way to it.
+    Unwell(String),
+    /// A matter of course: a watch that ended, or history that is no longer kept.
+    Routine,
+}
+
+impl Trouble {
+    /// What a watch's error means.
+    pub fn of(error: &watcher::Error) -> Self {
+        match error {
+            watcher::Error::InitialListFailed(error) => Self::of_request("list", error),
+            watcher::Error::WatchStartFailed(error) => Self::of_request("watch", error),
+            // It broke off; the next attempt tells whether that means anything.
+            watcher::Error::WatchFailed(_) => Self::Routine,
+            watcher::Error::WatchError(status) => Self::of_status("watch", status),
+            watcher::Error::NoResourceVersion => Self::Unwell(error.to_string()),
+        }
+    }
+
+    fn of_request(verb: &'static str, error: &kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => Self::of_status(verb, status),
+            error => Self::Unwell(format!("the API server does not answer: {}", root(error))),
+        }
+    }
+
+    fn of_status(verb: &'static str, status: &Status) -> Self {
+        match status.code {
+            404 => Self::Absent,
+            403 => Self::Forbidden(verb),
+            410 => Self::Routine,
+            401 => Self::Unwell(format!(
+                "the API server does not accept our credentials ({}): is the ServiceAccount's token mounted, or the kubeconfig's user right?",
+                status.message
+            )),
+            429 => {
+                Self::Unwell("the API server answers 429: it is asked for more than it serves us".to_owned())
+            }
+            code => Self::Unwell(format!("the API server answers {code}: {}", status.message)),
+        }
+    }
+
+    /// What to tell an operator, if anything. The same for every kind where the kind is not the matter.
+    pub(super) fn words(&self, watched: &Watched) -> Option<String> {
+        let resource = watched.resource_name();
+        match self {
+            Trouble::Absent if watched.need == Need::Optional => None,
+            Trouble::Absent => Some(format!(
+                "the API server has no {resource}: install Kube-OVN and its CRDs; nothing is served before"
+            )),
+            Trouble::Forbidden(verb) => Some(forbidden(verb, &resource)),
+            Trouble::Unwell(words) => Some(words.clone()),
+            Trouble::Routine => None,
+        }
+    }
+
+    /// The same for the Lease, whose kind every API server has.
+    pub fn of_lease(&self) -> Option<String> {
+        match self {
+            Trouble::Absent | Trouble::Routine => None,
+            Trouble::Forbidden(verb) => Some(forbidden(verb, "leases.coordination.k8s.io")),
+            Trouble::Unwell(words) => Some(words.clone()),
+        }
+    }
+
+    fn longest_pause(&self) -> Duration {
+        match self {
+            Trouble::Absent => LONGEST_ABSENT_PAUSE,
+            Trouble::Forbidden(_) | Trouble::Unwell(_) | Trouble::Routine => LONGEST_PAUSE,
+        }
+    }
+}
+
+/// What RBAC forbids, with the cure.
+pub fn forbidden(verb: &str, resource: &str) -> String {
+    format!("the ServiceAccount may not {verb} {resource}: apply deploy/rbac.yaml")
+}
+
+/// The innermost reason: the outer ones only say that there is one.
+pub fn root(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
+/// When to try again: doubling pauses, spread so that many clients do not come at once.
+#[derive(Debug)]
+pub(super) struct Pace {
+    pause: Duration,
+    failed: Option<Instant>,
+    /// From 0.75 to 1.25, this watch's own.
+    spread: f64,
+}
+
+impl Pace {
+    pub fn new(seed: u8) -> Self {
+        Self { pause: Duration::ZERO, failed: None, spread: 0.75 + f64::from(seed) / 510.0 }
+    }
+
+    /// A failure: how long to wait.
+    pub fn failed(&mut self, trouble: &Trouble, now: Instant) -> Duration {
+        let well = self.failed.is_some_and(|last| now - last > self.pause + WELL_AFTER);
+        let pause = if well { FIRST_PAUSE } else { (self.pause * 2).max(FIRST_PAUSE) };
+        self.pause = pause.min(trouble.longest_pause());
+        self.failed = Some(now);
+        self.pause.mul_f64(self.spread)
+    }
+
+    /// Objects came.
+    pub fn succeeded(&mut self) {
+        (self.pause, self.failed) = (Duration::ZERO, None);
+    }
+
+    /// Until when a failure counts, without another.
+    pub fn well_at(pause: Duration, now: Instant) -> Instant {
+        now + pause + WELL_AFTER
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::raw::WATCHED;
+    use super::*;
+
+    fn status(code: u16) -> kube::Error {
+        kube::Error::Api(Box::new(Status { code, message: "m".into(), ..Status::default() }))
+    }
+
+    #[test]
+    fn a_forbidden_verb_is_named_with_its_resource_and_the_cure() {
+        let subnets = &WATCHED[3];
+        for (error, verb) in [
+            (watcher::Error::InitialListFailed(status(403)), "list"),
+            (watcher::Error::WatchStartFailed(status(403)), "watch"),
+        ] {
+            let words = Trouble::of(&error).words(subnets).unwrap();
+            assert_eq!(
+                words,
+                format!("the ServiceAccount may not {verb} subnets.kubeovn.io: apply deploy/rbac.yaml")
+            );
+        }
+    }
+
+    #[test]
+    fn expired_history_and_a_broken_watch_are_no_news() {
+        let gone = Status { code: 410, ..Status::default() };
+        assert_eq!(Trouble::of(&watcher::Error::WatchError(Box::new(gone))), Trouble::Routine);
+        assert_eq!(Trouble::of(&watcher::Error::WatchStartFailed(status(410))), Trouble::Routine);
+    }
+
+    #[test]
+    fn what_is_the_api_servers_matter_reads_the_same_for_every_kind() {
+        for code in [401, 429, 500] {
+            let trouble = Trouble::of(&watcher::Error::InitialListFailed(status(code)));
+            let words: std::collections::BTreeSet<_> = WATCHED.iter().map(|it| trouble.words(it)).collect();
+            assert_eq!(words.len(), 1, "{code}");
+        }
+    }
+
+    #[test]
+    fn pauses_double_to_their_limit_and_start_over_after_a_quiet_time() {
+        let mut pace = Pace::new(127);
+        let mut now = Instant::now();
+        let trouble = Trouble::Unwell(String::new());
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            let pause = pace.failed(&trouble, now);
+            pauses.push(pause.as_millis());
+            now += pause;
+        }
+        assert!(pauses.is_sorted() && pauses[0] <= 250 && pauses[7] >= 9_000, "{pauses:?}");
+        assert!(pace.failed(&trouble, now + Duration::from_secs(60)) <= Duration::from_millis(250));
+    }
+}

@@ -1,0 +1,18 @@
+//! ovn-vip on a real API server: kube-apiserver and etcd on loopback, RBAC on, and a real northbound beside them.
+//!
+//! The programs are those of `hack/kube-programs.sh` (`KUBEBUILDER_ASSETS` names others), the northbound is
+//! `hack/lab.sh` without nodes, so root is needed. The neighbours' kinds are minimal CRDs of ours, `tests/kube/crds`;
+//! `OVN_VIP_CRDS` names a folder of their real ones, with which everything must pass, too.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, reason = "a test may panic")]
+
+#[path = "kube/apiserver.rs"]
+mod apiserver;
+#[path = "kube/cluster.rs"]
+mod cluster;
+#[path = "kube/northbound.rs"]
+mod northbound;
+#[path = "lab/process.rs"]
+mod process;
+
+#[path = "kube/harness.rs"]
+mod harness;

@@ -1,0 +1,102 @@
+//! Backends come and go under load, and a VIP moves with them.
+
+use crate::process::{eventually, holds};
+use crate::stage::{Stage, VIP4, VIP6, VIPS};
+use crate::traffic::{Load, Sample, Transport, source};
+
+/// Requests that overlap at fifty a second. When a VIP moves, what is under way has its connection on the old node,
+/// and TCP cannot move; what arrives there after the old node let go is lost.
+const UNDER_WAY: u64 = 2;
+
+/// Ends the load: at most so many requests failed.
+fn ends_with_at_most_failed(load: Load, most: u64) -> Sample {
+    let sample = load.end();
+    let failed: u64 = sample.failures.values().sum();
+    assert!(failed <= most, "at most {most} requests may fail: {sample:?}");
+    sample
+}
+
+#[test]
+fn backends_are_removed_and_added_under_load_without_a_lost_request() {
+    let mut stage = Stage::serving();
+    let load = stage.load(VIP4);
+    stage.becomes_served("far", VIP4, &["p11", "p12"]);
+    for _ in 0..3 {
+        stage.cluster.remove_backend("p11");
+        stage.becomes_served("far", VIP4, &["p12"]);
+        stage.cluster.add_backend("p11", "node1");
+        stage.becomes_served("far", VIP4, &["p11", "p12"]);
+    }
+    // The pod itself lives on, so that not even a request under way may be cut.
+    let sample = ends_with_at_most_failed(load, 0);
+    assert_eq!(sample.pods, ["p11", "p12"]);
+}
+
+#[test]
+fn a_backend_on_a_further_node_serves_only_what_that_node_announces() {
+    let mut stage = Stage::serving();
+    stage.is_served(Transport::Tcp, "client", VIP4, &["p11", "p12"]);
+    stage.is_served(Transport::Tcp, "client", VIP6, &["p21"]);
+    stage.cluster.add_backend("p31", "node3");
+    stage.cluster.remove_backend("p21");
+    eventually("the row has the new backend and not the old one", || {
+        let vips = stage.row("default/nginx/tcp", "vips");
+        holds(vips.contains("10.180.204.131:80") && !vips.contains("10.180.204.121:80"), vips)
+    });
+    stage.learns("client", VIP6, "node3");
+    stage.lab.sync();
+    for vip in VIPS {
+        eventually(&format!("{vip} is served by its announcer alone"), || {
+            let pods: &[&str] = match stage.learnt("client", vip).as_deref() {
+                Some("node1") => &["p11", "p12"],
+                Some("node3") => &["p31"],
+                other => return Err(format!("{other:?} announces it")),
+            };
+            stage.sample(Transport::Tcp, "client", vip).is_served_by(pods, source("client", vip))
+        });
+    }
+}
+
+#[test]
+fn a_vip_whose_last_local_pod_goes_moves_and_clients_learn_it_without_asking() {
+    let mut stage = Stage::serving();
+    for (vip, from, to, pods) in
+        [(VIP4, "node1", "node2", &["p11", "p12"][..]), (VIP6, "node2", "node1", &["p21"])]
+    {
+        for host in ["client", "gw"] {
+            stage.forget(host, vip);
+        }
+        stage.becomes_served("client", vip, pods);
+        stage.becomes_served("far", vip, pods);
+        let capture = stage.capture_at_client();
+        stage.cluster.set_ready(pods, false);
+        for host in ["client", "gw"] {
+            stage.learns(host, vip, to);
+        }
+        let frames = capture.frames(&stage);
+        assert_eq!(frames.iter().find(|frame| frame.asks_for(vip)), None, "nobody asked for {vip}");
+        let told = frames.iter().filter(|frame| frame.claims(vip) && frame.is_to_all()).count();
+        assert!(told > 0, "{to} told everybody that {vip} moved from {from}: {frames:?}");
+        stage.cluster.set_ready(pods, true);
+        stage.learns("client", vip, from);
+    }
+}
+
+#[test]
+fn a_vip_moves_back_and_forth_under_load_and_loses_nothing_but_what_was_under_way() {
+    let mut stage = Stage::serving();
+    for vip in VIPS {
+        let (from, pods) = if vip == VIP4 { ("node1", &["p11", "p12"][..]) } else { ("node2", &["p21"][..]) };
+        let (to, others) = if vip == VIP4 { ("node2", &["p21"][..]) } else { ("node1", &["p11", "p12"][..]) };
+        let load = stage.load(vip);
+        stage.becomes_served("far", vip, pods);
+        stage.cluster.set_ready(pods, false);
+        stage.learns("client", vip, to);
+        stage.becomes_served("far", vip, others);
+        stage.cluster.set_ready(pods, true);
+        stage.learns("client", vip, from);
+        stage.becomes_served("far", vip, pods);
+        let sample = ends_with_at_most_failed(load, 2 * UNDER_WAY);
+        eprintln!("{vip} moved twice: {} answers, {sample:?}", sample.ok);
+    }
+}
