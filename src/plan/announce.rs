@@ -38,7 +38,7 @@ fn plan_vip(view: View<'_>, node: &Node, vip: IpAddr, plan: &mut AnnouncePlan) {
     let mut announcer = None;
     for service in view.services_at(vip) {
         // Why a VIP is refused is the controller's to say, once for the cluster.
-        let Ok((subnet, _)) = subnet::checked(view, service, vip) else { continue };
+        let Ok(subnet) = subnet::checked(view, service, vip) else { continue };
         let ports = backends::ports_served_on(view, &node.name, subnet, service, vip);
         if ports.is_empty() {
             continue;

@@ -39,7 +39,8 @@ pub(super) fn review(
     if elect::nodes_serving(view, subnet, service, vip).is_empty() {
         refusals.insert(Refusal::NobodyMayAnnounce { vip });
     }
-    let Some(node) = elect::elected(view, vip) else { return };
+    // Speakers know nothing of the northbound, and so decide without.
+    let Some(node) = elect::elected(View { network: None, ..view }, vip) else { return };
     let there = backends::ports_served_on(view, node, subnet, service, vip);
     for port in served.iter().filter(|port| !there.contains(&(port.protocol, port.port))) {
         let key = SocketAddr::new(vip, port.port);

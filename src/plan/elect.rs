@@ -29,7 +29,7 @@ pub(super) fn elected<'w>(view: View<'w>, vip: IpAddr) -> Option<&'w NodeName> {
         if view.world.announced_by_others(&service.key).is_some() {
             return None;
         }
-        let Ok((subnet, _)) = subnet::checked(view, service, vip) else { continue };
+        let Ok(subnet) = subnet::checked(view, service, vip) else { continue };
         for node in nodes_serving(view, subnet, service, vip) {
             *services_served.entry(node).or_default() += 1;
         }

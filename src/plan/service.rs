@@ -9,7 +9,7 @@ use crate::model::{
 };
 
 use super::view::View;
-use super::{Policy, Refusal, announcing, backends, subnet};
+use super::{Policy, Refusal, announcing, backends, exclude_ips, subnet};
 
 /// What one Service comes to: its load balancers, and everything that was declined on the way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,8 +64,18 @@ fn place_vip<'w>(
     service: &Service,
     vip: IpAddr,
 ) -> Result<(&'w Subnet, Option<Refusal>), Refusal> {
-    let (subnet, warning) = subnet::checked(view, service, vip)?;
-    let Some(network) = view.network else { return Ok((subnet, warning)) };
+    let subnet = subnet::of(view.world, service, vip)?;
+    exclude_ips::refuse_reserved(view.world, subnet, vip)?;
+    if let Some(network) = view.network {
+        refuse_unbalanced(network, subnet, vip)?;
+    }
+    // Last: that it is served already counts only where it can be served still.
+    let warning = exclude_ips::refuse_unexcluded(view, subnet, service, vip)?;
+    Ok((subnet, warning))
+}
+
+/// Refuses what the northbound says OVN would not balance.
+fn refuse_unbalanced(network: &Network, subnet: &Subnet, vip: IpAddr) -> Result<(), Refusal> {
     let Some(switch) = network.switches.get(&subnet.name) else {
         return Err(Refusal::NoSwitch { subnet: subnet.name.clone() });
     };
@@ -78,7 +88,7 @@ fn place_vip<'w>(
     if let Some(port) = switch.ports.get(&vip) {
         return Err(Refusal::VipIsPort { vip, port: port.name.clone() });
     }
-    Ok((subnet, warning))
+    Ok(())
 }
 
 fn plan_port(

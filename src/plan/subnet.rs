@@ -14,15 +14,12 @@ pub fn is_eligible(subnet: &Subnet) -> bool {
     subnet.ovn_provided && subnet.vlan.is_some() && subnet.external_lb
 }
 
-/// The subnet of a Service's VIP, checked, perhaps with a warning; or why it may not be served.
-pub(super) fn checked<'w>(
-    view: View<'w>,
-    service: &Service,
-    vip: IpAddr,
-) -> Result<(&'w Subnet, Option<Refusal>), Refusal> {
+/// The subnet of a Service's VIP, checked as far as the cluster alone tells; or why it may not be served.
+pub(super) fn checked<'w>(view: View<'w>, service: &Service, vip: IpAddr) -> Result<&'w Subnet, Refusal> {
     let subnet = of(view.world, service, vip)?;
-    let warning = exclude_ips::check(view, subnet, service, vip)?;
-    Ok((subnet, warning))
+    exclude_ips::refuse_reserved(view.world, subnet, vip)?;
+    exclude_ips::refuse_unexcluded(view, subnet, service, vip)?;
+    Ok(subnet)
 }
 
 /// Of the subnets whose CIDR holds the VIP, an eligible one; among several, the one that holds the backends.

@@ -22,7 +22,7 @@ pub mod interference;
 mod neighbours;
 
 pub const NODES: [&str; 3] = ["node1", "node2", "node3"];
-const SERVICES: [&str; 4] = ["a", "b", "c", "d"];
+pub const SERVICES: [&str; 4] = ["a", "b", "c", "d"];
 /// The last octet; `p6` is no port of the switch.
 const PODS: [u8; 6] = [111, 112, 121, 122, 131, 140];
 
@@ -61,10 +61,21 @@ pub fn objects() -> impl Strategy<Value = Vec<Object>> {
     })
 }
 
-fn base() -> Vec<Object> {
+pub fn base() -> Vec<Object> {
     let mut objects: Vec<Object> = NODES.iter().map(|name| node(name, true, true)).collect();
     objects.extend([vlan(), provider(), subnet("underlay", true, true)]);
     objects
+}
+
+/// Objects that alter few Services each, so that a forgotten one shows.
+pub fn small_steps() -> impl Strategy<Value = Vec<Change>> {
+    let object =
+        prop_oneof![4 => service(), 6 => slice(), 3 => neighbours::allocation(), 2 => neighbours::status()];
+    let step = prop_oneof![
+        3 => object.clone().prop_map(Change::Apply),
+        1 => object.prop_map(|object| Change::Remove(object.key())),
+    ];
+    prop::collection::vec(step, 8..48)
 }
 
 fn object() -> impl Strategy<Value = Object> {
@@ -81,7 +92,7 @@ fn object() -> impl Strategy<Value = Object> {
     ]
 }
 
-fn v4(last: u8) -> IpAddr {
+pub fn v4(last: u8) -> IpAddr {
     IpAddr::from([10, 0, 0, last])
 }
 
@@ -89,7 +100,7 @@ fn v6(last: u8) -> IpAddr {
     format!("fd00::{last:x}").parse().unwrap()
 }
 
-fn service() -> impl Strategy<Value = Object> {
+fn service() -> impl Strategy<Value = Object> + Clone {
     let vips =
         prop::collection::btree_set(prop::sample::select(vec![v4(250), v4(251), v6(250), v4(99)]), 0..3);
     let ports = prop::sample::subsequence(
@@ -101,22 +112,28 @@ fn service() -> impl Strategy<Value = Object> {
     (name, vips, ports, any::<bool>(), class).prop_map(|(name, vips, ports, affinity, class)| {
         let port =
             |(name, protocol, port): (&str, Protocol, u16)| ServicePort { name: name.into(), protocol, port };
-        Object::Service(Service {
-            key: ServiceKey::new("default", name),
-            uid: format!("uid-{name}"),
-            labels: Labels::new(),
-            class,
-            hostnames: BTreeSet::new(),
-            vips,
-            ports: ports.into_iter().map(port).collect(),
-            traffic_policy: TrafficPolicy::Local,
-            client_ip_affinity: affinity,
-            publish_not_ready: false,
-        })
+        let ports = ports.into_iter().map(port).collect();
+        Object::Service(Service { class, ports, client_ip_affinity: affinity, ..bare(name, vips) })
     })
 }
 
-fn slice() -> impl Strategy<Value = Object> {
+/// A Service of one TCP port.
+pub fn bare(name: &str, vips: BTreeSet<IpAddr>) -> Service {
+    Service {
+        key: ServiceKey::new("default", name),
+        uid: format!("uid-{name}"),
+        labels: Labels::new(),
+        class: None,
+        hostnames: BTreeSet::new(),
+        vips,
+        ports: vec![ServicePort { name: "web".into(), protocol: Protocol::Tcp, port: 80 }],
+        traffic_policy: TrafficPolicy::Local,
+        client_ip_affinity: false,
+        publish_not_ready: false,
+    }
+}
+
+fn slice() -> impl Strategy<Value = Object> + Clone {
     let endpoint = (prop::sample::select(&PODS[..]), prop::sample::select(&NODES[..]), any::<bool>());
     let endpoints = prop::collection::vec(endpoint, 0..5);
     (prop::sample::select(&SERVICES[..]), any::<bool>(), endpoints).prop_map(|(service, is_v6, endpoints)| {
@@ -155,7 +172,7 @@ fn node(name: &str, ready: bool, chassis: bool) -> Object {
     })
 }
 
-fn subnet(name: &str, external_lb: bool, wide: bool) -> Object {
+pub fn subnet(name: &str, external_lb: bool, wide: bool) -> Object {
     // The narrow list leaves one VIP to Kube-OVN: whether that is served depends on whether it was.
     let range = AddressRange::new(v4(if wide { 250 } else { 251 }), v4(254)).unwrap();
     Object::Subnet(Subnet {

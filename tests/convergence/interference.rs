@@ -50,7 +50,7 @@ fn edit(uuid: Uuid, column: &str, datum: Datum) -> Operation {
     Operation::Update { table: "Load_Balancer".into(), condition: vec![Condition::uuid(uuid)], row }
 }
 
-fn delete(table: &str, uuid: Uuid) -> Operation {
+pub fn delete(table: &str, uuid: Uuid) -> Operation {
     Operation::Delete { table: table.into(), condition: vec![Condition::uuid(uuid)] }
 }
 

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::{NODES, PODS, SERVICES, v4};
 
 /// A pod's address, or a VIP that a pod was given.
-pub fn allocation() -> impl Strategy<Value = Object> {
+pub fn allocation() -> impl Strategy<Value = Object> + Clone {
     let last = prop::sample::select([&PODS[..], &[250, 251]].concat());
     (last, prop::sample::select(&["underlay", "other"][..])).prop_map(|(last, subnet)| {
         Object::Allocation(Allocation {
@@ -49,7 +49,7 @@ pub fn advertisement() -> impl Strategy<Value = Object> {
     )
 }
 
-pub fn status() -> impl Strategy<Value = Object> {
+pub fn status() -> impl Strategy<Value = Object> + Clone {
     (prop::sample::select(&SERVICES[..]), prop::sample::select(&NODES[..]), any::<bool>()).prop_map(
         |(service, node, ours)| {
             Object::L2Status(L2Status {

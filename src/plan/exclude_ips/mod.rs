@@ -3,6 +3,9 @@
 mod fix;
 mod pools;
 
+#[cfg(test)]
+mod tests;
+
 use std::net::IpAddr;
 
 use crate::model::{ExcludeIps, Family, RangeSet, Service, Subnet, World};
@@ -13,17 +16,21 @@ use super::{Refusal, Reserved};
 pub use fix::{fixed_exclude_ips, missing_exclude_ips};
 pub(super) use pools::findings;
 
-/// Refuses addresses that are somebody's always, and addresses that Kube-OVN could hand out by policy. `Some` is a
-/// warning: the VIP is served all the same.
-pub(super) fn check(
+/// Refuses addresses that are somebody's, always.
+pub(super) fn refuse_reserved(world: &World, subnet: &Subnet, vip: IpAddr) -> Result<(), Refusal> {
+    match reserved(world, subnet, vip) {
+        Some(reserved) => Err(Refusal::ReservedAddress { vip, subnet: subnet.name.clone(), reserved }),
+        None => Ok(()),
+    }
+}
+
+/// Refuses addresses that Kube-OVN could hand out, by policy. `Some` is a warning: the VIP is served all the same.
+pub(super) fn refuse_unexcluded(
     view: View<'_>,
     subnet: &Subnet,
     service: &Service,
     vip: IpAddr,
 ) -> Result<Option<Refusal>, Refusal> {
-    if let Some(reserved) = reserved(view.world, subnet, vip) {
-        return Err(Refusal::ReservedAddress { vip, subnet: subnet.name.clone(), reserved });
-    }
     if is_excluded(subnet, vip) {
         return Ok(None);
     }

@@ -13,6 +13,8 @@ mod subnet;
 mod underlay;
 
 #[cfg(test)]
+mod neighbour_tests;
+#[cfg(test)]
 mod tests;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
