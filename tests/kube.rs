@@ -11,8 +11,15 @@ mod apiserver;
 mod cluster;
 #[path = "kube/northbound.rs"]
 mod northbound;
+#[allow(dead_code, reason = "the lab's tests use the rest of it")]
 #[path = "lab/process.rs"]
 mod process;
+#[path = "kube/stage.rs"]
+mod stage;
 
+#[path = "kube/following.rs"]
+mod following;
 #[path = "kube/harness.rs"]
 mod harness;
+#[path = "kube/permissions.rs"]
+mod permissions;

@@ -21,7 +21,7 @@ const TRIES: usize = 3;
 pub struct ApiServer {
     pub cluster: Cluster,
     server: Option<Process>,
-    etcd: Process,
+    _etcd: Process,
     port: u16,
     etcd_port: u16,
     folder: TempDir,
@@ -37,7 +37,7 @@ impl ApiServer {
         let admin = folder.path().join("admin.kubeconfig");
         std::fs::write(&admin, kubeconfig(folder.path(), port, ADMIN_TOKEN)).unwrap();
         let cluster = Cluster::open(&admin);
-        let this = Self { cluster, server: Some(server), etcd, port, etcd_port, folder };
+        let this = Self { cluster, server: Some(server), _etcd: etcd, port, etcd_port, folder };
         this.await_default_namespace();
         this
     }
@@ -85,11 +85,6 @@ impl ApiServer {
         file
     }
 
-    /// Processor time and memory are looked up under these: etcd, the server.
-    pub fn pids(&self) -> (u32, Option<u32>) {
-        (self.etcd.pid(), self.server.as_ref().map(Process::pid))
-    }
-
     fn await_default_namespace(&self) {
         eventually("there is a default namespace", || self.cluster.get("/api/v1/namespaces/default"));
     }
@@ -114,7 +109,7 @@ fn program(name: &str) -> Command {
 fn write_secrets(folder: &Path) {
     let key = folder.join("service-accounts.key");
     run(Command::new("openssl")
-        .args(["genpkey", "-quiet", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out"])
+        .args(["ecparam", "-genkey", "-noout", "-name", "prime256v1", "-out"])
         .arg(key));
     std::fs::write(folder.join("tokens.csv"), format!("{ADMIN_TOKEN},admin,admin,system:masters\n")).unwrap();
 }
@@ -189,10 +184,14 @@ fn try_server(folder: &Path, port: u16, etcd_port: u16) -> Option<Process> {
 
 /// Whether it was ready before it ended.
 fn becomes_ready(process: &mut Process, ready: impl Fn() -> bool) -> bool {
-    eventually("it is ready, or it ends", || {
+    let is_ready = eventually("it is ready, or it ends", || {
         let running = process.is_running();
         if running { holds(ready(), process.log()).map(|()| true) } else { Ok(false) }
-    })
+    });
+    if !is_ready {
+        eprintln!("it ended, saying:\n{}", process.log());
+    }
+    is_ready
 }
 
 fn kubeconfig(folder: &Path, port: u16, token: &str) -> String {
