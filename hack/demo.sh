@@ -58,8 +58,9 @@ build() {
   [ -z "${OVN_VIP:-}" ] || return 0
   command -v cargo >/dev/null || die "no cargo: install Rust with rustup (https://rustup.rs)"
   [ -t 2 ] || quiet=(--quiet)
-  say "building… (the first time one to three minutes)"
-  retry 3 cargo build --locked "${quiet[@]}" || die "the build failed: see cargo's message above"
+  say "building… (the first time a few minutes)"
+  retry 4 cargo fetch --locked --quiet || die "could not fetch the crates: is there a network?"
+  cargo build --locked "${quiet[@]}" || die "the build failed: see cargo's message above"
   OVN_VIP=${CARGO_TARGET_DIR:-$PWD/target}/debug/ovn-vip
 }
 
@@ -205,7 +206,7 @@ act_requests() {
     "To see: all answered, by pods of the VIP's own node, and the client's own address arrives, even from behind the gateway."
   for caller in "${CALLERS[@]}"; do
     probe "$caller" 0.5 --interval 0.025 --timeout 2.5 &
-    "$LAB" x "${caller%[46]}" python3 hack/lab/udpprobe.py "$(vip_of "$caller")" 20 --interval 0.025 --timeout 1 --new-ports \
+    setsid "$LAB" x "${caller%[46]}" python3 hack/lab/udpprobe.py "$(vip_of "$caller")" 20 --interval 0.025 --timeout 1 --new-ports \
       >"$DEMO_DIR/$caller.udp" &
   done
   wait_for_jobs
@@ -219,8 +220,8 @@ act_requests() {
   done
 }
 
-probe() { # CALLER SECONDS OPTIONS; in the background, where exec makes it a process that `leave` can end
-  exec "$LAB" x "${1%[46]}" python3 hack/lab/probe.py "$(vip_of "$1")" "${@:2}" >"$DEMO_DIR/$1.tcp"
+probe() { # CALLER SECONDS OPTIONS; in the background, where `leave` can end it and Ctrl-C does not reach it
+  exec setsid "$LAB" x "${1%[46]}" python3 hack/lab/probe.py "$(vip_of "$1")" "${@:2}" >"$DEMO_DIR/$1.tcp"
 }
 
 wait_for_jobs() { # the probes; not the programs, which run on

@@ -103,6 +103,10 @@ lab_tests() { # TARGET
   cargo test "${FEATURES[@]}" --no-fail-fast --test "$1" -- --test-threads="${LAB_TEST_THREADS:-1}"
 }
 
+demo() { # under a prefix of its own, so that one that runs is left alone
+  LAB_PREFIX=tdemo- OVN_VIP=${CARGO_TARGET_DIR:-$PWD/target}/debug/ovn-vip hack/demo.sh
+}
+
 # ── all of it ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 main() {
@@ -126,6 +130,7 @@ main() {
   export OVN_VIP_BIN=${CARGO_TARGET_DIR:-$PWD/target}/ovn
   must "OVN's programs" programs
   for target in $(targets with); do step "real OVN: $target" lab_tests "$target" || true; done
+  step "demo" demo || true
   finish
 }
 

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::io::cluster::Source;
 use crate::io::kube::connect::KubeTarget;
+use crate::io::ovsdb_client::{TlsConfig, Verify};
 use crate::plan::{ExcludeIps, Policy};
 
 /// Makes MetalLB VIPs work on Kube-OVN underlay subnets.
@@ -38,6 +39,7 @@ pub enum LogFormat {
 
 /// What to run.
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one in a process")]
 pub enum Command {
     /// Program the OVN northbound: one load balancer row per Service and protocol.
     Controller(ControllerArgs),
@@ -59,6 +61,9 @@ pub struct ClusterArgs {
     /// The context of the kubeconfig; the current one by default.
     #[arg(long, env = "OVN_VIP_KUBE_CONTEXT", value_name = "NAME")]
     pub kube_context: Option<String>,
+    /// Where to serve /healthz, /readyz and /metrics: ADDR:PORT, or :PORT for every address. Nowhere by default.
+    #[arg(long, env = "OVN_VIP_HTTP", value_name = "ADDR")]
+    pub http: Option<String>,
     /// What to do with a VIP that Kube-OVN could hand to a pod, because its Subnet's excludeIps does not cover it.
     /// The controller and all speakers must agree.
     #[arg(long, env = "OVN_VIP_EXCLUDE_IPS", default_value = "enforce", value_name = "POLICY")]
@@ -116,6 +121,22 @@ pub struct ControllerArgs {
     /// Kube-OVN's own switch for TLS to the databases.
     #[arg(long, env = "ENABLE_SSL", value_name = "BOOL", hide = true)]
     pub enable_ssl: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub tls: OvnTlsArgs,
+    /// Whether several replicas choose one that writes, by a Lease. A folder of manifests has no Lease, and --once
+    /// asks for none.
+    #[arg(long, env = "OVN_VIP_LEADER_ELECTION", default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub leader_election: bool,
+    /// The Lease's name.
+    #[arg(long, env = "OVN_VIP_LEASE", default_value = "ovn-vip-controller", value_name = "NAME")]
+    pub lease: String,
+    /// The Lease's namespace; by default the Pod's own, or the kubeconfig's.
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
+    pub lease_namespace: Option<String>,
+    /// What this replica is called in the Lease.
+    #[arg(long, env = "POD_NAME", default_value = "ovn-vip", value_name = "NAME")]
+    pub pod_name: String,
     /// The cluster's name in the northbound: it marks our rows, and makes their names. Never change it on a running
     /// cluster.
     #[arg(long, env = "OVN_VIP_CLUSTER_NAME", default_value = "kubernetes", value_name = "NAME")]
@@ -148,6 +169,29 @@ impl ControllerArgs {
         };
         let northbound = self.ovn_nb.clone().or_else(|| listed(6641)).ok_or(NoNorthbound)?;
         Ok((northbound, self.ovn_sb.clone().or_else(|| listed(6642))))
+    }
+}
+
+/// The certificates for `ssl:` addresses. Kube-OVN's Pods have theirs in the same place.
+#[derive(Clone, Debug, Args)]
+pub struct OvnTlsArgs {
+    /// The CA that signed the databases' certificates. The chain is verified, no host name: OVN's certificates carry
+    /// none.
+    #[arg(long, env = "OVN_VIP_OVN_TLS_CA", default_value = "/var/run/tls/cacert", value_name = "FILE")]
+    pub ovn_tls_ca: PathBuf,
+    /// Our certificate.
+    #[arg(long, env = "OVN_VIP_OVN_TLS_CERT", default_value = "/var/run/tls/cert", value_name = "FILE")]
+    pub ovn_tls_cert: PathBuf,
+    /// Our key.
+    #[arg(long, env = "OVN_VIP_OVN_TLS_KEY", default_value = "/var/run/tls/key", value_name = "FILE")]
+    pub ovn_tls_key: PathBuf,
+}
+
+impl OvnTlsArgs {
+    /// For the client.
+    pub fn config(&self) -> TlsConfig {
+        let Self { ovn_tls_ca, ovn_tls_cert, ovn_tls_key } = self.clone();
+        TlsConfig { ca: ovn_tls_ca, certificate: ovn_tls_cert, key: ovn_tls_key, verify: Verify::Chain }
     }
 }
 

@@ -1,4 +1,6 @@
-//! Logs to standard error, and the signals that end a process.
+//! Logs to standard error, metrics, and the signals that end a process.
+
+pub mod metrics;
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal;

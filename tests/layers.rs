@@ -15,7 +15,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("nb", &["model", "ovsdb"]),
     ("io", &["model", "ovsdb", "plan", "l2", "flows", "nb"]),
     ("settings", &["plan", "io"]),
-    ("telemetry", &["settings"]),
+    ("telemetry", &["settings", "io"]),
     ("controller", &["model", "ovsdb", "plan", "nb", "io", "settings", "telemetry"]),
     ("speaker", &["model", "ovsdb", "plan", "l2", "flows", "io", "settings", "telemetry"]),
     ("cli", &["settings", "telemetry", "controller", "speaker"]),

@@ -15,6 +15,8 @@ mod cost;
 mod fake_server;
 #[path = "session/filters.rs"]
 mod filters;
+#[path = "session/garbage.rs"]
+mod garbage;
 #[path = "session/handshake.rs"]
 mod handshake;
 #[path = "session/histories.rs"]

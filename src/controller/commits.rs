@@ -1,6 +1,6 @@
 //! Transactions under way, and when to try again.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -16,7 +16,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// everything is compared anew.
 #[derive(Debug, Default)]
 pub struct Commits {
-    under_way: BTreeSet<TransactionId>,
+    under_way: BTreeMap<TransactionId, Instant>,
     started: Option<Instant>,
     last_error: Option<String>,
     failed: bool,
@@ -28,12 +28,17 @@ impl Commits {
     /// A transaction was sent.
     pub fn sent(&mut self, id: TransactionId, now: Instant) {
         self.started.get_or_insert(now);
-        self.under_way.insert(id);
+        self.under_way.insert(id, now);
     }
 
-    /// A transaction was answered.
-    pub fn done(&mut self, id: TransactionId, error: Option<TransactionError>, now: Instant) {
-        self.under_way.remove(&id);
+    /// A transaction was answered; after how long.
+    pub fn done(&mut self, id: TransactionId, error: Option<TransactionError>, now: Instant) -> Duration {
+        let sent = self.under_way.remove(&id);
+        self.batch_done(error, now);
+        sent.map_or(Duration::ZERO, |sent| now - sent)
+    }
+
+    fn batch_done(&mut self, error: Option<TransactionError>, now: Instant) {
         if let Some(error) = error {
             let error = error.to_string();
             if self.last_error.as_ref() != Some(&error) {
@@ -59,6 +64,11 @@ impl Commits {
     /// Nothing is under way, and no pause.
     pub fn is_idle(&self) -> bool {
         self.under_way.is_empty() && self.retry_at.is_none()
+    }
+
+    /// Every transaction was answered.
+    pub fn is_answered(&self) -> bool {
+        self.under_way.is_empty()
     }
 
     /// Why the last transaction was refused.

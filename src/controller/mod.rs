@@ -1,11 +1,14 @@
 //! `ovn-vip controller`: follows the cluster and the northbound, and writes what is missing.
 
 mod commits;
+mod leading;
 mod once;
 mod reconciler;
+mod words;
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -13,19 +16,25 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use crate::io::cluster::{Cluster, News};
-use crate::io::ovsdb_client::{Client, ClientConfig, Endpoint, Event};
+use crate::io::ovsdb_client::{Client, ClientConfig, Endpoint, Event, TlsConfig, TransactionId};
 use crate::nb::diff::Changes;
 use crate::nb::rows::{
     NORTHBOUND, SOUTHBOUND, Selection, needed_release, northbound_tables, southbound_tables,
 };
 use crate::nb::{Owner, transaction};
-use crate::ovsdb::{MissingRequired, TablesWanted};
+use crate::ovsdb::{MissingRequired, TablesWanted, TransactionError};
 use crate::settings::ControllerArgs;
+use crate::telemetry::metrics::{ControllerMetrics, Health, label, observe, replace};
 use crate::telemetry::{Shutdown, say_problems};
 
 use commits::Commits;
+use leading::Leading;
 use once::Once;
 pub use reconciler::{Reconciler, RefusalChange, Rules};
+use words::{say_disconnected, say_refusals, too_old};
+
+/// How long a stopping controller waits for the answers to what it sent.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// Runs until it is told to stop; with `--once`, until the northbound is as it should be.
 #[expect(clippy::disallowed_methods, reason = "a shell reads the clock")]
@@ -45,6 +54,7 @@ pub async fn run(arguments: ControllerArgs) -> anyhow::Result<ExitCode> {
         if let Some(changes) = controller.settle(Instant::now()) {
             once.iter_mut().for_each(|once| once.wrote(&changes));
         }
+        controller.report();
         if let Some(once) = &once {
             controller.refuse_hopeless()?;
             if controller.is_converged() {
@@ -53,6 +63,7 @@ pub async fn run(arguments: ControllerArgs) -> anyhow::Result<ExitCode> {
             }
         }
     }
+    controller.stop().await;
     info!("stopped");
     Ok(if once.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -66,6 +77,12 @@ struct Controller {
     schema_refused: Option<MissingRequired>,
     reconciler: Reconciler,
     commits: Commits,
+    leading: Leading,
+    metrics: ControllerMetrics,
+    health: Arc<Health>,
+    /// What is wrong with the cluster's objects, and with the Lease.
+    problems: Vec<String>,
+    lease_trouble: Option<String>,
     said: BTreeSet<String>,
     said_too_old: Option<Option<String>>,
 }
@@ -75,6 +92,7 @@ enum Input {
     Cluster(News),
     Northbound(Event),
     Southbound(Event),
+    Leading,
     Retry,
 }
 
@@ -84,21 +102,30 @@ impl Controller {
         if southbound.is_none() {
             warn!("no --ovn-sb: a backend whose port moves to another chassis will not be followed");
         }
-        let southbound = southbound.map(|address| client(&address, SOUTHBOUND, southbound_tables()));
+        let tls = arguments.tls.config();
+        let southbound = southbound.map(|address| client(&address, SOUTHBOUND, southbound_tables(), &tls));
         let rules = Rules {
             owner: Owner::new(&arguments.cluster_name),
             policy: arguments.cluster.policy(),
             own_router_port: arguments.own_router_port,
         };
         let southbound = southbound.transpose().context("--ovn-sb")?;
+        let (metrics, health) = ControllerMetrics::new();
+        health.listen(arguments.cluster.http.as_deref()).await?;
+        let cluster = Cluster::open(&arguments.cluster.source()).await?;
         Ok(Self {
-            cluster: Cluster::open(&arguments.cluster.source()).await?,
-            northbound: client(&northbound, NORTHBOUND, northbound_tables()).context("--ovn-nb")?,
+            leading: Leading::start(cluster.client(), arguments),
+            metrics,
+            health,
+            cluster,
+            northbound: client(&northbound, NORTHBOUND, northbound_tables(), &tls).context("--ovn-nb")?,
             southbound_answered: southbound.is_none(),
             southbound,
             schema_refused: None,
             reconciler: Reconciler::new(rules),
             commits: Commits::default(),
+            problems: Vec::new(),
+            lease_trouble: None,
             said: BTreeSet::new(),
             said_too_old: None,
         })
@@ -116,6 +143,7 @@ impl Controller {
             news = self.cluster.next() => Input::Cluster(news),
             event = self.northbound.next_event() => Input::Northbound(event),
             event = southbound => Input::Southbound(event),
+            () = self.leading.changed() => Input::Leading,
             () = self.commits.retry_due() => Input::Retry,
         }
     }
@@ -125,13 +153,40 @@ impl Controller {
             Input::Cluster(news) => self.cluster_changed(news),
             Input::Northbound(event) => self.northbound_event(event),
             Input::Southbound(event) => self.southbound_event(event),
+            Input::Leading => self.settle_lead(),
             Input::Retry => self.reconciler.start_over(),
         }
     }
 
     fn cluster_changed(&mut self, news: News) {
-        say_problems(&mut self.said, news.problems.into_iter());
+        self.problems = news.problems;
+        self.say_problems();
         self.reconciler.cluster_changed(news.changes);
+    }
+
+    fn settle_lead(&mut self) {
+        self.lease_trouble = self.leading.settle(&mut self.northbound, now());
+        self.say_problems();
+    }
+
+    fn say_problems(&mut self) {
+        say_problems(&mut self.said, self.problems.iter().chain(&self.lease_trouble).cloned());
+    }
+
+    /// Ends in order: what was sent is answered, and another replica leads at once.
+    async fn stop(&mut self) {
+        let answers = async {
+            while !self.commits.is_answered() {
+                let event = self.northbound.next_event().await;
+                if let Event::Committed { id, result } = event {
+                    self.committed(id, result.err());
+                }
+            }
+        };
+        if tokio::time::timeout(LAST_ANSWERS, answers).await.is_err() {
+            warn!("stopping before the northbound answered; the next run compares again");
+        }
+        self.leading.release().await;
     }
 
     fn northbound_event(&mut self, event: Event) {
@@ -152,13 +207,24 @@ impl Controller {
                 error!(%missing, needed = needed_release(&missing), "this northbound cannot be used");
                 self.schema_refused = Some(missing);
             }
-            Event::Synced => debug!("the northbound's replica is level"),
+            Event::Synced => {
+                debug!("the northbound's replica is level");
+                self.settle_lead();
+            }
             Event::Changed(changes) => {
                 self.reconciler.northbound_changed(self.northbound.replica(), &changes);
             }
-            Event::Committed { id, result } => self.commits.done(id, result.err(), now()),
-            Event::Locked { .. } | Event::Unlocked { .. } => {}
+            Event::Committed { id, result } => self.committed(id, result.err()),
+            Event::Locked { name } => debug!(lock = name, "the northbound's lock is ours"),
+            Event::Unlocked { name } => debug!(lock = name, "the northbound's lock is lost"),
         }
+    }
+
+    fn committed(&mut self, id: TransactionId, error: Option<TransactionError>) {
+        let outcome = if error.is_some() { "refused" } else { "committed" };
+        let took = self.commits.done(id, error, now());
+        self.metrics.transactions.get_or_create(&label("outcome", outcome)).inc();
+        observe(&self.metrics.commit, took);
     }
 
     fn southbound_event(&mut self, event: Event) {
@@ -181,12 +247,14 @@ impl Controller {
 
     /// Plans and writes what is missing, once nothing of ours is under way; what it wrote, if anything.
     fn settle(&mut self, now: Instant) -> Option<Changes> {
-        if !self.can_write() || self.reconciler.is_settled() {
+        if !self.can_write(now) || self.reconciler.is_settled() {
             return None;
         }
         self.say_too_old();
+        let repairing = self.reconciler.is_planned();
         let (changes, refusals) = self.reconciler.reconcile(self.northbound.replica());
         refusals.iter().for_each(say_refusals);
+        self.measure(&changes, repairing, now);
         if changes.is_empty() {
             return None;
         }
@@ -196,20 +264,53 @@ impl Controller {
         let transactions = transaction::encode(&changes);
         info!(writes = changes.len(), transactions = transactions.len(), "writing to the northbound");
         for operations in transactions {
-            self.commits.sent(self.northbound.transact(operations), now);
+            self.commits.sent(self.northbound.transact(self.leading.fence(operations)), now);
         }
         Some(changes)
     }
 
-    fn can_write(&self) -> bool {
+    fn measure(&self, changes: &Changes, repairing: bool, began: Instant) {
+        let metrics = &self.metrics;
+        let written = u64::try_from(changes.len()).unwrap_or(u64::MAX);
+        observe(&metrics.reconcile, now() - began);
+        metrics.rows.inc_by(written);
+        if repairing {
+            metrics.repairs.inc_by(written);
+        }
+        metrics.vips.set(i64::try_from(self.reconciler.vips()).unwrap_or(i64::MAX));
+        let reasons = self.reconciler.reasons().iter();
+        replace(&metrics.refusals, "reason", reasons.map(|(reason, count)| (*reason, *count)));
+    }
+
+    /// Tells probes and metrics how it stands.
+    fn report(&self) {
+        let metrics = &self.metrics;
+        let southbound = self.southbound.as_ref().map(|client| (SOUTHBOUND, client.is_synced()));
+        for (database, synced) in [(NORTHBOUND, self.northbound.is_synced())].into_iter().chain(southbound) {
+            metrics.connected.get_or_create(&label("database", database)).set(i64::from(synced));
+        }
+        metrics.leader.set(i64::from(self.leading.may_write(&self.northbound, now())));
+        replace(&metrics.objects, "kind", self.cluster.counts());
+        let waiting_for = if !self.cluster.is_complete() {
+            Some("the cluster's objects")
+        } else if !self.northbound.is_synced() {
+            Some("the northbound")
+        } else {
+            None
+        };
+        self.health.set_ready(waiting_for);
+    }
+
+    fn can_write(&self, now: Instant) -> bool {
         self.cluster.is_complete()
             && self.northbound.is_synced()
             && self.southbound_answered
             && self.commits.is_idle()
+            && self.leading.may_write(&self.northbound, now)
     }
 
     fn is_converged(&self) -> bool {
-        self.can_write() && self.reconciler.is_settled() && self.reconciler.network().locality.is_some()
+        self.can_write(now()) && self.reconciler.is_settled() && self.reconciler.network().locality.is_some()
     }
 
     /// For `--once`: what no waiting will mend.
@@ -251,40 +352,14 @@ impl Controller {
     }
 }
 
-fn client(address: &str, database: &str, tables: TablesWanted) -> anyhow::Result<Client> {
-    Ok(Client::new(ClientConfig::new(Endpoint::parse_list(address)?, database, tables)))
+/// A client of a cluster's leader: only there is a lock the cluster's, and what is read the latest.
+fn client(address: &str, database: &str, tables: TablesWanted, tls: &TlsConfig) -> anyhow::Result<Client> {
+    let config = ClientConfig::new(Endpoint::parse_list(address)?, database, tables);
+    let leader_only = database == NORTHBOUND;
+    Ok(Client::new(ClientConfig { leader_only, tls: Some(tls.clone()), ..config }))
 }
 
 #[expect(clippy::disallowed_methods, reason = "a shell reads the clock")]
 fn now() -> Instant {
     Instant::now()
-}
-
-/// Why nothing can be programmed on this OVN, and what to do.
-fn too_old(northd_version: Option<&str>) -> String {
-    let needed = "OVN 26.03 or newer, or the OVN that Kube-OVN ships, is needed";
-    match northd_version {
-        Some(version) => format!(
-            "OVN {version} can keep DNAT on the announcing node in no way: {needed}; nothing is programmed"
-        ),
-        None => format!("ovn-northd has not told its version in NB_Global; is it running? {needed}"),
-    }
-}
-
-fn say_disconnected(database: &str, endpoint: &str, reason: &str, said_before: bool, retry_in: Duration) {
-    let retry_in_ms = retry_in.as_millis();
-    if said_before {
-        debug!(database, endpoint, reason, retry_in_ms, "no connection");
-    } else {
-        warn!(database, endpoint, reason, "no connection; retrying");
-    }
-}
-
-fn say_refusals(change: &RefusalChange) {
-    for refusal in &change.new {
-        warn!(service = %change.service, reason = refusal.reason(), "{refusal}");
-    }
-    for refusal in &change.gone {
-        info!(service = %change.service, reason = refusal.reason(), "no longer so: {refusal}");
-    }
 }

@@ -4,10 +4,11 @@
 //! touched with what is there.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use uuid::Uuid;
 
-use crate::model::{Change, Dirty, Network, ServiceKey, World};
+use crate::model::{Change, Dirty, Network, ServiceKey, SubnetName, World};
 use crate::nb::diff::{Changes, Touched, diff};
 use crate::nb::network::{NetworkDirty, NetworkIndex};
 use crate::nb::owner::{Owner, SubnetRow};
@@ -39,7 +40,20 @@ pub struct Reconciler {
     dirty: Dirty,
     touched: Touched,
     refusals: BTreeMap<ServiceKey, BTreeSet<Refusal>>,
+    outcomes: BTreeMap<ServiceKey, Outcome>,
+    /// How many Services each VIP is programmed for.
+    served: BTreeMap<IpAddr, usize>,
+    reasons: BTreeMap<&'static str, usize>,
     selection: Selection,
+}
+
+/// What became of a Service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// The VIPs that are programmed, with the subnet of each.
+    pub vips: BTreeMap<IpAddr, SubnetName>,
+    /// Whether any of its ports has a backend.
+    pub serves: bool,
 }
 
 /// A Service's refusals, where they are other than before.
@@ -65,6 +79,9 @@ impl Reconciler {
             dirty: Dirty::everything(),
             touched: Touched::everything(),
             refusals: BTreeMap::new(),
+            outcomes: BTreeMap::new(),
+            served: BTreeMap::new(),
+            reasons: BTreeMap::new(),
             selection: Selection::full(),
         }
     }
@@ -87,6 +104,31 @@ impl Reconciler {
     /// Whether there is nothing to plan and nothing to compare.
     pub fn is_settled(&self) -> bool {
         self.dirty.is_empty() && self.touched.is_empty()
+    }
+
+    /// Whether what is left to do is no decision's consequence: somebody altered our rows.
+    pub fn is_planned(&self) -> bool {
+        self.dirty.is_empty()
+    }
+
+    /// How many VIPs are programmed.
+    pub fn vips(&self) -> usize {
+        self.served.len()
+    }
+
+    /// How many refusals there are, by their short names.
+    pub fn reasons(&self) -> &BTreeMap<&'static str, usize> {
+        &self.reasons
+    }
+
+    /// What became of each Service.
+    pub fn outcomes(&self) -> &BTreeMap<ServiceKey, Outcome> {
+        &self.outcomes
+    }
+
+    /// The cluster, as far as it is known.
+    pub fn world(&self) -> &World {
+        &self.world
     }
 
     /// What this northbound can select a backend by.
@@ -145,6 +187,9 @@ impl Reconciler {
             let rows = self.desired.put_service(&self.rules.owner, &dialect, &key, &plan.load_balancers);
             self.touched.load_balancers.extend(rows);
             self.touched.subnets |= self.desired.put_vips(&key, &plan.vips);
+            let mut balanced = plan.load_balancers.iter().flat_map(|row| row.vips.values());
+            let serves = balanced.any(|backends| !backends.is_empty());
+            self.put_outcome(&key, Outcome { vips: plan.vips, serves });
             refusal_changes.extend(self.put_refusals(key, plan.refusals));
         }
         let touched = std::mem::take(&mut self.touched);
@@ -170,11 +215,22 @@ impl Reconciler {
         self.touched.members = true;
     }
 
+    fn put_outcome(&mut self, service: &ServiceKey, outcome: Outcome) {
+        count(&mut self.served, outcome.vips.keys().copied());
+        let old = match self.world.service(service) {
+            Some(_) => self.outcomes.insert(service.clone(), outcome),
+            None => self.outcomes.remove(service),
+        };
+        uncount(&mut self.served, old.into_iter().flat_map(|old| old.vips.into_keys()));
+    }
+
     fn put_refusals(&mut self, service: ServiceKey, refusals: BTreeSet<Refusal>) -> Option<RefusalChange> {
         let old = self.refusals.remove(&service).unwrap_or_default();
         let new = refusals.difference(&old).cloned().collect();
         let gone = old.difference(&refusals).cloned().collect();
         let altered = old != refusals;
+        count(&mut self.reasons, refusals.iter().map(Refusal::reason));
+        uncount(&mut self.reasons, old.iter().map(Refusal::reason));
         if !refusals.is_empty() {
             self.refusals.insert(service.clone(), refusals);
         }
@@ -225,4 +281,21 @@ impl Reconciler {
 
 fn only_members(kind: &ChangeKind) -> bool {
     matches!(kind, ChangeKind::Modified { columns } if columns.iter().all(|column| &**column == "load_balancer"))
+}
+
+fn count<K: Ord>(counts: &mut BTreeMap<K, usize>, members: impl IntoIterator<Item = K>) {
+    for member in members {
+        *counts.entry(member).or_default() += 1;
+    }
+}
+
+fn uncount<K: Ord>(counts: &mut BTreeMap<K, usize>, members: impl IntoIterator<Item = K>) {
+    for member in members {
+        if let Some(count) = counts.get_mut(&member) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&member);
+            }
+        }
+    }
 }

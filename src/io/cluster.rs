@@ -82,6 +82,14 @@ impl Cluster {
         }
     }
 
+    /// How many objects of each kind are known, where they are watched.
+    pub fn counts(&self) -> Vec<(&'static str, usize)> {
+        match self {
+            Self::Folder(..) => Vec::new(),
+            Self::Kube(watch, _) => watch.counts().collect(),
+        }
+    }
+
     /// A client of the API server; none for a folder, which is read only.
     pub fn client(&self) -> Option<&::kube::Client> {
         match self {

@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "io/ is where the clock is read")]
 
 pub mod cluster;
+pub mod http;
 pub mod kube;
 pub mod manifests;
 pub mod ovsdb_client;

@@ -1,13 +1,14 @@
 //! JSON-RPC 1.0 as OVSDB uses it (RFC 7047 §4).
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::error::{ProtocolError, shorten};
 
-/// One message of the peer.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Message {
+/// One message of the peer. What it carries stays text until it is known what it is: a dump is large.
+#[derive(Debug, Clone)]
+pub enum Message<'a> {
     /// The peer asks, and waits for a reply under this id.
     Request {
         /// What the reply must carry.
@@ -15,53 +16,62 @@ pub enum Message {
         /// What is asked.
         method: String,
         /// With what.
-        params: Value,
+        params: &'a RawValue,
     },
     /// The peer tells.
     Notification {
         /// What.
         method: String,
         /// With what.
-        params: Value,
+        params: &'a RawValue,
     },
     /// The peer answers one of ours.
     Reply {
         /// The id of ours.
         id: Value,
         /// The result, or the error.
-        result: Result<Value, Value>,
+        result: Result<&'a RawValue, Value>,
     },
 }
 
 /// As on the wire. The server leaves `result` out of a failed reply, so every member may be missing.
 #[derive(Deserialize)]
-struct Raw {
+struct Raw<'a> {
     #[serde(default)]
     id: Value,
     method: Option<String>,
-    #[serde(default)]
-    params: Value,
-    #[serde(default)]
-    result: Value,
+    #[serde(borrow)]
+    params: Option<&'a RawValue>,
+    #[serde(borrow)]
+    result: Option<&'a RawValue>,
     #[serde(default)]
     error: Value,
 }
 
-impl Message {
+impl<'a> Message<'a> {
     /// Reads one message.
-    pub fn parse(bytes: &[u8]) -> Result<Self, ProtocolError> {
-        let raw: Raw = serde_json::from_slice(bytes).map_err(|error| ProtocolError::Unexpected {
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, ProtocolError> {
+        let raw: Raw<'a> = serde_json::from_slice(bytes).map_err(|error| ProtocolError::Unexpected {
             what: "a JSON-RPC message",
             found: format!("{} ({error})", shorten(&String::from_utf8_lossy(bytes))),
         })?;
         let Raw { id, method, params, result, error } = raw;
+        let params = params.unwrap_or(RawValue::NULL);
         Ok(match (method, id.is_null(), error.is_null()) {
             (Some(method), false, _) => Self::Request { id, method, params },
             (Some(method), true, _) => Self::Notification { method, params },
-            (None, _, true) => Self::Reply { id, result: Ok(result) },
+            (None, _, true) => Self::Reply { id, result: Ok(result.unwrap_or(RawValue::NULL)) },
             (None, _, false) => Self::Reply { id, result: Err(error) },
         })
     }
+}
+
+/// A part of a message as the type it must be.
+pub fn read<'a, T: Deserialize<'a>>(what: &'static str, raw: &'a RawValue) -> Result<T, ProtocolError> {
+    T::deserialize(raw).map_err(|error| ProtocolError::Unexpected {
+        what,
+        found: format!("{} ({error})", shorten(raw.get())),
+    })
 }
 
 /// A request of ours.
@@ -96,18 +106,19 @@ mod tests {
 
     #[test]
     fn requests_notifications_and_replies_are_told_apart() {
-        let parse = |text: &str| Message::parse(text.as_bytes()).unwrap();
-        assert_eq!(
-            parse(r#"{"id":"echo","method":"echo","params":[]}"#),
-            Message::Request { id: json!("echo"), method: "echo".into(), params: json!([]) }
+        let parse = |text: &'static str| Message::parse(text.as_bytes()).unwrap();
+        let request = parse(r#"{"id":"echo","method":"echo","params":[]}"#);
+        assert!(matches!(&request, Message::Request { id, method, params }
+            if id == "echo" && method == "echo" && params.get() == "[]"));
+        let notification = parse(r#"{"id":null,"method":"update","params":[1]}"#);
+        assert!(matches!(&notification, Message::Notification { method, params }
+            if method == "update" && params.get() == "[1]"));
+        let reply = parse(r#"{"result":{},"id":3,"error":null}"#);
+        assert!(
+            matches!(&reply, Message::Reply { id, result: Ok(result) } if *id == 3 && result.get() == "{}")
         );
-        assert_eq!(
-            parse(r#"{"id":null,"method":"update","params":[1]}"#),
-            Message::Notification { method: "update".into(), params: json!([1]) }
-        );
-        assert_eq!(
-            parse(r#"{"id":3,"result":{},"error":null}"#),
-            Message::Reply { id: json!(3), result: Ok(json!({})) }
+        assert!(
+            matches!(parse(r#"{"id":3}"#), Message::Reply { result: Ok(result), .. } if result.get() == "null")
         );
     }
 
@@ -116,6 +127,14 @@ mod tests {
         let message = Message::parse(br#"{"id":318,"error":{"error":"unknown database"}}"#).unwrap();
         let Message::Reply { result: Err(error), .. } = message else { panic!("{message:?}") };
         assert_eq!(error_text(&error), "unknown database");
+    }
+
+    #[test]
+    fn a_part_of_another_type_is_quoted() {
+        let raw = RawValue::from_string("[1,2]".into()).unwrap();
+        assert_eq!(read::<(u8, u8)>("two numbers", &raw).unwrap(), (1, 2));
+        let error = read::<String>("a name", &raw).unwrap_err().to_string();
+        assert!(error.contains("expected a name, found [1,2]"), "{error}");
     }
 
     #[test]

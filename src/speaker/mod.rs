@@ -9,6 +9,7 @@ mod segment;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -24,6 +25,7 @@ use crate::l2::Received;
 use crate::model::{AnnouncePlan, InterfaceName, NodeName, SubnetName, World};
 use crate::plan::{Policy, announce_plan};
 use crate::settings::SpeakerArgs;
+use crate::telemetry::metrics::{Health, SpeakerMetrics, label, replace};
 use crate::telemetry::{Shutdown, say_problems};
 
 use bridge::locate;
@@ -38,8 +40,13 @@ pub async fn run(arguments: SpeakerArgs) -> anyhow::Result<ExitCode> {
             () = shutdown.requested() => break,
             input = speaker.next_input() => input,
         };
+        let is_frame = matches!(input, Input::Frame(..));
         speaker.take(input);
         speaker.settle(now());
+        // A storm of frames is no time for book-keeping.
+        if !is_frame {
+            speaker.report();
+        }
     }
     info!("stopped");
     Ok(ExitCode::SUCCESS)
@@ -61,6 +68,8 @@ struct Speaker {
     rules_changed: bool,
     switches: BTreeMap<InterfaceName, Switch>,
     segments: BTreeMap<SubnetName, Segment>,
+    metrics: SpeakerMetrics,
+    health: Arc<Health>,
     said: BTreeSet<String>,
     said_of_world: BTreeSet<String>,
 }
@@ -80,6 +89,8 @@ impl Speaker {
         let rundir = arguments.ovs_rundir.clone().or_else(|| folder_of(&arguments.ovs));
         let rundir = rundir
             .context("--ovs is no unix socket: say with --ovs-rundir where the bridges' sockets are")?;
+        let (metrics, health) = SpeakerMetrics::new();
+        health.listen(arguments.cluster.http.as_deref()).await?;
         Ok(Self {
             node: NodeName::from(arguments.node.as_str()),
             policy: arguments.cluster.policy(),
@@ -93,6 +104,8 @@ impl Speaker {
             rules_changed: false,
             switches: BTreeMap::new(),
             segments: BTreeMap::new(),
+            metrics,
+            health,
             said: BTreeSet::new(),
             said_of_world: BTreeSet::new(),
         })
@@ -121,11 +134,13 @@ impl Speaker {
             Input::Vswitch(event) => self.vswitch_event(event),
             Input::Bridge(bridge, event) => {
                 self.rules_changed = true;
+                self.measure_switch(&bridge, &event);
                 say_switch_event(&bridge, event);
             }
             Input::Frame(subnet, frame) => {
-                if let Some(segment) = self.segments.get_mut(&subnet) {
-                    segment.received(frame, now());
+                let segment = self.segments.get_mut(&subnet);
+                if let Some(verdict) = segment.and_then(|segment| segment.received(frame, now())) {
+                    self.metrics.verdicts.get_or_create(&label("verdict", verdict)).inc();
                 }
             }
             Input::Due => {}
@@ -176,6 +191,36 @@ impl Speaker {
             }
             segment.transmit(now);
         }
+    }
+
+    fn measure_switch(&self, bridge: &InterfaceName, event: &SwitchEvent) {
+        let connected = self.metrics.connected.get_or_create_owned(&label("bridge", bridge.as_str()));
+        match event {
+            SwitchEvent::Connected { .. } => drop(connected.set(1)),
+            SwitchEvent::Disconnected { .. } => drop(connected.set(0)),
+            SwitchEvent::Repaired { added, removed } => {
+                self.metrics.repairs.inc_by(u64::try_from(added + removed).unwrap_or_default());
+            }
+            SwitchEvent::Installed { .. } | SwitchEvent::Refused { .. } => {}
+        }
+    }
+
+    /// Tells probes and metrics how it stands.
+    fn report(&mut self) {
+        let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let spoken = self.segments.values().map(|segment| segment.spoken().len()).sum();
+        let rules = self.segments.values().map(|segment| segment.flows().len()).sum();
+        self.metrics.announced.set(gauge(spoken));
+        self.metrics.rules.set(gauge(rules));
+        replace(&self.metrics.objects, "kind", self.cluster.counts());
+        let waiting_for = if !self.cluster.is_complete() {
+            Some("the cluster's objects")
+        } else if !self.vswitch_known {
+            Some("Open vSwitch's database")
+        } else {
+            None
+        };
+        self.health.set_ready(waiting_for);
     }
 
     fn plan_anew(&mut self, now: Instant) {

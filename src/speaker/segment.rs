@@ -145,11 +145,23 @@ impl Segment {
         }
     }
 
-    /// Takes a frame in, or the loss of the socket.
-    pub fn received(&mut self, frame: Result<Received, PacketSocketError>, now: Instant) {
+    /// The VIPs that it answers for.
+    pub fn spoken(&self) -> &BTreeSet<IpAddr> {
+        &self.spoken
+    }
+
+    /// Takes a frame in, or the loss of the socket. What became of the frame.
+    pub fn received(
+        &mut self,
+        frame: Result<Received, PacketSocketError>,
+        now: Instant,
+    ) -> Option<&'static str> {
         let frame = match frame {
             Ok(frame) => frame,
-            Err(error) => return self.lose_socket(&error, now),
+            Err(error) => {
+                self.lose_socket(&error, now);
+                return None;
+            }
         };
         let verdict = self.responder.handle_frame(&frame, now);
         match verdict {
@@ -159,6 +171,11 @@ impl Segment {
             Verdict::Answered { .. } => debug!(subnet = %self.subnet, ?verdict, "answered"),
             Verdict::Ignored(_) => trace!(subnet = %self.subnet, ?verdict, "ignored"),
         }
+        Some(match verdict {
+            Verdict::Conflict { .. } => "conflict",
+            Verdict::Answered { .. } => "answered",
+            Verdict::Ignored(_) => "ignored",
+        })
     }
 
     /// Sends what is due. A frame that the interface does not take at once is lost: its asker asks again.

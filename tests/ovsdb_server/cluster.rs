@@ -139,6 +139,8 @@ struct Writer {
     next: u128,
     in_flight: usize,
     unknown: usize,
+    /// When the last leader died, until another one is found.
+    bereft: Option<Instant>,
 }
 
 impl Writer {
@@ -167,6 +169,11 @@ impl Writer {
     fn told(&mut self, event: Event) {
         match event {
             Event::Changed(changes) => self.seen.apply(&changes),
+            Event::Synced => {
+                if let Some(since) = self.bereft.take() {
+                    println!("level with the next leader after {:?}", since.elapsed());
+                }
+            }
             Event::Committed { result, .. } => {
                 self.in_flight -= 1;
                 match result {
@@ -188,9 +195,10 @@ async fn no_row_is_lost_or_told_twice_while_leaders_die_under_writes() {
     let mut reader = Client::new(cluster.client(false));
     let mut told = Model::default();
     let client = Client::new(cluster.client(true));
-    let mut writer = Writer { client, seen: Model::default(), next: 0, in_flight: 0, unknown: 0 };
+    let mut writer =
+        Writer { client, seen: Model::default(), next: 0, in_flight: 0, unknown: 0, bereft: None };
 
-    let mut rounds = tokio::time::interval(Duration::from_millis(2500));
+    let mut rounds = tokio::time::interval(Duration::from_millis(2000));
     rounds.tick().await;
     let (mut kills, mut down) = (0, None);
     while kills < KILLS || down.is_some() || !writer.is_done() {
@@ -203,6 +211,7 @@ async fn no_row_is_lost_or_told_twice_while_leaders_die_under_writes() {
                 None if kills < KILLS => {
                     let leader = cluster.leader().await;
                     cluster.members[leader].kill();
+                    writer.bereft = Some(Instant::now());
                     (down, kills) = (Some(leader), kills + 1);
                 }
                 None => {}

@@ -61,7 +61,7 @@ pub fn binary(name: &str) -> PathBuf {
 }
 
 pub fn run(command: &mut Command) {
-    let output = command.output().unwrap();
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -261,8 +261,9 @@ impl Follower {
     }
 }
 
+/// Numbers in the first word: that alone is what ovsdb-server hashes, and rows that share it are searched one by one.
 pub fn id(number: u128) -> Uuid {
-    Uuid::from_u128(0x1234_0000_0000_0000_0000_0000_0000_0000 + number)
+    Uuid::from_u128((number << 96) + 0x1234)
 }
 
 pub fn row<const N: usize>(columns: [(&str, Datum); N]) -> BTreeMap<String, Datum> {

@@ -11,6 +11,11 @@ use crate::harness::{Follower, Server, free_port, id, insert, run, wait_for_port
 /// What `ovs-pki` writes into every certificate: a DNS name that is none.
 const OVS_PKI: &str = "DNS:ovn id:6d2b3b5c-3b0b-4c55-8d29-6a2b6b3a6a54";
 
+/// OpenSSL's own tool; what fetches packages or sources over HTTPS needs it too, so every machine has it.
+fn openssl() -> Command {
+    Command::new("openssl")
+}
+
 /// A certificate authority in a folder.
 struct Authority<'a>(&'a Path, &'a str);
 
@@ -18,7 +23,7 @@ impl<'a> Authority<'a> {
     fn create(folder: &'a Path, name: &'a str) -> Self {
         let (key, certificate) = (folder.join(format!("{name}.key")), folder.join(format!("{name}.crt")));
         let subject = format!("/CN=OVS {name} CA");
-        run(Command::new("openssl")
+        run(openssl()
             .args([
                 "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-sha512", "-days", "10", "-subj", &subject,
             ])
@@ -33,7 +38,7 @@ impl<'a> Authority<'a> {
     fn sign(&self, name: &str, alternative: &str) {
         let Self(folder, authority) = self;
         let path = |suffix: &str| folder.join(format!("{name}.{suffix}"));
-        run(Command::new("openssl")
+        run(openssl()
             .args(["req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=ovn"])
             .arg("-keyout")
             .arg(path("key"))
@@ -41,7 +46,7 @@ impl<'a> Authority<'a> {
             .arg(path("csr")));
         std::fs::write(path("ext"), format!("basicConstraints=CA:false\nsubjectAltName = {alternative}\n"))
             .unwrap();
-        run(Command::new("openssl")
+        run(openssl()
             .args(["x509", "-req", "-sha512", "-days", "10", "-in"])
             .arg(path("csr"))
             .arg("-CA")

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use crate::harness::{Peer, ZERO, config, id, rows, schema};
 
 fn member(leader: bool, index: i64) -> Value {
-    json!({"name": "Db", "model": "clustered", "connected": true, "leader": leader, "index": index})
+    json!({"name": "Db", "model": "clustered", "connected": true, "leader": leader, "index": index,
+           "cid": ["uuid", id(900)]})
 }
 
 fn following_the_leader(servers: usize) -> Peer {
@@ -82,6 +83,19 @@ fn a_member_that_is_behind_what_was_seen_is_not_followed() {
     peer.connect_to(member(true, 24));
     assert_eq!(peer.told(), ["disconnected: the server is behind: its index is 24, and we have seen 25"]);
     peer.connect_to(member(true, 25));
+    peer.answer_handshake(dump());
+    assert!(peer.session.is_synced());
+}
+
+#[test]
+fn a_cluster_made_anew_counts_from_the_start() {
+    let mut peer = Peer::new(config(1));
+    peer.connect_to(member(true, 1000));
+    peer.answer_handshake(dump());
+    peer.session.disconnected(peer.now, "reset");
+    let mut restored = member(true, 3);
+    restored["cid"] = json!(["uuid", id(901)]);
+    peer.connect_to(restored);
     peer.answer_handshake(dump());
     assert!(peer.session.is_synced());
 }

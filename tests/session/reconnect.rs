@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ovn_vip::ovsdb::{ChangeKind, Event};
+use ovn_vip::ovsdb::{ChangeKind, Datum, Event};
 use serde_json::{Value, json};
 
 use crate::harness::{Peer, ZERO, config, id, rows, schema};
@@ -149,4 +149,27 @@ fn a_server_that_remembers_tells_only_what_was_missed() {
     assert_eq!(monitor["params"][3], json!(id(78)));
     assert_eq!(peer.told(), ["connected without T.newer", "changed 1", "synced"]);
     assert_eq!(peer.names(), ["c"]);
+}
+
+#[test]
+fn nothing_is_continued_under_another_schema() {
+    let mut peer = Peer::new(config(1));
+    peer.connect();
+    peer.answer("get_schema", schema());
+    peer.answer("monitor_cond_since", json!([false, id(77), dump()]));
+    peer.session.disconnected(peer.now, "reset");
+    peer.connect();
+    let mut converted = schema();
+    converted["tables"]["T"]["columns"]["n"] =
+        json!({"type": {"key": "integer", "min": 0, "max": "unlimited"}});
+    peer.answer("get_schema", converted);
+    let monitor = peer.answer("monitor_cond_since", json!([false, id(78), dump()]));
+    assert_eq!(monitor["params"][3], ZERO);
+    let update = rows("modify", [(1, json!({"n": 7}))]);
+    peer.say(&json!({"id": null, "method": "update3", "params": [monitor["params"][1], id(79), update]}));
+    let n = |peer: &Peer| peer.session.replica().row("T", &id(1)).unwrap().get("n").cloned();
+    assert_eq!(n(&peer), Some(Datum::from(7)));
+    let update = rows("modify", [(1, json!({"n": 8}))]);
+    peer.say(&json!({"id": null, "method": "update3", "params": [monitor["params"][1], id(80), update]}));
+    assert_eq!(n(&peer).unwrap().len(), 2, "n is a set now, and the update a difference");
 }

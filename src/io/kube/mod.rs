@@ -9,6 +9,7 @@ pub mod connect;
 pub mod convert;
 pub mod crd;
 mod kind;
+pub mod lease;
 mod problem;
 pub mod watch;
 

@@ -73,6 +73,11 @@ impl RowChange {
         Some(Self { table: table.clone(), uuid, kind, old: Some(Row(gone)) })
     }
 
+    /// By table, what is gone before what is new, by name.
+    pub(super) fn order(&self) -> (&str, bool, Uuid) {
+        (&self.table, self.kind != ChangeKind::Deleted, self.uuid)
+    }
+
     pub(super) fn inserted(table: &Arc<str>, uuid: Uuid) -> Self {
         Self { table: table.clone(), uuid, kind: ChangeKind::Inserted, old: None }
     }

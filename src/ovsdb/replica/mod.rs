@@ -15,6 +15,7 @@ use super::value::Datum;
 
 mod change;
 mod update;
+mod walk;
 
 pub use update::UpdateFormat;
 

@@ -1,13 +1,14 @@
 //! What a server tells about rows: `<table-updates>` (RFC 7047 §4.1.6) and `<table-updates2>` (ovsdb-server(7)
 //! §4.1.14), applied in place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde::Deserializer;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Replica, Row, RowChange, Table};
+use super::{Replica, Row, RowChange, Table, walk};
 use crate::ovsdb::error::ProtocolError;
 use crate::ovsdb::schema::ColumnType;
 use crate::ovsdb::value::Datum;
@@ -29,32 +30,76 @@ impl Replica {
         Ok(changes)
     }
 
-    /// Applies an update of either form and adds what really changed, each row once. What was applied before an error
-    /// stays, and is added; the replica is then not to be trusted until the next full dump.
-    pub fn apply_as(
+    /// Applies an update of either form and adds what really changed, each row once. It is read row by row, so that a
+    /// large one needs little memory. What was applied before an error stays, and is added; the replica is then not
+    /// to be trusted until the next full dump.
+    pub fn apply_as<'de>(
         &mut self,
         format: UpdateFormat,
-        updates: &Value,
+        updates: impl Deserializer<'de>,
         changes: &mut Vec<RowChange>,
     ) -> Result<(), ProtocolError> {
-        for (name, rows) in object(updates, "table updates")? {
-            let Some(table) = self.tables.get_mut(name.as_str()) else {
-                return Err(ProtocolError::Inconsistent(format!("table {name} is not monitored")));
-            };
-            for (uuid, update) in object(rows, "row updates")? {
-                let uuid = row_name(uuid)?;
-                let update = object(update, "a row update")?;
-                changes.extend(match format {
-                    UpdateFormat::Rows => table.apply_rows(uuid, update)?,
-                    UpdateFormat::Differences => table.apply_difference(uuid, update)?,
-                });
+        walk::walk(updates, &mut self.tables, &mut |table, uuid, update| {
+            changes.extend(table.update(format, uuid, update)?);
+            Ok(())
+        })
+    }
+
+    /// Takes the tables and columns of `shape` and the rows of a full dump; the real differences only, in each table
+    /// what is gone before what is new. An error leaves what [`Replica::apply_as`] leaves.
+    pub fn level_with<'de>(
+        &mut self,
+        shape: Replica,
+        format: UpdateFormat,
+        dump: impl Deserializer<'de>,
+        changes: &mut Vec<RowChange>,
+    ) -> Result<(), ProtocolError> {
+        let before = changes.len();
+        let mut left: BTreeMap<Arc<str>, Table> = std::mem::take(&mut self.tables);
+        for (name, mut table) in shape.tables {
+            if let Some(held) = left.remove(&name) {
+                table.rows = held.rows;
             }
+            self.tables.insert(name, table);
         }
+        for (name, table) in left {
+            changes.extend(table.rows.into_iter().map(|(uuid, row)| RowChange::deleted(&name, uuid, row)));
+        }
+        let mut seen: BTreeMap<Arc<str>, BTreeSet<Uuid>> = BTreeMap::new();
+        walk::walk(dump, &mut self.tables, &mut |table, uuid, update| {
+            seen.entry(table.name.clone()).or_default().insert(uuid);
+            changes.extend(table.update(format, uuid, update)?);
+            Ok(())
+        })?;
+        for (name, table) in &mut self.tables {
+            let seen = seen.remove(name).unwrap_or_default();
+            changes.extend(table.keep_only(&seen));
+        }
+        changes[before..].sort_by(|one, other| one.order().cmp(&other.order()));
         Ok(())
     }
 }
 
 impl Table {
+    fn update(
+        &mut self,
+        format: UpdateFormat,
+        uuid: Uuid,
+        update: &Map<String, Value>,
+    ) -> Result<Option<RowChange>, ProtocolError> {
+        match format {
+            UpdateFormat::Rows => self.apply_rows(uuid, update),
+            UpdateFormat::Differences => self.apply_difference(uuid, update),
+        }
+    }
+
+    /// Every row that was not seen is gone.
+    fn keep_only(&mut self, seen: &BTreeSet<Uuid>) -> Vec<RowChange> {
+        let gone: Vec<Uuid> = self.rows.keys().filter(|uuid| !seen.contains(uuid)).copied().collect();
+        let removed = gone.into_iter().filter_map(|uuid| Some((uuid, self.rows.remove(&uuid)?)));
+        removed.map(|(uuid, row)| RowChange::deleted(&self.name, uuid, row)).collect()
+    }
+
     /// `{"old": …, "new": …}`: without `new` the row is gone, else `new` has every monitored column.
     fn apply_rows(
         &mut self,

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::connection::{Purpose, Stage};
@@ -13,7 +14,7 @@ use super::filter::Filters;
 use super::lock::LockState;
 use super::{Event, Link, Session};
 use crate::ovsdb::error::ProtocolError;
-use crate::ovsdb::message::{self, Message, error_text};
+use crate::ovsdb::message::{self, Message, error_text, read};
 use crate::ovsdb::replica::{Replica, RowChange, UpdateFormat};
 use crate::ovsdb::schema::Schema;
 
@@ -104,7 +105,7 @@ impl Session {
 
     fn server_told(&mut self, now: Duration, result: Result<Value, Value>) -> Result<(), Fault> {
         if let (Link::Up(connection), Ok(databases)) = (&mut self.link, result) {
-            connection.server.told(&databases)?;
+            connection.server.told(databases)?;
         }
         self.check_server()?;
         self.ask_for_schema(now);
@@ -114,7 +115,7 @@ impl Session {
     /// Whether the server will do, at first and whenever it tells news of itself.
     fn check_server(&mut self) -> Result<(), Fault> {
         let Link::Up(connection) = &self.link else { return Ok(()) };
-        connection.server.check(&self.config.database, self.config.leader_only, &mut self.least_index)
+        connection.server.check(&self.config.database, self.config.leader_only, &mut self.seen)
     }
 
     fn ask_for_schema(&mut self, now: Duration) {
@@ -130,20 +131,23 @@ impl Session {
     pub(super) fn handle_messages(&mut self, now: Duration) -> Result<(), Fault> {
         loop {
             let Link::Up(connection) = &mut self.link else { return Ok(()) };
-            let Some(bytes) = connection.framer.next_message()? else { return Ok(()) };
-            match Message::parse(bytes)? {
+            let Some(bytes) = connection.framer.take_message()? else { return Ok(()) };
+            match Message::parse(&bytes)? {
                 Message::Request { id, method, params } => {
                     connection.outbound.push(&match method.as_str() {
-                        "echo" => message::reply(&id, &params),
+                        "echo" => message::reply(&id, &read("the parameters of an echo", params)?),
                         _ => message::unknown_method(&id),
                     });
                 }
-                Message::Notification { method, params } => self.notified(now, &method, &params)?,
-                Message::Reply { id, result } => {
-                    if let Some(purpose) = connection.answered(&id) {
-                        self.answered(now, purpose, result)?;
+                Message::Notification { method, params } => self.notified(now, &method, params)?,
+                Message::Reply { id, result } => match (connection.answered(&id), result) {
+                    (None, _) => {}
+                    (Some(Purpose::Dump), result) => self.dump_told(now, result)?,
+                    (Some(purpose), Ok(result)) => {
+                        self.answered(now, purpose, Ok(read("a result", result)?))?
                     }
-                }
+                    (Some(purpose), Err(error)) => self.answered(now, purpose, Err(error))?,
+                },
             }
         }
     }
@@ -155,10 +159,9 @@ impl Session {
         result: Result<Value, Value>,
     ) -> Result<(), Fault> {
         match purpose {
-            Purpose::Ignored => Ok(()),
+            Purpose::Ignored | Purpose::Dump => Ok(()),
             Purpose::Server => self.server_told(now, result),
             Purpose::Schema => self.schema_told(now, result),
-            Purpose::Dump => self.dump_told(now, result),
             Purpose::Filter => self.filter_told(result),
             Purpose::Lock { name, request } => self.lock_answered(&name, request, result),
             Purpose::Transaction { id, operations } => {
@@ -174,6 +177,10 @@ impl Session {
         let schema = Schema::from_json(&json)?;
         let checked = schema.check(&self.config.monitors);
         let columns = self.config.monitors.present_in(&schema);
+        // Under another schema a difference may mean something else.
+        if self.schema.as_ref() != Some(&schema) {
+            self.resume = None;
+        }
         self.schema = Some(schema);
         let missing = checked?;
         if let Link::Up(connection) = &mut self.link {
@@ -201,7 +208,7 @@ impl Session {
         connection.enter(now, Stage::Dump);
     }
 
-    fn dump_told(&mut self, now: Duration, result: Result<Value, Value>) -> Result<(), Fault> {
+    fn dump_told(&mut self, now: Duration, result: Result<&RawValue, Value>) -> Result<(), Fault> {
         let Link::Up(connection) = &mut self.link else { return Ok(()) };
         let monitoring = &mut connection.monitoring;
         let reply = match result {
@@ -217,15 +224,12 @@ impl Session {
                 return Ok(());
             }
         };
-        let (continues, last_transaction, updates) = match (monitoring.method, reply.as_array()) {
-            (MonitorMethod::CondSince, Some(parts)) => match parts.as_slice() {
-                [Value::Bool(found), Value::String(last), updates] => (*found, Some(last.clone()), updates),
-                _ => return Err(ProtocolError::unexpected("the reply of monitor_cond_since", &reply).into()),
-            },
-            (MonitorMethod::CondSince, None) => {
-                return Err(ProtocolError::unexpected("the reply of monitor_cond_since", &reply).into());
+        let (continues, last_transaction, updates) = match monitoring.method {
+            MonitorMethod::CondSince => {
+                let (found, last, updates) = read("the reply of monitor_cond_since", reply)?;
+                (found, Some(last), updates)
             }
-            (MonitorMethod::Cond | MonitorMethod::Plain, _) => (false, None, &reply),
+            MonitorMethod::Cond | MonitorMethod::Plain => (false, None, reply),
         };
         self.bring_level(continues, updates)?;
         self.remember(last_transaction);
@@ -234,7 +238,7 @@ impl Session {
     }
 
     /// The replica takes what the first reply holds: a continuation, or a dump to compare with.
-    fn bring_level(&mut self, continues: bool, updates: &Value) -> Result<(), Fault> {
+    fn bring_level(&mut self, continues: bool, updates: &RawValue) -> Result<(), Fault> {
         let (Link::Up(connection), Some(schema)) = (&self.link, &self.schema) else { return Ok(()) };
         let monitoring = &connection.monitoring;
         if continues {
@@ -242,15 +246,15 @@ impl Session {
             return self.apply(UpdateFormat::Differences, updates);
         }
         self.syncs.dumps += 1;
-        let mut fresh = Replica::with_schema(schema, &monitoring.columns);
-        fresh.apply_as(monitoring.method.format(), updates, &mut Vec::new())?;
-        let changes = self.replica.become_level_with(fresh);
+        let shape = Replica::with_schema(schema, &monitoring.columns);
+        let mut changes = Vec::new();
+        let levelled = self.replica.level_with(shape, monitoring.method.format(), updates, &mut changes);
         self.tell(changes);
-        Ok(())
+        Ok(levelled?)
     }
 
     /// What was applied is told, even if the rest could not be.
-    fn apply(&mut self, format: UpdateFormat, updates: &Value) -> Result<(), Fault> {
+    fn apply(&mut self, format: UpdateFormat, updates: &RawValue) -> Result<(), Fault> {
         let mut changes = Vec::new();
         let applied = self.replica.apply_as(format, updates, &mut changes);
         self.tell(changes);
@@ -285,24 +289,33 @@ impl Session {
         }
     }
 
-    fn notified(&mut self, now: Duration, method: &str, params: &Value) -> Result<(), Fault> {
+    fn notified(&mut self, now: Duration, method: &str, params: &RawValue) -> Result<(), Fault> {
         let Link::Up(connection) = &mut self.link else { return Ok(()) };
-        if method == "update" && connection.server.is_ours(&params[0]) {
-            connection.server.told(&params[1])?;
+        let params: Vec<&RawValue> = read("the parameters of a notification", params)?;
+        let part = |index: usize| params.get(index).copied().unwrap_or(RawValue::NULL);
+        let subject: Value = read("the subject of a notification", part(0))?;
+        if method == "update" && connection.server.is_ours(&subject) {
+            connection.server.told(part(1))?;
             return self.check_server();
         }
-        if let ("locked" | "stolen", Some(name)) = (method, params[0].as_str()) {
+        if let ("locked" | "stolen", Some(name)) = (method, subject.as_str()) {
             let state = if method == "locked" { LockState::Held } else { LockState::Queued };
             self.lock_told(name, state);
             return Ok(());
         }
-        if connection.monitoring.id != params[0] {
+        if connection.monitoring.id != subject {
             return Ok(());
         }
         match (method, connection.stage) {
-            ("update" | "update2" | "update3", Stage::Level) => self.updated(method, params),
+            ("update", Stage::Level) => self.apply(UpdateFormat::Rows, part(1)),
+            ("update2", Stage::Level) => self.apply(UpdateFormat::Differences, part(1)),
+            ("update3", Stage::Level) => {
+                self.apply(UpdateFormat::Differences, part(2))?;
+                self.remember(Some(read("a transaction's id", part(1))?));
+                Ok(())
+            }
             ("update" | "update2" | "update3", _) => {
-                Err(ProtocolError::unexpected("the first dump before any update", params).into())
+                Err(ProtocolError::unexpected("the first dump before any update", &subject).into())
             }
             ("monitor_canceled", _) => {
                 self.monitor_canceled(now);
@@ -321,19 +334,6 @@ impl Session {
         self.resume = None;
         self.fail_queued();
         self.ask_for_schema(now);
-    }
-
-    fn updated(&mut self, method: &str, params: &Value) -> Result<(), Fault> {
-        let (format, updates) = match method {
-            "update" => (UpdateFormat::Rows, &params[1]),
-            "update2" => (UpdateFormat::Differences, &params[1]),
-            _ => (UpdateFormat::Differences, &params[2]),
-        };
-        self.apply(format, updates)?;
-        if let ("update3", Some(last)) = (method, params[1].as_str()) {
-            self.remember(Some(last.to_owned()));
-        }
-        Ok(())
     }
 
     fn tell(&mut self, changes: Vec<RowChange>) {

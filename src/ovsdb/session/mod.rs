@@ -34,6 +34,7 @@ pub use filter::RowFilter;
 use handshake::Resume;
 use lock::Lock;
 use reconnect::Reconnect;
+use server::Seen;
 use transact::Queued;
 
 /// How many different reasons are remembered as told.
@@ -200,7 +201,7 @@ pub struct Session {
     events: VecDeque<Event>,
     last_id: u64,
     /// How far we have seen a raft cluster; a server that is behind would take us back in time.
-    least_index: i64,
+    seen: Seen,
     syncs: Syncs,
     /// What was told about trouble since the replica was last level.
     said: BTreeSet<String>,
@@ -221,7 +222,7 @@ impl Session {
             queue: VecDeque::new(),
             events: VecDeque::new(),
             last_id: 0,
-            least_index: 0,
+            seen: Seen::default(),
             syncs: Syncs::default(),
             said: BTreeSet::new(),
         }

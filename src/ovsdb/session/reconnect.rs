@@ -17,11 +17,17 @@ pub(super) struct Reconnect {
     random: u64,
     /// Since when the replica is level.
     level_since: Option<Duration>,
+    /// The attempt that last met a living cluster's wrong member.
+    moved_on: Option<usize>,
 }
+
+/// How many rounds follow each other quickly while a cluster has no leader.
+const QUICK_ROUNDS: usize = 10;
 
 impl Reconnect {
     pub(super) fn new(endpoints: Vec<Endpoint>, timing: Timing, seed: u64) -> Self {
-        let mut reconnect = Self { endpoints, next: 0, failures: 0, timing, random: seed, level_since: None };
+        let mut reconnect =
+            Self { endpoints, next: 0, failures: 0, timing, random: seed, level_since: None, moved_on: None };
         reconnect.shuffle();
         reconnect
     }
@@ -49,17 +55,22 @@ impl Reconnect {
     /// the record; one that breaks at once does not, or it would be a fast loop of full dumps.
     pub(super) fn pause(&mut self, now: Duration, pace: Pace) -> Duration {
         if self.level_since.take().is_some_and(|since| now >= since + self.timing.backoff_max) {
-            self.failures = 0;
+            (self.failures, self.moved_on) = (0, None);
         }
         let servers = self.endpoints.len().max(1);
         let round = self.failures / servers;
-        let starts_round = self.failures.is_multiple_of(servers);
+        let within_round = round == 0 || !self.failures.is_multiple_of(servers);
+        if pace == Pace::MoveOn {
+            self.moved_on = Some(self.failures);
+        }
+        // One dead member does not make a cluster dead that another one belongs to.
+        let cluster_lives = self.moved_on.is_some_and(|attempt| self.failures - attempt < servers);
         self.failures += 1;
-        match (pace, round == 0 || !starts_round) {
-            (Pace::MoveOn, true) => return Duration::ZERO,
-            (Pace::MoveOn, false) => return self.jitter(self.timing.backoff_min / 2),
-            (Pace::BackOff, true) => return self.jitter(self.timing.first_retry),
-            (Pace::BackOff, false) => {}
+        match (cluster_lives, within_round) {
+            (true, true) if pace == Pace::MoveOn => return Duration::ZERO,
+            (true, false) if round > QUICK_ROUNDS => return self.jitter(self.timing.backoff_min / 2),
+            (_, true) | (true, false) => return self.jitter(self.timing.first_retry),
+            (false, false) => {}
         }
         let doubled =
             self.timing.backoff_min * 2_u32.saturating_pow(u32::try_from(round - 1).unwrap_or(8).min(8));
@@ -120,9 +131,29 @@ mod tests {
     #[test]
     fn the_wrong_member_of_a_cluster_is_left_at_once_and_an_election_is_waited_for_briefly() {
         let mut three = reconnect(3);
-        for expected in [0, 0, 0, 500, 0, 0, 500, 0, 0, 500] {
-            let pause = three.pause(Duration::ZERO, Pace::MoveOn);
-            assert!(near(pause, expected), "{pause:?} is not near {expected} ms");
+        for round in 0..20 {
+            for member in 0..3 {
+                let expected = match (round, member) {
+                    (0, _) | (_, 1 | 2) => 0,
+                    (..=10, _) => 100,
+                    _ => 500,
+                };
+                let pause = three.pause(Duration::ZERO, Pace::MoveOn);
+                assert!(near(pause, expected), "round {round}: {pause:?} is not near {expected} ms");
+            }
+        }
+    }
+
+    #[test]
+    fn a_dead_member_does_not_slow_down_the_search_for_the_leader() {
+        for dead in 0..3 {
+            let mut three = reconnect(3);
+            let pauses = (0..15).map(|attempt| {
+                let pace = if attempt % 3 == dead { Pace::BackOff } else { Pace::MoveOn };
+                three.pause(Duration::ZERO, pace)
+            });
+            let total: Duration = pauses.sum();
+            assert!(total < Duration::from_millis(1500), "five rounds took {total:?}");
         }
     }
 

@@ -3,7 +3,9 @@
 //! A member of a raft cluster may be cut off, may not lead, or may be behind what we have seen already. Then another
 //! one is tried. The server is asked with the plain `monitor`, which gives whole rows.
 
+use serde::Deserializer;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::fault::Fault;
 use crate::ovsdb::error::ProtocolError;
@@ -11,7 +13,16 @@ use crate::ovsdb::replica::{Replica, UpdateFormat};
 use crate::ovsdb::value::Datum;
 
 /// What is monitored of `_Server.Database`.
-const COLUMNS: [&str; 5] = ["name", "model", "connected", "leader", "index"];
+const COLUMNS: [&str; 6] = ["name", "model", "connected", "leader", "cid", "index"];
+
+/// How far we have seen a raft cluster.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// Its id. A cluster made anew, as after a restore from a backup, has another one and counts from the start.
+    cluster: Option<Uuid>,
+    /// The index of its log.
+    index: i64,
+}
 
 /// What this connection's server tells about its databases.
 #[derive(Debug)]
@@ -37,21 +48,16 @@ impl ServerState {
     }
 
     /// The first dump or an update.
-    pub(super) fn told(&mut self, updates: &Value) -> Result<(), ProtocolError> {
-        if self.databases.is_none() {
-            self.databases = Some(Replica::from_json(json!({"Database": {}}))?);
-        }
-        let mut databases = self.databases.iter_mut();
-        databases.try_for_each(|replica| replica.apply_as(UpdateFormat::Rows, updates, &mut Vec::new()))
+    pub(super) fn told<'de>(&mut self, updates: impl Deserializer<'de>) -> Result<(), ProtocolError> {
+        let databases = match &mut self.databases {
+            Some(databases) => databases,
+            none => none.insert(Replica::from_json(json!({"Database": {}}))?),
+        };
+        databases.apply_as(UpdateFormat::Rows, updates, &mut Vec::new())
     }
 
-    /// Whether this server will do. `least_index` is how far we have seen the cluster; it advances with the server.
-    pub(super) fn check(
-        &self,
-        database: &str,
-        leader_only: bool,
-        least_index: &mut i64,
-    ) -> Result<(), Fault> {
+    /// Whether this server will do. `seen` advances with the server.
+    pub(super) fn check(&self, database: &str, leader_only: bool, seen: &mut Seen) -> Result<(), Fault> {
         let Some(databases) = &self.databases else { return Ok(()) };
         let mut rows = databases.rows("Database").map(|(_, row)| row);
         let text = |datum: Option<&Datum>| datum.and_then(Datum::as_str).map(str::to_owned);
@@ -67,10 +73,11 @@ impl ServerState {
                 if leader_only && !flag("leader") {
                     return Err(Fault::NotLeader);
                 }
-                if index < *least_index {
-                    return Err(Fault::Stale { index, seen: *least_index });
+                let cluster = row.get("cid").and_then(Datum::as_uuid);
+                if seen.cluster == cluster && index < seen.index {
+                    return Err(Fault::Stale { index, seen: seen.index });
                 }
-                *least_index = index;
+                *seen = Seen { cluster, index };
                 Ok(())
             }
             Some("relay") if !flag("connected") => Err(Fault::CutOff("the server it relays")),

@@ -50,6 +50,11 @@ impl Feed {
         }
     }
 
+    /// How many objects are known.
+    pub fn count(&self) -> usize {
+        self.keys.len()
+    }
+
     /// The API server does not have the kind, or forbids it. What was known stays.
     pub fn absent(&mut self) {
         if self.known == Known::NotYet {

@@ -12,7 +12,7 @@ mod trouble;
 use std::time::Duration;
 
 use futures::stream::{self, BoxStream, SelectAll};
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client};
 use tokio::time::Instant;
@@ -20,8 +20,8 @@ use tokio::time::Instant;
 use crate::model::Change;
 use feed::Feed;
 use raw::{Raw, WATCHED, Watched};
-use trouble::{Pace, Trouble};
-pub use trouble::{forbidden, root};
+use trouble::Pace;
+pub use trouble::{Trouble, forbidden, root};
 
 /// How long the API server may keep a watch open. A connection that died without a word is found a little later.
 const WATCH_TIMEOUT_SECONDS: u32 = 120;
@@ -29,8 +29,11 @@ const WATCH_TIMEOUT_SECONDS: u32 = 120;
 /// Events taken at once: a burst becomes one change of the world.
 const BATCH: usize = 2000;
 
-/// What a watch says: of which kind, and what; with a failure, how long it pauses.
-type Told = (usize, Result<Event<Raw>, (Trouble, Duration)>);
+/// What a watch says; with a failure, how long it pauses.
+pub type Paced<K> = Result<Event<K>, (Trouble, Duration)>;
+
+/// The same, and of which kind.
+type Told = (usize, Paced<Raw>);
 
 /// Every kind, watched.
 pub struct KubeWatch {
@@ -63,6 +66,11 @@ impl KubeWatch {
     /// Whether every kind was listed once: before that, what is missing only has not been told.
     pub fn is_complete(&self) -> bool {
         self.feeds.iter().all(Feed::is_complete)
+    }
+
+    /// How many objects of each kind are known.
+    pub fn counts(&self) -> impl Iterator<Item = (&'static str, usize)> {
+        self.feeds.iter().map(|feed| (feed.watched.name, feed.count()))
     }
 
     /// The next changes, many at once where many came; or other problems. Cancel-safe.
@@ -120,32 +128,44 @@ impl KubeWatch {
     }
 }
 
-/// One kind's events, for ever; after a failure there is a pause.
+/// One kind's events.
 fn watch(client: &Client, at: usize, watched: &'static Watched) -> BoxStream<'static, Told> {
     let api: Api<Raw> = Api::all_with(client.clone(), &watched.resource());
-    let events = watcher(api, watcher::Config::default().timeout(WATCH_TIMEOUT_SECONDS)).boxed();
-    let pace = Pace::new(uuid::Uuid::new_v4().as_bytes()[0]);
-    let next = move |(mut events, mut pace, pause): (BoxStream<'static, _>, Pace, Duration)| async move {
-        tokio::time::sleep(pause).await;
-        match events.next().await? {
-            Ok(event) => {
-                if !matches!(event, Event::Init) {
-                    pace.succeeded();
-                }
-                Some(((at, Ok(event)), (events, pace, Duration::ZERO)))
-            }
-            Err(error) => {
-                let trouble = Trouble::of(&error);
-                let pause = pace.failed(&trouble, Instant::now());
-                tracing::debug!(resource = watched.resource_name(), error = root(&error), "watch failed");
-                Some(((at, Err((trouble, pause))), (events, pace, pause)))
-            }
-        }
-    };
-    stream::unfold((events, pace, Duration::ZERO), next).boxed()
+    let events = watcher(api, watcher::Config::default().timeout(WATCH_TIMEOUT_SECONDS));
+    paced(events).map(move |told| (at, told)).boxed()
 }
 
-async fn until(instant: Option<Instant>) {
+/// A watch that goes on for ever; after a failure there is a pause.
+pub fn paced<K: Send + 'static>(
+    events: impl Stream<Item = Result<Event<K>, watcher::Error>> + Send + 'static,
+) -> BoxStream<'static, Paced<K>> {
+    let pace = Pace::new(uuid::Uuid::new_v4().as_bytes()[0]);
+    stream::unfold((events.boxed(), pace, Duration::ZERO), next).boxed()
+}
+
+type Watching<K> = (BoxStream<'static, Result<Event<K>, watcher::Error>>, Pace, Duration);
+
+async fn next<K>((mut events, mut pace, pause): Watching<K>) -> Option<(Paced<K>, Watching<K>)> {
+    tokio::time::sleep(pause).await;
+    match events.next().await? {
+        Ok(event) => {
+            // The beginning of a list is told before the list is asked for.
+            if !matches!(event, Event::Init) {
+                pace.succeeded();
+            }
+            Some((Ok(event), (events, pace, Duration::ZERO)))
+        }
+        Err(error) => {
+            let trouble = Trouble::of(&error);
+            let pause = pace.failed(&trouble, Instant::now());
+            tracing::debug!(error = root(&error), "a watch failed");
+            Some((Err((trouble, pause)), (events, pace, pause)))
+        }
+    }
+}
+
+/// Waits for a moment; for ever, where there is none.
+pub(super) async fn until(instant: Option<Instant>) {
     match instant {
         Some(instant) => tokio::time::sleep_until(instant).await,
         None => std::future::pending().await,

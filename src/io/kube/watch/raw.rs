@@ -127,6 +127,7 @@ impl Resource for Raw {
 mod tests {
     use super::*;
     use serde_json::json;
+    use std::collections::{BTreeMap, BTreeSet};
 
     #[test]
     fn managed_fields_are_dropped_as_soon_as_an_object_is_read() {
@@ -143,5 +144,39 @@ mod tests {
             let api_version = watched.resource().api_version;
             assert_eq!(Kind::of(&api_version, watched.name), Some(watched.kind), "{}", watched.name);
         }
+    }
+
+    /// Resource to verbs, of one ClusterRole of `deploy/`.
+    fn granted(role: &str) -> BTreeMap<String, BTreeSet<String>> {
+        let text = include_str!("../../../../deploy/rbac.yaml");
+        let documents = text.split("\n---\n").map(|text| serde_saphyr::from_str::<Value>(text).unwrap());
+        let is_it = |it: &Value| it["kind"] == "ClusterRole" && it["metadata"]["name"] == role;
+        let role = documents.into_iter().find(is_it).unwrap();
+        let words = |list: &Value| -> Vec<String> { serde_json::from_value(list.clone()).unwrap() };
+        let mut granted: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for rule in role["rules"].as_array().unwrap() {
+            let group = &words(&rule["apiGroups"])[0];
+            for resource in words(&rule["resources"]) {
+                let name = if group.is_empty() { resource } else { format!("{resource}.{group}") };
+                granted.entry(name).or_default().extend(words(&rule["verbs"]));
+            }
+        }
+        granted
+    }
+
+    #[test]
+    fn deploy_grants_what_is_watched_and_for_speakers_nothing_else() {
+        let verbs = |verbs: &[&str]| verbs.iter().map(|verb| (*verb).to_owned()).collect::<BTreeSet<_>>();
+        let read = WATCHED.iter().map(|watched| (watched.resource_name(), verbs(&["list", "watch"])));
+        let mut wanted: BTreeMap<_, _> = read.collect();
+        assert_eq!(granted("ovn-vip-speaker"), wanted);
+        for (resource, verb) in [
+            ("services/status", "patch"),
+            ("subnets.kubeovn.io", "patch"),
+            ("events.events.k8s.io", "create"),
+        ] {
+            wanted.entry(resource.to_owned()).or_default().insert(verb.to_owned());
+        }
+        assert_eq!(granted("ovn-vip-controller"), wanted);
     }
 }

@@ -17,7 +17,7 @@ const WELL_AFTER: Duration = Duration::from_secs(15);
 
 /// Why a kind is not followed at the moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub enum Trouble {
     /// The API server does not know the kind.
     Absent,
     /// RBAC: the verb.
@@ -29,6 +29,7 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
+    /// What a watch's error means.
     pub fn of(error: &watcher::Error) -> Self {
         match error {
             watcher::Error::InitialListFailed(error) => Self::of_request("list", error),
@@ -64,7 +65,7 @@ impl Trouble {
     }
 
     /// What to tell an operator, if anything. The same for every kind where the kind is not the matter.
-    pub fn words(&self, watched: &Watched) -> Option<String> {
+    pub(super) fn words(&self, watched: &Watched) -> Option<String> {
         let resource = watched.resource_name();
         match self {
             Trouble::Absent if watched.need == Need::Optional => None,
@@ -74,6 +75,15 @@ impl Trouble {
             Trouble::Forbidden(verb) => Some(forbidden(verb, &resource)),
             Trouble::Unwell(words) => Some(words.clone()),
             Trouble::Routine => None,
+        }
+    }
+
+    /// The same for the Lease, whose kind every API server has.
+    pub fn of_lease(&self) -> Option<String> {
+        match self {
+            Trouble::Absent | Trouble::Routine => None,
+            Trouble::Forbidden(verb) => Some(forbidden(verb, "leases.coordination.k8s.io")),
+            Trouble::Unwell(words) => Some(words.clone()),
         }
     }
 

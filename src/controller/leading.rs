@@ -1,0 +1,121 @@
+//! Whether this replica writes. The Lease rules; the OVSDB lock fences.
+//!
+//! The Lease says who leads. Its leader takes the northbound's lock away from whoever has it and asserts it in every
+//! transaction, so that a deposed leader's transactions fail, also those that are under way. The lock alone would not
+//! do: it is one server's, so it fences only on a connection to the raft leader. Without election (a folder, `--once`)
+//! there is neither.
+
+use tokio::time::Instant;
+use tracing::info;
+
+use crate::io::kube::lease::{Candidacy, LeaseConfig, LeaseTiming, Standing};
+use crate::io::ovsdb_client::Client;
+use crate::ovsdb::Operation;
+use crate::settings::ControllerArgs;
+
+/// This replica's part.
+#[derive(Debug)]
+pub enum Leading {
+    /// There are no others.
+    Alone,
+    /// One of several.
+    Elected(Box<Elected>),
+}
+
+/// One of several replicas.
+#[derive(Debug)]
+pub struct Elected {
+    candidacy: Candidacy,
+    lock: String,
+    led: bool,
+    holder: String,
+}
+
+impl Leading {
+    /// Stands for election where there is an API server, unless told not to.
+    pub fn start(client: Option<&kube::Client>, arguments: &ControllerArgs) -> Self {
+        let Some(client) = client.filter(|_| arguments.leader_election && !arguments.once) else {
+            return Self::Alone;
+        };
+        let namespace = arguments.lease_namespace.clone();
+        let process = uuid::Uuid::new_v4();
+        let config = LeaseConfig {
+            namespace: namespace.unwrap_or_else(|| client.default_namespace().to_owned()),
+            name: arguments.lease.clone(),
+            identity: format!("{}_{}", arguments.pod_name, process.simple()),
+            timing: LeaseTiming::default(),
+        };
+        info!(
+            namespace = config.namespace,
+            lease = config.name,
+            identity = config.identity,
+            "standing for the lead"
+        );
+        Self::Elected(Box::new(Elected {
+            candidacy: Candidacy::start(client, config),
+            lock: format!("ovn-vip.{}", arguments.cluster_name),
+            led: false,
+            holder: String::new(),
+        }))
+    }
+
+    /// Ends when it may stand otherwise; never, where there is no election. Cancel-safe.
+    pub async fn changed(&mut self) {
+        match self {
+            Self::Alone => std::future::pending().await,
+            Self::Elected(elected) => elected.candidacy.changed().await,
+        }
+    }
+
+    /// Whether this replica may write at this moment.
+    pub fn may_write(&self, northbound: &Client, now: Instant) -> bool {
+        match self {
+            Self::Alone => true,
+            Self::Elected(elected) => elected.candidacy.leads(now) && northbound.holds(&elected.lock),
+        }
+    }
+
+    /// Brings the lock level with the Lease; what is wrong with the Lease. To be called when either may have changed.
+    pub fn settle(&mut self, northbound: &mut Client, now: Instant) -> Option<String> {
+        let Self::Elected(elected) = self else { return None };
+        let leads = elected.candidacy.leads(now);
+        if leads && !northbound.holds(&elected.lock) {
+            northbound.steal(&elected.lock);
+        }
+        if !leads && elected.led {
+            northbound.unlock(&elected.lock);
+        }
+        let Standing { holder, trouble, .. } = elected.candidacy.standing();
+        elected.say(leads, holder);
+        trouble
+    }
+
+    /// A transaction, fenced where there are others.
+    pub fn fence(&self, mut operations: Vec<Operation>) -> Vec<Operation> {
+        if let Self::Elected(elected) = self {
+            operations.insert(0, Operation::Assert(elected.lock.clone()));
+        }
+        operations
+    }
+
+    /// Lets another lead at once.
+    pub async fn release(&mut self) {
+        if let Self::Elected(elected) = self {
+            elected.candidacy.release().await;
+        }
+    }
+}
+
+impl Elected {
+    fn say(&mut self, leads: bool, holder: String) {
+        if leads != self.led {
+            match leads {
+                true => info!("leading: this replica writes the northbound"),
+                false => info!(holder, "no longer leading"),
+            }
+        } else if !leads && holder != self.holder && !holder.is_empty() {
+            info!(holder, "another replica leads");
+        }
+        (self.led, self.holder) = (leads, holder);
+    }
+}

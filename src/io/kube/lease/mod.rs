@@ -1,0 +1,257 @@
+//! Leader election on a Lease (coordination.k8s.io/v1): of several replicas one writes.
+//!
+//! [`candidate`] has the rules. Here they are driven by a watch of the one Lease, so that a released one is taken at
+//! once, and by requests whose optimistic lock (`resourceVersion`) lets one of several win. A watch that breaks costs
+//! only time: a write on what was last seen is then refused, and the Lease is read.
+
+pub mod candidate;
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::PostParams;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::watch::{Paced, forbidden, paced, root};
+pub use candidate::LeaseTiming;
+use candidate::{Action, Candidate, Record};
+
+/// Giving the Lease back may take so long.
+const RELEASE: Duration = Duration::from_secs(2);
+
+/// Which Lease, and who asks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaseConfig {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Who we are: no other process has the same.
+    pub identity: String,
+    /// How long things take.
+    pub timing: LeaseTiming,
+}
+
+/// How it stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Until when we lead, unless it is renewed before.
+    pub until: Option<Instant>,
+    /// Who leads; empty: nobody that is known.
+    pub holder: String,
+    /// Why the Lease cannot be had, or watched.
+    pub trouble: Option<String>,
+}
+
+/// A candidacy: it goes on by itself.
+#[derive(Debug)]
+pub struct Candidacy {
+    standing: watch::Receiver<Standing>,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+impl Candidacy {
+    /// Stands for the Lease from now on.
+    pub fn start(client: &Client, config: LeaseConfig) -> Self {
+        let (told, standing) = watch::channel(Standing::default());
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(Elector::new(client, config, told).run(stopped));
+        Self { standing, stop: Some(stop), task }
+    }
+
+    /// Whether we lead at this moment. To be asked before each write: it ends by itself when renewals fail.
+    pub fn leads(&self, now: Instant) -> bool {
+        self.standing.borrow().until.is_some_and(|until| now < until)
+    }
+
+    /// How it stands.
+    pub fn standing(&self) -> Standing {
+        self.standing.borrow().clone()
+    }
+
+    /// Ends at each renewal, and whenever it stands otherwise. Cancel-safe.
+    pub async fn changed(&mut self) {
+        if self.standing.changed().await.is_err() {
+            std::future::pending().await
+        }
+    }
+
+    /// Gives the Lease back, if it is ours, so that another takes it at once.
+    pub async fn release(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+            let _ = tokio::time::timeout(RELEASE, &mut self.task).await;
+        }
+    }
+}
+
+struct Elector {
+    api: Api<Lease>,
+    config: LeaseConfig,
+    candidate: Candidate,
+    /// As last seen or written; `None` where there is none.
+    lease: Option<Lease>,
+    /// Whether the list that is under way had it.
+    listed: bool,
+    trouble: Option<String>,
+    told: watch::Sender<Standing>,
+}
+
+impl Elector {
+    fn new(client: &Client, config: LeaseConfig, told: watch::Sender<Standing>) -> Self {
+        let api = Api::namespaced(client.clone(), &config.namespace);
+        let candidate = Candidate::new(config.identity.clone(), config.timing);
+        Self { api, config, candidate, lease: None, listed: false, trouble: None, told }
+    }
+
+    async fn run(mut self, mut stopped: oneshot::Receiver<()>) {
+        let only = watcher::Config::default().fields(&format!("metadata.name={}", self.config.name));
+        let mut seen = paced(watcher(self.api.clone(), only));
+        loop {
+            match self.candidate.next(Instant::now()) {
+                Action::Write => self.write().await,
+                Action::Wait(until) => {
+                    let leads_until = self.candidate.leads_until(Instant::now());
+                    let until = until.into_iter().chain(leads_until).min();
+                    tokio::select! {
+                        _ = &mut stopped => return self.release().await,
+                        event = seen.next() => self.saw(event),
+                        () = super::watch::until(until) => {}
+                    }
+                }
+            }
+            self.tell();
+        }
+    }
+
+    fn saw(&mut self, event: Option<Paced<Lease>>) {
+        match event {
+            Some(Ok(Event::Init)) => self.listed = false,
+            Some(Ok(Event::InitApply(lease) | Event::Apply(lease))) => {
+                self.listed = true;
+                self.see(Some(lease));
+            }
+            Some(Ok(Event::InitDone)) if self.listed => {}
+            Some(Ok(Event::Delete(_) | Event::InitDone)) => self.see(None),
+            Some(Err((trouble, _))) => self.trouble = trouble.of_lease().or(self.trouble.take()),
+            None => {}
+        }
+    }
+
+    fn see(&mut self, lease: Option<Lease>) {
+        // A watch may lag behind what a request has told.
+        let version =
+            |lease: &Option<Lease>| lease.as_ref()?.metadata.resource_version.as_ref()?.parse::<u64>().ok();
+        if version(&lease).zip(version(&self.lease)).is_some_and(|(seen, known)| seen < known) {
+            return;
+        }
+        self.candidate.see(lease.as_ref().map(record).unwrap_or_default(), Instant::now());
+        self.lease = lease;
+    }
+
+    /// Writes our name, or renews it.
+    async fn write(&mut self) {
+        let asked = Instant::now();
+        let lease = self.wanted(&self.config.identity, self.config.timing.duration);
+        match tokio::time::timeout(self.config.timing.retry, self.put(&lease)).await {
+            Ok(Ok(lease)) => {
+                self.candidate.wrote(record(&lease), asked);
+                self.lease = Some(lease);
+                self.trouble = None;
+            }
+            Ok(Err(error)) => self.refused(error).await,
+            Err(_) => {
+                self.trouble =
+                    Some("the API server does not answer in time: the Lease is not ours".to_owned());
+                self.candidate.failed(Instant::now());
+            }
+        }
+    }
+
+    async fn refused(&mut self, error: kube::Error) {
+        self.candidate.failed(Instant::now());
+        match &error {
+            // Somebody was faster, or we saw too little.
+            kube::Error::Api(status) if status.code == 409 || status.code == 404 => {
+                let look = self.api.get_opt(&self.config.name);
+                if let Ok(Ok(lease)) = tokio::time::timeout(self.config.timing.retry, look).await {
+                    self.see(lease);
+                }
+            }
+            kube::Error::Api(status) if status.code == 403 => {
+                let verb = if self.lease.is_some() { "update" } else { "create" };
+                self.trouble = Some(forbidden(verb, "leases.coordination.k8s.io"));
+            }
+            error => self.trouble = Some(format!("the Lease cannot be written: {}", root(error))),
+        }
+    }
+
+    async fn put(&self, lease: &Lease) -> kube::Result<Lease> {
+        match self.lease {
+            Some(_) => self.api.replace(&self.config.name, &PostParams::default(), lease).await,
+            None => self.api.create(&PostParams::default(), lease).await,
+        }
+    }
+
+    async fn release(mut self) {
+        if self.candidate.is_holder() {
+            // As client-go does: a Lease without holder, for a second.
+            let lease = self.wanted("", Duration::from_secs(1));
+            if let Err(error) = self.put(&lease).await {
+                tracing::debug!(error = root(&error), "the Lease was not given back; it expires");
+            }
+        }
+        self.candidate.see(Record::default(), Instant::now());
+        self.tell();
+    }
+
+    /// The Lease with this holder; the rest as it was seen, its version above all.
+    fn wanted(&self, holder: &str, duration: Duration) -> Lease {
+        let mut lease = self.lease.clone().unwrap_or_default();
+        lease.metadata.name = Some(self.config.name.clone());
+        lease.metadata.managed_fields = None;
+        let now = MicroTime(Timestamp::now());
+        let spec = lease.spec.get_or_insert_with(LeaseSpec::default);
+        if spec.holder_identity.as_deref().unwrap_or_default() != holder {
+            spec.acquire_time = Some(now.clone());
+            let turn = i32::from(!holder.is_empty());
+            spec.lease_transitions = Some(spec.lease_transitions.unwrap_or(0) + turn);
+        }
+        spec.holder_identity = Some(holder.to_owned());
+        spec.lease_duration_seconds = i32::try_from(duration.as_secs()).ok();
+        spec.renew_time = Some(now);
+        lease
+    }
+
+    fn tell(&self) {
+        let now = Instant::now();
+        let standing = Standing {
+            until: self.candidate.leads_until(now),
+            holder: self.candidate.holder().to_owned(),
+            trouble: self.trouble.clone(),
+        };
+        self.told.send_if_modified(|told| {
+            let altered = *told != standing;
+            *told = standing;
+            altered
+        });
+    }
+}
+
+fn record(lease: &Lease) -> Record {
+    let spec = lease.spec.as_ref();
+    let seconds = spec.and_then(|spec| spec.lease_duration_seconds).unwrap_or_default();
+    Record {
+        holder: spec.and_then(|spec| spec.holder_identity.clone()).unwrap_or_default(),
+        duration: Duration::from_secs(u64::try_from(seconds).unwrap_or_default()),
+        version: lease.metadata.resource_version.clone().unwrap_or_default(),
+    }
+}
