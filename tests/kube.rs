@@ -21,5 +21,9 @@ mod stage;
 mod following;
 #[path = "kube/harness.rs"]
 mod harness;
+#[path = "kube/leading.rs"]
+mod leading;
+#[path = "kube/metrics.rs"]
+mod metrics;
 #[path = "kube/permissions.rs"]
 mod permissions;

@@ -38,7 +38,7 @@ impl ApiServer {
         std::fs::write(&admin, kubeconfig(folder.path(), port, ADMIN_TOKEN)).unwrap();
         let cluster = Cluster::open(&admin);
         let this = Self { cluster, server: Some(server), _etcd: etcd, port, etcd_port, folder };
-        this.await_default_namespace();
+        this.await_namespaces();
         this
     }
 
@@ -69,11 +69,6 @@ impl ApiServer {
         post("kv/compaction", json!({"revision": status["header"]["revision"], "physical": true}));
     }
 
-    /// The file with which an administrator connects.
-    pub fn admin(&self) -> PathBuf {
-        self.folder.path().join("admin.kubeconfig")
-    }
-
     /// The file with which a pod of this ServiceAccount connects; the ServiceAccount must exist.
     pub fn service_account(&self, namespace: &str, name: &str) -> PathBuf {
         let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token");
@@ -85,8 +80,11 @@ impl ApiServer {
         file
     }
 
-    fn await_default_namespace(&self) {
-        eventually("there is a default namespace", || self.cluster.get("/api/v1/namespaces/default"));
+    fn await_namespaces(&self) {
+        for name in ["default", "kube-system"] {
+            let path = format!("/api/v1/namespaces/{name}");
+            eventually(&format!("{path} is there"), || self.cluster.get(&path));
+        }
     }
 }
 

@@ -73,7 +73,7 @@ fn a_second_start_writes_nothing() {
     assert!(controller.terminate().success());
     let before = stage.northbound.rows();
 
-    let once = stage.controller_command(&stage.server.admin()).args(["--once"]).output().unwrap();
+    let once = stage.controller_command("once").arg("--once").output().unwrap();
     assert!(once.status.success(), "{}", String::from_utf8_lossy(&once.stderr));
     assert_eq!(stage.northbound.rows(), before);
 }

@@ -10,6 +10,8 @@ use crate::apiserver::ApiServer;
 use crate::northbound::Northbound;
 use crate::process::{Process, eventually, holds, run};
 
+/// Where `deploy/` puts everything.
+pub const NAMESPACE: &str = "kube-system";
 /// Objects of `examples/underlay`, by their paths.
 pub const NGINX: &str = "/api/v1/namespaces/default/services/nginx";
 pub const DNS: &str = "/api/v1/namespaces/default/services/dns";
@@ -36,9 +38,10 @@ impl Stage {
         stage
     }
 
-    /// Kubernetes alone.
+    /// Kubernetes alone, and our Roles.
     pub fn empty() -> Self {
         let (server, northbound) = (ApiServer::start(), Northbound::up());
+        server.cluster.apply(&std::fs::read_to_string(checkout("deploy/rbac.yaml")).unwrap());
         Self { server, northbound, folder: tempfile::tempdir().unwrap() }
     }
 
@@ -53,21 +56,23 @@ impl Stage {
         self.server.cluster.apply_folder(&checkout("examples/underlay"));
     }
 
-    /// `ovn-vip controller`, as the user of that kubeconfig.
-    pub fn controller_command(&self, kubeconfig: &Path) -> Command {
+    /// `ovn-vip controller`, with exactly the Roles of `deploy/`.
+    pub fn controller_command(&self, name: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ovn-vip"));
-        command.args(["controller", "--log=ovn_vip=debug", "--kubeconfig"]).arg(kubeconfig);
+        command.args(["controller", "--log=ovn_vip=debug", "--kubeconfig"]);
+        command.arg(self.server.service_account(NAMESPACE, "ovn-vip-controller"));
+        command.args(["--pod-name", name, "--lease-namespace", NAMESPACE, "--http=127.0.0.1:0"]);
         command.args(["--ovn-nb", self.northbound.address(), "--ovn-sb", self.northbound.southbound()]);
         command
     }
 
-    /// Starts a controller as an administrator.
+    /// Starts a controller of that name.
     pub fn controller(&self, name: &str) -> Process {
-        self.controller_as(name, &self.server.admin())
+        self.start(name, &mut self.controller_command(name))
     }
 
-    pub fn controller_as(&self, name: &str, kubeconfig: &Path) -> Process {
-        Process::start(name, &mut self.controller_command(kubeconfig), self.folder.path())
+    pub fn start(&self, name: &str, command: &mut Command) -> Process {
+        Process::start(name, command, self.folder.path())
     }
 
     /// Starts a controller, and waits until it has written the example.
@@ -121,6 +126,14 @@ pub fn checkout(name: &str) -> PathBuf {
 /// How many warnings it gave with these words in them.
 pub fn warnings(process: &Process, words: &str) -> usize {
     process.log().lines().filter(|line| line.contains(" WARN ") && line.contains(words)).count()
+}
+
+/// A page that a process of ours serves, whether it is well or not.
+pub fn page(process: &mut Process, path: &str) -> String {
+    process.says("serving /healthz");
+    let log = process.log();
+    let address = log.split("address=").nth(1).unwrap().split_whitespace().next().unwrap();
+    run(Command::new("curl").args(["-sS", "--max-time", "10", &format!("http://{address}{path}")]))
 }
 
 /// Holds a process still, or lets it go on.
