@@ -17,7 +17,6 @@ pub enum Need {
     /// It cannot: nothing is decided before its objects are known.
     Required,
     /// It can; where the kind appears later it is picked up.
-    #[allow(dead_code, reason = "no optional kind is converted yet; a new row of the table uses it")]
     Optional,
 }
 
@@ -34,6 +33,7 @@ pub(super) struct Watched {
 }
 
 const KUBE_OVN: &str = "kubeovn.io";
+const METALLB: &str = "metallb.io";
 
 /// Every kind that is watched, a line each. `deploy/` grants `list` and `watch` on exactly these.
 #[rustfmt::skip]
@@ -44,6 +44,10 @@ pub(super) const WATCHED: &[Watched] = &[
     Watched { kind: Kind::Subnet, name: "Subnet", group: KUBE_OVN, version: "v1", plural: "subnets", need: Need::Required },
     Watched { kind: Kind::Vlan, name: "Vlan", group: KUBE_OVN, version: "v1", plural: "vlans", need: Need::Required },
     Watched { kind: Kind::ProviderNetwork, name: "ProviderNetwork", group: KUBE_OVN, version: "v1", plural: "provider-networks", need: Need::Required },
+    Watched { kind: Kind::Allocation, name: "IP", group: KUBE_OVN, version: "v1", plural: "ips", need: Need::Optional },
+    Watched { kind: Kind::AddressPool, name: "IPAddressPool", group: METALLB, version: "v1beta1", plural: "ipaddresspools", need: Need::Optional },
+    Watched { kind: Kind::Advertisement, name: "L2Advertisement", group: METALLB, version: "v1beta1", plural: "l2advertisements", need: Need::Optional },
+    Watched { kind: Kind::L2Status, name: "ServiceL2Status", group: METALLB, version: "v1beta1", plural: "servicel2statuses", need: Need::Optional },
 ];
 
 impl Watched {
