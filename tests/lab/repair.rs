@@ -13,15 +13,44 @@ const OURS: &str = "ovn-vip.underlay-subnet";
 /// A table's rows as they were written, without what OVSDB itself makes of them.
 type Rows = BTreeMap<String, Value>;
 
-/// Everything of ours, less the `_version` that each write changes and the ports' state that northd writes.
+/// Everything of ours, less the `_version` that each write changes and the ports' state that northd writes. Rows are
+/// called by their names: one that is made anew has another UUID.
 fn rows(stage: &Stage) -> Rows {
-    let mut rows = stage.lab.northbound();
+    let rows = stage.lab.northbound();
+    let called = |(key, row): (&String, &Value)| {
+        let (table, uuid) = key.split_once(' ')?;
+        Some((uuid.to_owned(), format!("{table} {}", row["name"].as_str()?)))
+    };
+    let names: BTreeMap<String, String> = rows.iter().filter_map(called).collect();
+    let named = |row: Value| by_name(row, &names);
+    let mut rows: Rows =
+        rows.into_values().map(named).map(|row| (row["_uuid"][1].to_string(), row)).collect();
     for row in rows.values_mut().filter_map(Value::as_object_mut) {
         for column in ["_version", "up"] {
             row.remove(column);
         }
     }
     rows
+}
+
+/// The same value with rows called by their names, and sets in the order of these.
+fn by_name(value: Value, names: &BTreeMap<String, String>) -> Value {
+    match value {
+        Value::String(text) => names.get(&text).cloned().unwrap_or(text).into(),
+        Value::Object(fields) => {
+            fields.into_iter().map(|(name, held)| (name, by_name(held, names))).collect()
+        }
+        Value::Array(members) => {
+            let mut members: Vec<Value> = members.into_iter().map(|member| by_name(member, names)).collect();
+            if let [tag, Value::Array(set)] = members.as_mut_slice()
+                && *tag == "set"
+            {
+                set.sort_by_key(Value::to_string);
+            }
+            members.into()
+        }
+        other => other,
+    }
 }
 
 fn is_served(stage: &Stage) {
@@ -54,15 +83,15 @@ fn uuid(stage: &Stage, table: &str, name: &str) -> String {
 #[test]
 fn rows_that_somebody_deletes_or_edits_come_back() {
     let stage = Stage::serving();
-    let nginx = uuid(&stage, "Load_Balancer", "default/nginx/tcp");
-    let group = uuid(&stage, "Load_Balancer_Group", OURS);
+    let (nginx, group) = ("default/nginx/tcp", OURS);
+    let member = || uuid(&stage, "Load_Balancer", nginx);
     comes_back_after(&stage, &format!("lb-del {nginx}"));
     comes_back_after(&stage, &format!("clear Load_Balancer {nginx} vips"));
     comes_back_after(
         &stage,
         &format!("remove Load_Balancer {nginx} options distributed prefer_local_backend"),
     );
-    comes_back_after(&stage, &format!("remove Load_Balancer_Group {group} load_balancer {nginx}"));
+    comes_back_after(&stage, &format!("remove Load_Balancer_Group {group} load_balancer {}", member()));
     comes_back_after(&stage, &format!("clear Logical_Switch {SWITCH} load_balancer_group"));
     let detach = format!("clear Logical_Switch {SWITCH} load_balancer_group");
     comes_back_after(&stage, &format!("{detach} -- destroy Load_Balancer_Group {group}"));
@@ -81,7 +110,7 @@ fn our_router_port_comes_back_where_the_ovn_needs_one() {
     }
     comes_back_after(&stage, &format!("lsp-del {OURS}.lsp"));
     comes_back_after(&stage, &format!("lrp-del {OURS}.lrp"));
-    comes_back_after(&stage, &format!("lr-del {router}"));
+    comes_back_after(&stage, &format!("lr-del {OURS}"));
     comes_back_after(&stage, &format!("set Logical_Router_Port {OURS}.lrp networks=10.9.9.9/24"));
 }
 
