@@ -12,10 +12,14 @@ use tracing_subscriber::EnvFilter;
 
 use crate::settings::LogFormat;
 
+/// Of libraries: what kube-rs warns of at each retry, we say once; what TLS and HTTP do is no one's matter. A filter
+/// that names them has the last word.
+const OTHERS: &str =
+    "kube_runtime=off,kube_client=off,hyper=warn,hyper_util=warn,rustls=warn,tower=warn,mio=warn";
+
 /// Sets up logging for the process.
 pub fn start(filter: &str, format: LogFormat) -> anyhow::Result<()> {
-    // What these libraries warn of at each retry, we say once.
-    let filter = EnvFilter::try_new(format!("kube_runtime=off,kube_client=error,{filter}"))
+    let filter = EnvFilter::try_new(format!("{OTHERS},{filter}"))
         .with_context(|| format!("--log {filter:?} is no filter; write a level, such as info or debug"))?;
     let logs =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);

@@ -136,7 +136,7 @@ impl Program {
     fn start(northbound: Value, policy: &Policy) -> Self {
         let northbound = Northbound::from_json(northbound);
         let rules = Rules {
-            owner: Owner::new("kubernetes"),
+            owner: Owner::new("kubernetes", 0),
             policy: policy.clone(),
             own_router_port: Default::default(),
         };

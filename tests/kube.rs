@@ -11,8 +11,19 @@ mod apiserver;
 mod cluster;
 #[path = "kube/northbound.rs"]
 mod northbound;
+#[allow(dead_code, reason = "the lab's tests use the rest of it")]
 #[path = "lab/process.rs"]
 mod process;
+#[path = "kube/stage.rs"]
+mod stage;
 
+#[path = "kube/following.rs"]
+mod following;
 #[path = "kube/harness.rs"]
 mod harness;
+#[path = "kube/leading.rs"]
+mod leading;
+#[path = "kube/metrics.rs"]
+mod metrics;
+#[path = "kube/permissions.rs"]
+mod permissions;

@@ -43,7 +43,7 @@ impl Inside {
         let endpoints = Endpoint::parse_list(&arguments.nb)?;
         let mut client = Client::new(ClientConfig::new(endpoints, NORTHBOUND, northbound_tables()));
         let rules = Rules {
-            owner: Owner::new("kubernetes"),
+            owner: Owner::new("kubernetes", 0),
             policy: Policy::default(),
             own_router_port: Default::default(),
         };

@@ -21,7 +21,7 @@ pub async fn run(arguments: &CheckArgs) -> anyhow::Result<ExitCode> {
     let found = northbound::read(&arguments.northbound).await?;
     if let Some((replica, _)) = &found {
         let changes = Replica::new().become_level_with(replica.clone());
-        index.northbound_changed(&Owner::new(&arguments.cluster_name), replica, &changes);
+        index.northbound_changed(&Owner::new(&arguments.cluster_name, 0), replica, &changes);
     }
     let mut world = World::default();
     for change in reading.changes {

@@ -58,7 +58,7 @@ fn plan(
     cluster: Vec<WorldChange>,
 ) -> anyhow::Result<(Reconciler, Changes)> {
     let rules = Rules {
-        owner: Owner::new(&arguments.cluster_name),
+        owner: Owner::new(&arguments.cluster_name, 0),
         policy: arguments.folder.policy.policy(),
         own_router_port: arguments.own_router_port,
     };

@@ -53,7 +53,7 @@ impl Leading {
         );
         Self::Elected(Box::new(Elected {
             candidacy: Candidacy::start(client, config),
-            lock: format!("ovn-vip.{}", arguments.cluster_name),
+            lock: lock_name(&arguments.cluster_name),
             led: false,
             holder: String::new(),
         }))
@@ -117,5 +117,32 @@ impl Elected {
             info!(holder, "another replica leads");
         }
         (self.led, self.holder) = (leads, holder);
+    }
+}
+
+/// The lock's name, which must be an identifier (RFC 7047 §3.1, `<id>`); of two clusters never the same.
+fn lock_name(cluster: &str) -> String {
+    let mut name = "ovn_vip_".to_owned();
+    for byte in cluster.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => name.push(char::from(byte)),
+            other => name.push_str(&format!("_{other:02x}")),
+        }
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_locks_name_is_an_identifier_and_tells_clusters_apart() {
+        let names = ["kubernetes", "a-b", "a_b", "a.b", "1", "ä"].map(lock_name);
+        assert_eq!(names[0], "ovn_vip_kubernetes");
+        for name in &names {
+            assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'), "{name}");
+        }
+        assert_eq!(std::collections::BTreeSet::from(names.clone()).len(), names.len());
     }
 }

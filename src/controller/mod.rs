@@ -4,6 +4,9 @@ mod commits;
 mod leading;
 mod once;
 mod reconciler;
+mod report;
+mod saying;
+mod wanted;
 mod words;
 
 use std::collections::BTreeSet;
@@ -16,21 +19,24 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use crate::io::cluster::{Cluster, News};
-use crate::io::ovsdb_client::{Client, ClientConfig, Endpoint, Event, TlsConfig, TransactionId};
+use crate::io::ovsdb_client::{Client, ClientConfig, Endpoint, Event, TlsConfig};
+use crate::model::SubnetName;
 use crate::nb::diff::Changes;
+use crate::nb::router::foreign_router_mac;
 use crate::nb::rows::{
     NORTHBOUND, SOUTHBOUND, Selection, needed_release, northbound_tables, southbound_tables,
 };
 use crate::nb::{Owner, transaction};
-use crate::ovsdb::{MissingRequired, TablesWanted, TransactionError};
+use crate::ovsdb::{MissingRequired, TablesWanted};
 use crate::settings::ControllerArgs;
-use crate::telemetry::metrics::{ControllerMetrics, Health, label, observe, replace};
+use crate::telemetry::metrics::{ControllerMetrics, Health};
 use crate::telemetry::{Shutdown, say_problems};
 
 use commits::Commits;
 use leading::Leading;
 use once::Once;
-pub use reconciler::{Reconciler, RefusalChange, Rules};
+pub use reconciler::{Outcome, Reconciler, RefusalChange, Rules};
+use saying::{Said, Voice};
 use words::{say_disconnected, say_refusals, too_old};
 
 /// How long a stopping controller waits for the answers to what it sent.
@@ -78,11 +84,13 @@ struct Controller {
     reconciler: Reconciler,
     commits: Commits,
     leading: Leading,
+    voice: Voice,
     metrics: ControllerMetrics,
     health: Arc<Health>,
     /// What is wrong with the cluster's objects, and with the Lease.
     problems: Vec<String>,
     lease_trouble: Option<String>,
+    voice_trouble: Option<String>,
     said: BTreeSet<String>,
     said_too_old: Option<Option<String>>,
 }
@@ -93,6 +101,7 @@ enum Input {
     Northbound(Event),
     Southbound(Event),
     Leading,
+    Voice(Option<Said>),
     Retry,
 }
 
@@ -105,7 +114,7 @@ impl Controller {
         let tls = arguments.tls.config();
         let southbound = southbound.map(|address| client(&address, SOUTHBOUND, southbound_tables(), &tls));
         let rules = Rules {
-            owner: Owner::new(&arguments.cluster_name),
+            owner: Owner::new(&arguments.cluster_name, uuid::Uuid::new_v4().as_fields().0),
             policy: arguments.cluster.policy(),
             own_router_port: arguments.own_router_port,
         };
@@ -115,6 +124,7 @@ impl Controller {
         let cluster = Cluster::open(&arguments.cluster.source()).await?;
         Ok(Self {
             leading: Leading::start(cluster.client(), arguments),
+            voice: Voice::new(cluster.client().filter(|_| !arguments.once)),
             metrics,
             health,
             cluster,
@@ -126,6 +136,7 @@ impl Controller {
             commits: Commits::default(),
             problems: Vec::new(),
             lease_trouble: None,
+            voice_trouble: None,
             said: BTreeSet::new(),
             said_too_old: None,
         })
@@ -144,6 +155,7 @@ impl Controller {
             event = self.northbound.next_event() => Input::Northbound(event),
             event = southbound => Input::Southbound(event),
             () = self.leading.changed() => Input::Leading,
+            said = self.voice.due() => Input::Voice(said),
             () = self.commits.retry_due() => Input::Retry,
         }
     }
@@ -154,6 +166,8 @@ impl Controller {
             Input::Northbound(event) => self.northbound_event(event),
             Input::Southbound(event) => self.southbound_event(event),
             Input::Leading => self.settle_lead(),
+            Input::Voice(None) => self.speak(now()),
+            Input::Voice(Some(said)) => self.said(&said),
             Input::Retry => self.reconciler.start_over(),
         }
     }
@@ -162,6 +176,17 @@ impl Controller {
         self.problems = news.problems;
         self.say_problems();
         self.reconciler.cluster_changed(news.changes);
+        self.voice.stir(now());
+    }
+
+    /// Whoever writes the northbound also says so, once all that is known is planned.
+    fn speak(&mut self, now: Instant) {
+        if !self.is_converged() {
+            return self.voice.wait(self.leading.may_write(&self.northbound, now));
+        }
+        let (replica, owner) = (self.northbound.replica(), self.reconciler.owner());
+        let router_mac = |subnet: &SubnetName| foreign_router_mac(replica, owner, subnet);
+        self.voice.speak(&self.cluster, &self.reconciler, router_mac, now);
     }
 
     fn settle_lead(&mut self) {
@@ -170,7 +195,10 @@ impl Controller {
     }
 
     fn say_problems(&mut self) {
-        say_problems(&mut self.said, self.problems.iter().chain(&self.lease_trouble).cloned());
+        say_problems(
+            &mut self.said,
+            self.problems.iter().chain(&self.lease_trouble).chain(&self.voice_trouble).cloned(),
+        );
     }
 
     /// Ends in order: what was sent is answered, and another replica leads at once.
@@ -215,16 +243,12 @@ impl Controller {
                 self.reconciler.northbound_changed(self.northbound.replica(), &changes);
             }
             Event::Committed { id, result } => self.committed(id, result.err()),
-            Event::Locked { name } => debug!(lock = name, "the northbound's lock is ours"),
+            Event::Locked { name } => {
+                debug!(lock = name, "the northbound's lock is ours");
+                self.voice.stir(now());
+            }
             Event::Unlocked { name } => debug!(lock = name, "the northbound's lock is lost"),
         }
-    }
-
-    fn committed(&mut self, id: TransactionId, error: Option<TransactionError>) {
-        let outcome = if error.is_some() { "refused" } else { "committed" };
-        let took = self.commits.done(id, error, now());
-        self.metrics.transactions.get_or_create(&label("outcome", outcome)).inc();
-        observe(&self.metrics.commit, took);
     }
 
     fn southbound_event(&mut self, event: Event) {
@@ -255,6 +279,7 @@ impl Controller {
         let (changes, refusals) = self.reconciler.reconcile(self.northbound.replica());
         refusals.iter().for_each(say_refusals);
         self.measure(&changes, repairing, now);
+        self.voice.stir(now);
         if changes.is_empty() {
             return None;
         }
@@ -267,38 +292,6 @@ impl Controller {
             self.commits.sent(self.northbound.transact(self.leading.fence(operations)), now);
         }
         Some(changes)
-    }
-
-    fn measure(&self, changes: &Changes, repairing: bool, began: Instant) {
-        let metrics = &self.metrics;
-        let written = u64::try_from(changes.len()).unwrap_or(u64::MAX);
-        observe(&metrics.reconcile, now() - began);
-        metrics.rows.inc_by(written);
-        if repairing {
-            metrics.repairs.inc_by(written);
-        }
-        metrics.vips.set(i64::try_from(self.reconciler.vips()).unwrap_or(i64::MAX));
-        let reasons = self.reconciler.reasons().iter();
-        replace(&metrics.refusals, "reason", reasons.map(|(reason, count)| (*reason, *count)));
-    }
-
-    /// Tells probes and metrics how it stands.
-    fn report(&self) {
-        let metrics = &self.metrics;
-        let southbound = self.southbound.as_ref().map(|client| (SOUTHBOUND, client.is_synced()));
-        for (database, synced) in [(NORTHBOUND, self.northbound.is_synced())].into_iter().chain(southbound) {
-            metrics.connected.get_or_create(&label("database", database)).set(i64::from(synced));
-        }
-        metrics.leader.set(i64::from(self.leading.may_write(&self.northbound, now())));
-        replace(&metrics.objects, "kind", self.cluster.counts());
-        let waiting_for = if !self.cluster.is_complete() {
-            Some("the cluster's objects")
-        } else if !self.northbound.is_synced() {
-            Some("the northbound")
-        } else {
-            None
-        };
-        self.health.set_ready(waiting_for);
     }
 
     fn can_write(&self, now: Instant) -> bool {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::model::{Change, Dirty, Network, ServiceKey, SubnetName, World};
 use crate::nb::diff::{Changes, Touched, diff};
 use crate::nb::network::{NetworkDirty, NetworkIndex};
-use crate::nb::owner::{Owner, SubnetRow};
+use crate::nb::owner::{Owner, RowKey, SubnetRow};
 use crate::nb::render::{Desired, Dialect, needs_router_port};
 use crate::nb::rows::{GROUP, LOAD_BALANCER, ROUTER, ROUTER_PORT, SWITCH, SWITCH_PORT, Selection};
 use crate::ovsdb::{ChangeKind, Datum, Replica, RowChange};
@@ -91,6 +91,11 @@ impl Reconciler {
         self.network.network()
     }
 
+    /// Our rows' names and marks.
+    pub fn owner(&self) -> &Owner {
+        &self.rules.owner
+    }
+
     /// What should be in the northbound, as last planned.
     pub fn desired(&self) -> &Desired {
         &self.desired
@@ -149,6 +154,12 @@ impl Reconciler {
 
     /// Takes changes of the northbound in.
     pub fn northbound_changed(&mut self, replica: &Replica, changes: &[RowChange]) {
+        for renamed in changes.iter().filter_map(|change| self.rules.owner.observe(replica, change)) {
+            match renamed {
+                RowKey::LoadBalancer(service, _) => drop(self.dirty.services.insert(service)),
+                RowKey::Subnet(..) => self.dirty.everything = true,
+            }
+        }
         let dirty = self.network.northbound_changed(&self.rules.owner, replica, changes);
         self.network_dirty(&dirty);
         for change in changes {
@@ -209,9 +220,9 @@ impl Reconciler {
             let ours = auto && needs_router_port(network, &subnet.name);
             (subnet, ours.then(|| derived_steering_mac(subnet)))
         }));
-        let rows = [SubnetRow::Group, SubnetRow::Router, SubnetRow::RouterPort, SubnetRow::SwitchPort];
         let subnets = self.desired.groups.keys();
-        let row_names = subnets.flat_map(|subnet| rows.map(|row| self.rules.owner.subnet_row(subnet, row)));
+        let row_names =
+            subnets.flat_map(|subnet| SubnetRow::ALL.map(|row| self.rules.owner.subnet_row(subnet, row)));
         self.subnet_rows = row_names.collect();
         self.touched.subnets = true;
         self.touched.members = true;

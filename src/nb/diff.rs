@@ -277,7 +277,7 @@ mod tests {
         let row = json!({ "name": "theirs", "external_ids": ["map", [["ovn-vip.io/cluster", "another"]]] });
         let replica = Replica::from_json(json!({ "Load_Balancer": { uuid.to_string(): row } })).unwrap();
         let touched = Touched { load_balancers: BTreeSet::from([uuid]), ..Touched::everything() };
-        let changes = diff(&Owner::new("ours"), &Desired::default(), &replica, &touched);
+        let changes = diff(&Owner::new("ours", 0), &Desired::default(), &replica, &touched);
         assert!(changes.is_empty(), "{changes}");
     }
 }

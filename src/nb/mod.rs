@@ -10,6 +10,7 @@ pub mod network;
 pub mod owner;
 pub mod render;
 pub mod revision;
+pub mod router;
 pub mod rows;
 mod subnet_diff;
 pub mod transaction;

@@ -98,18 +98,27 @@ impl Desired {
         if old == *vips {
             return false;
         }
-        for (vip, subnet) in old {
-            if let Some(holders) = self.holders.get_mut(&(subnet.clone(), vip)) {
-                holders.remove(key);
-                if holders.is_empty() {
-                    self.holders.remove(&(subnet, vip));
-                }
-            }
+        let mut altered = false;
+        for (vip, subnet) in old.into_iter().filter(|(vip, subnet)| vips.get(vip) != Some(subnet)) {
+            altered |= self.drop_vip(key, vip, subnet);
         }
         for (vip, subnet) in vips {
             self.holders.entry((subnet.clone(), *vip)).or_default().insert(key.clone());
+            altered |= self.router_ports.get_mut(subnet).is_some_and(|port| port.vips.insert(*vip));
         }
-        self.fill_router_ports()
+        altered
+    }
+
+    /// Takes a Service's hold of a VIP away; whether that altered a port.
+    fn drop_vip(&mut self, key: &ServiceKey, vip: IpAddr, subnet: SubnetName) -> bool {
+        let at = (subnet, vip);
+        let Some(holders) = self.holders.get_mut(&at) else { return false };
+        holders.remove(key);
+        if !holders.is_empty() {
+            return false;
+        }
+        self.holders.remove(&at);
+        self.router_ports.get_mut(&at.0).is_some_and(|port| port.vips.remove(&vip))
     }
 
     /// Replaces the subnets: those that take VIPs and have a switch, each perhaps with a router port of ours.
@@ -125,18 +134,11 @@ impl Desired {
                 self.router_ports.insert(subnet.name.clone(), port);
             }
         }
-        self.fill_router_ports();
-    }
-
-    fn fill_router_ports(&mut self) -> bool {
-        let mut altered = false;
-        for (subnet, port) in &mut self.router_ports {
-            let held = self.holders.keys().filter(|(at, _)| at == subnet);
-            let vips: BTreeSet<IpAddr> = held.map(|(_, vip)| *vip).collect();
-            altered |= port.vips != vips;
-            port.vips = vips;
+        for (subnet, vip) in self.holders.keys() {
+            if let Some(port) = self.router_ports.get_mut(subnet) {
+                port.vips.insert(*vip);
+            }
         }
-        altered
     }
 }
 

@@ -21,7 +21,7 @@ const TRIES: usize = 3;
 pub struct ApiServer {
     pub cluster: Cluster,
     server: Option<Process>,
-    etcd: Process,
+    _etcd: Process,
     port: u16,
     etcd_port: u16,
     folder: TempDir,
@@ -37,8 +37,8 @@ impl ApiServer {
         let admin = folder.path().join("admin.kubeconfig");
         std::fs::write(&admin, kubeconfig(folder.path(), port, ADMIN_TOKEN)).unwrap();
         let cluster = Cluster::open(&admin);
-        let this = Self { cluster, server: Some(server), etcd, port, etcd_port, folder };
-        this.await_default_namespace();
+        let this = Self { cluster, server: Some(server), _etcd: etcd, port, etcd_port, folder };
+        this.await_namespaces();
         this
     }
 
@@ -69,11 +69,6 @@ impl ApiServer {
         post("kv/compaction", json!({"revision": status["header"]["revision"], "physical": true}));
     }
 
-    /// The file with which an administrator connects.
-    pub fn admin(&self) -> PathBuf {
-        self.folder.path().join("admin.kubeconfig")
-    }
-
     /// The file with which a pod of this ServiceAccount connects; the ServiceAccount must exist.
     pub fn service_account(&self, namespace: &str, name: &str) -> PathBuf {
         let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token");
@@ -85,13 +80,11 @@ impl ApiServer {
         file
     }
 
-    /// Processor time and memory are looked up under these: etcd, the server.
-    pub fn pids(&self) -> (u32, Option<u32>) {
-        (self.etcd.pid(), self.server.as_ref().map(Process::pid))
-    }
-
-    fn await_default_namespace(&self) {
-        eventually("there is a default namespace", || self.cluster.get("/api/v1/namespaces/default"));
+    fn await_namespaces(&self) {
+        for name in ["default", "kube-system"] {
+            let path = format!("/api/v1/namespaces/{name}");
+            eventually(&format!("{path} is there"), || self.cluster.get(&path));
+        }
     }
 }
 
@@ -114,7 +107,7 @@ fn program(name: &str) -> Command {
 fn write_secrets(folder: &Path) {
     let key = folder.join("service-accounts.key");
     run(Command::new("openssl")
-        .args(["genpkey", "-quiet", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out"])
+        .args(["ecparam", "-genkey", "-noout", "-name", "prime256v1", "-out"])
         .arg(key));
     std::fs::write(folder.join("tokens.csv"), format!("{ADMIN_TOKEN},admin,admin,system:masters\n")).unwrap();
 }
@@ -189,10 +182,14 @@ fn try_server(folder: &Path, port: u16, etcd_port: u16) -> Option<Process> {
 
 /// Whether it was ready before it ended.
 fn becomes_ready(process: &mut Process, ready: impl Fn() -> bool) -> bool {
-    eventually("it is ready, or it ends", || {
+    let is_ready = eventually("it is ready, or it ends", || {
         let running = process.is_running();
         if running { holds(ready(), process.log()).map(|()| true) } else { Ok(false) }
-    })
+    });
+    if !is_ready {
+        eprintln!("it ended, saying:\n{}", process.log());
+    }
+    is_ready
 }
 
 fn kubeconfig(folder: &Path, port: u16, token: &str) -> String {

@@ -80,16 +80,16 @@ impl Cluster {
         let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
         files.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
         files.sort();
-        for file in files {
-            self.apply(&std::fs::read_to_string(file).unwrap());
-        }
+        let texts: Vec<String> = files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
+        self.apply(&texts.join("\n---\n"));
     }
 
-    /// Applies the manifests in a text; a status goes to the status subresource.
+    /// Applies the manifests in a text; a status goes to the status subresource. Returns once new kinds are served.
     pub fn apply(&self, manifests: &str) {
-        for manifest in documents(manifests) {
-            self.apply_one(&manifest);
-        }
+        let manifests = documents(manifests);
+        manifests.iter().for_each(|manifest| self.apply_one(manifest));
+        // The server takes its time for each, but looks at all of them at once.
+        manifests.iter().filter(|it| is_definition(it)).for_each(|it| self.await_kind(it));
     }
 
     fn apply_one(&self, manifest: &Value) {
@@ -101,11 +101,8 @@ impl Cluster {
         let status = object.as_object_mut().unwrap().remove("status");
         self.call("PATCH", "application/apply-patch+yaml", &format!("{path}?{MANAGER}"), &object)
             .unwrap_or_else(|error| panic!("{path}: {error}"));
-        if let Some(status) = status.filter(|_| manifest["kind"] != "CustomResourceDefinition") {
+        if let Some(status) = status.filter(|_| !is_definition(manifest)) {
             self.patch(&format!("{path}/status"), &json!({"status": status}));
-        }
-        if manifest["kind"] == "CustomResourceDefinition" {
-            self.await_kind(&path, manifest);
         }
     }
 
@@ -118,22 +115,11 @@ impl Cluster {
     }
 
     /// Returns once objects of the new kind can be made.
-    fn await_kind(&self, path: &str, definition: &Value) {
-        eventually(&format!("{path} is established"), || {
-            let found = self.get(path)?;
-            let conditions = found["status"]["conditions"].as_array().cloned().unwrap_or_default();
-            let established =
-                |condition: &Value| condition["type"] == "Established" && condition["status"] == "True";
-            holds(conditions.iter().any(established), conditions)
-        });
+    fn await_kind(&self, definition: &Value) {
         let spec = &definition["spec"];
         let text = |value: &Value| value.as_str().unwrap().to_owned();
-        let list = format!(
-            "/apis/{}/{}/{}",
-            text(&spec["group"]),
-            text(&spec["versions"][0]["name"]),
-            text(&spec["names"]["plural"])
-        );
+        let (group, plural) = (text(&spec["group"]), text(&spec["names"]["plural"]));
+        let list = format!("/apis/{group}/{}/{plural}", text(&spec["versions"][0]["name"]));
         eventually(&format!("{list} is served"), || self.get(&list));
     }
 
@@ -173,6 +159,10 @@ async fn connect(kubeconfig: &Path) -> Client {
     let file = Kubeconfig::read_from(kubeconfig).unwrap();
     let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.unwrap();
     Client::try_from(config).unwrap()
+}
+
+fn is_definition(manifest: &Value) -> bool {
+    manifest["kind"] == "CustomResourceDefinition"
 }
 
 /// The manifests in a text.

@@ -57,5 +57,7 @@ pub async fn connect(target: &KubeTarget) -> Result<Client, ConnectError> {
     config.connect_timeout = Some(CONNECT);
     config.read_timeout = Some(SILENCE);
     config.reset_reader_on_write = true;
+    // kube-rs would retry unseen, up to minutes apart; here whoever asks says what is wrong, and asks again.
+    config.default_retry = false;
     Client::try_from(config).map_err(|error| unusable(&error))
 }

@@ -11,6 +11,7 @@ pub mod crd;
 mod kind;
 pub mod lease;
 mod problem;
+pub mod status;
 pub mod watch;
 
 pub use convert::Converted;

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use kube::runtime::watcher::Event;
 
 use super::raw::{Need, Raw, Watched};
-use crate::io::kube::{Converted, Problem};
+use crate::io::kube::status::Marks;
+use crate::io::kube::{Converted, Kind, Problem};
 use crate::model::{Change, ObjectKey};
 
 /// How far a kind is known.
@@ -28,6 +29,8 @@ pub(super) struct Feed {
     /// While a list is under way: it takes effect as a whole.
     list: Option<List>,
     problems: BTreeMap<ObjectKey, Vec<Problem>>,
+    /// What we said on objects ourselves, as it stands there.
+    marks: BTreeMap<ObjectKey, Marks>,
 }
 
 #[derive(Debug, Default)]
@@ -38,8 +41,8 @@ struct List {
 
 impl Feed {
     pub fn new(watched: &'static Watched) -> Self {
-        let (keys, problems) = (BTreeSet::new(), BTreeMap::new());
-        Self { watched, known: Known::NotYet, keys, list: None, problems }
+        let (keys, problems, marks) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
+        Self { watched, known: Known::NotYet, keys, list: None, problems, marks }
     }
 
     /// Whether decisions may stand on it.
@@ -48,6 +51,11 @@ impl Feed {
             (Known::All, _) | (Known::Absent, Need::Optional) => true,
             (Known::NotYet, _) | (Known::Absent, Need::Required) => false,
         }
+    }
+
+    /// What stands on an object of what we say.
+    pub fn marks(&self) -> &BTreeMap<ObjectKey, Marks> {
+        &self.marks
     }
 
     /// How many objects are known.
@@ -96,6 +104,7 @@ impl Feed {
             self.remove(key, changes);
         }
         self.problems.retain(|key, _| list.keys.contains(key));
+        self.marks.retain(|key, _| list.keys.contains(key));
         changes.extend(list.changes);
         self.known = Known::All;
     }
@@ -109,6 +118,13 @@ impl Feed {
             self.problems.remove(&key);
         } else {
             self.problems.insert(key.clone(), problems);
+        }
+        let marks = Marks::read(&object.body);
+        // An Event on a Subnet needs its uid; a Service's is in the model.
+        if marks.is_empty() && self.watched.kind != Kind::Subnet {
+            self.marks.remove(&key);
+        } else {
+            self.marks.insert(key.clone(), marks);
         }
         match converted {
             Converted::Object(object) => {
@@ -128,6 +144,7 @@ impl Feed {
 
     fn remove(&mut self, key: ObjectKey, changes: &mut Vec<Change>) {
         self.problems.remove(&key);
+        self.marks.remove(&key);
         if self.keys.remove(&key) {
             changes.push(Change::Remove(key));
         }

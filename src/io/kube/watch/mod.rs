@@ -17,7 +17,8 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client};
 use tokio::time::Instant;
 
-use crate::model::Change;
+use super::status::Marks;
+use crate::model::{Change, ObjectKey};
 use feed::Feed;
 use raw::{Raw, WATCHED, Watched};
 use trouble::Pace;
@@ -71,6 +72,16 @@ impl KubeWatch {
     /// How many objects of each kind are known.
     pub fn counts(&self) -> impl Iterator<Item = (&'static str, usize)> {
         self.feeds.iter().map(|feed| (feed.watched.name, feed.count()))
+    }
+
+    /// What stands on the objects of what we say ourselves.
+    pub fn marks(&self) -> impl Iterator<Item = (&ObjectKey, &Marks)> {
+        self.feeds.iter().flat_map(Feed::marks)
+    }
+
+    /// What stands on one object.
+    pub fn marks_of(&self, key: &ObjectKey) -> Option<&Marks> {
+        self.feeds.iter().find_map(|feed| feed.marks().get(key))
     }
 
     /// The next changes, many at once where many came; or other problems. Cancel-safe.

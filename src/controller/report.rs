@@ -1,0 +1,63 @@
+//! What the controller tells probes, metrics and the log of its own work.
+
+use tokio::time::Instant;
+
+use crate::io::ovsdb_client::TransactionId;
+use crate::nb::diff::Changes;
+use crate::nb::rows::{NORTHBOUND, SOUTHBOUND};
+use crate::ovsdb::TransactionError;
+use crate::telemetry::metrics::{label, observe, replace};
+
+use super::saying::Said;
+use super::{Controller, now};
+
+impl Controller {
+    pub(super) fn committed(&mut self, id: TransactionId, error: Option<TransactionError>) {
+        let outcome = if error.is_some() { "refused" } else { "committed" };
+        let took = self.commits.done(id, error, now());
+        self.metrics.transactions.get_or_create(&label("outcome", outcome)).inc();
+        observe(&self.metrics.commit, took);
+    }
+
+    pub(super) fn said(&mut self, said: &Said) {
+        self.voice.said(said, now());
+        let writes = &self.metrics.status_writes;
+        let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        writes.get_or_create(&label("outcome", "done")).inc_by(count(said.done));
+        writes.get_or_create(&label("outcome", "failed")).inc_by(count(said.failures.len()));
+        self.voice_trouble = said.failures.first().cloned();
+        self.say_problems();
+    }
+
+    pub(super) fn measure(&self, changes: &Changes, repairing: bool, began: Instant) {
+        let metrics = &self.metrics;
+        let written = u64::try_from(changes.len()).unwrap_or(u64::MAX);
+        observe(&metrics.reconcile, now() - began);
+        metrics.rows.inc_by(written);
+        if repairing {
+            metrics.repairs.inc_by(written);
+        }
+        metrics.vips.set(i64::try_from(self.reconciler.vips()).unwrap_or(i64::MAX));
+        let reasons = self.reconciler.reasons().iter();
+        replace(&metrics.refusals, "reason", reasons.map(|(reason, count)| (*reason, *count)));
+    }
+
+    /// Tells probes and metrics how it stands.
+    pub(super) fn report(&self) {
+        let metrics = &self.metrics;
+        let southbound = self.southbound.as_ref().map(|client| (SOUTHBOUND, client.is_synced()));
+        for (database, synced) in [(NORTHBOUND, self.northbound.is_synced())].into_iter().chain(southbound) {
+            metrics.connected.get_or_create(&label("database", database)).set(i64::from(synced));
+        }
+        metrics.leader.set(i64::from(self.leading.may_write(&self.northbound, now())));
+        replace(&metrics.objects, "kind", self.cluster.counts());
+        let waiting_for = if !self.cluster.is_complete() {
+            Some("the cluster's objects")
+        } else if !self.northbound.is_synced() {
+            Some("the northbound")
+        } else {
+            None
+        };
+        self.health.set_ready(waiting_for);
+    }
+}

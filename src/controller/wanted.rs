@@ -1,0 +1,229 @@
+//! What should stand on Services and Subnets, compared with what does. No I/O.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use crate::io::kube::status::{Marks, Regarding, STEERING_MAC, Saying, Served, VIPS, WARNINGS, shortened};
+use crate::model::{Mac, ObjectKey, Service, ServiceKey, Subnet, SubnetName};
+use crate::plan::{Refusal, is_eligible};
+
+use super::Reconciler;
+use super::reconciler::Outcome;
+
+/// Lines of an annotation: it is for people, and all of an object's may have 256 KiB (Kubernetes API).
+const LINES: usize = 100;
+/// The longest message of a condition (Kubernetes API, Condition v1).
+const MESSAGE_LIMIT: usize = 32_768;
+
+/// What differs from what stands there, in order; each with the Event that goes with it.
+pub fn sayings<'m>(
+    reconciler: &Reconciler,
+    marks_of: impl Fn(&ObjectKey) -> Option<&'m Marks>,
+    router_mac: impl Fn(&SubnetName) -> Option<Mac>,
+) -> Vec<Saying> {
+    let mut sayings = Vec::new();
+    for (key, outcome) in reconciler.outcomes() {
+        let Some(service) = reconciler.world().service(key) else { continue };
+        let marks = marks_of(&ObjectKey::Service(key.clone()));
+        let refusals = reconciler.refusals().get(key);
+        say_service(service, served(outcome, refusals), marks, &mut sayings);
+    }
+    let mut vips = vips(reconciler);
+    let mut warnings = warnings(reconciler);
+    for subnet in reconciler.world().subnets() {
+        let Some(marks) = marks_of(&ObjectKey::Subnet(subnet.name.clone())) else { continue };
+        let vips = vips.remove(&subnet.name).unwrap_or_default();
+        let warnings = warnings.remove(&subnet.name).unwrap_or_default();
+        let mac = is_eligible(subnet).then(|| router_mac(&subnet.name)).flatten();
+        say_subnet(subnet, &lines(vips), &lines(warnings), mac, marks, &mut sayings);
+    }
+    sayings
+}
+
+/// The condition. None where the Service is none of our business: it waits for a VIP, or its VIP is in no subnet.
+fn served(outcome: &Outcome, refusals: Option<&BTreeSet<Refusal>>) -> Option<Served> {
+    let refusals: Vec<&Refusal> = refusals.into_iter().flatten().collect();
+    let elsewhere = |refusal: &&Refusal| matches!(refusal, Refusal::NoVip | Refusal::NoSubnet { .. });
+    if outcome.vips.is_empty() && refusals.iter().all(elsewhere) {
+        return None;
+    }
+    let reason = match refusals.first() {
+        None if outcome.serves => "Served",
+        None => "NotServed",
+        Some(_) if outcome.serves => "PartlyServed",
+        Some(refusal) => refusal.reason(),
+    };
+    let places = outcome.vips.iter().map(|(vip, subnet)| format!("{vip} is programmed in Subnet {subnet}"));
+    let message: Vec<String> = places.chain(refusals.iter().map(ToString::to_string)).collect();
+    let message = shortened(&message.join("; "), MESSAGE_LIMIT);
+    Some(Served { served: outcome.serves, reason: reason.to_owned(), message })
+}
+
+fn say_service(service: &Service, wanted: Option<Served>, marks: Option<&Marks>, sayings: &mut Vec<Saying>) {
+    let found = marks.and_then(|marks| marks.served.as_ref());
+    if found.map(|(served, _)| served) == wanted.as_ref() {
+        return;
+    }
+    let same_status =
+        |found: &&(Served, String)| wanted.as_ref().is_some_and(|it| it.served == found.0.served);
+    let since = found.filter(same_status).map(|(_, since)| since.clone());
+    if let Some(wanted) = &wanted
+        && found.is_none_or(|(found, _)| found.reason != wanted.reason)
+    {
+        sayings.push(Saying::Event {
+            regarding: Regarding::Service(service.key.clone(), service.uid.clone()),
+            warning: wanted.reason != "Served",
+            reason: wanted.reason.clone(),
+            note: wanted.message.clone(),
+        });
+    }
+    sayings.push(Saying::Condition { service: service.key.clone(), since, served: wanted });
+}
+
+fn say_subnet(
+    subnet: &Subnet,
+    vips: &str,
+    warnings: &str,
+    mac: Option<Mac>,
+    marks: &Marks,
+    sayings: &mut Vec<Saying>,
+) {
+    let found = |name: &str| marks.annotations.get(name).map(String::as_str);
+    let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let mut wanted = BTreeMap::from([(VIPS, some(vips)), (WARNINGS, some(warnings))]);
+    // Where the northbound tells no MAC an operator's own word stands, as long as there is something to say.
+    if mac.is_some() || !subnet.logical_gateway {
+        wanted.insert(STEERING_MAC, mac.map(|mac| mac.to_string()));
+    }
+    wanted.retain(|name, value| value.as_deref() != found(name));
+    if wanted.is_empty() {
+        return;
+    }
+    if let Some(Some(note)) = wanted.get(WARNINGS) {
+        sayings.push(Saying::Event {
+            regarding: Regarding::Subnet(subnet.name.clone(), marks.uid.clone()),
+            warning: true,
+            reason: "VipsDeclined".to_owned(),
+            note: note.clone(),
+        });
+    }
+    let annotations = wanted.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    sayings.push(Saying::Annotations { subnet: subnet.name.clone(), annotations });
+}
+
+/// By subnet, a line for each VIP: the address, and the Services that it is programmed for.
+fn vips(reconciler: &Reconciler) -> BTreeMap<SubnetName, Vec<String>> {
+    let mut holders: BTreeMap<(&SubnetName, IpAddr), Vec<&ServiceKey>> = BTreeMap::new();
+    for (key, outcome) in reconciler.outcomes() {
+        for (vip, subnet) in &outcome.vips {
+            holders.entry((subnet, *vip)).or_default().push(key);
+        }
+    }
+    let mut lines: BTreeMap<SubnetName, Vec<String>> = BTreeMap::new();
+    for ((subnet, vip), keys) in holders {
+        let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+        lines.entry(subnet.clone()).or_default().push(format!("{vip} {}", keys.join(" ")));
+    }
+    lines
+}
+
+/// By subnet, a line for each refusal of a Service that has a VIP in it.
+fn warnings(reconciler: &Reconciler) -> BTreeMap<SubnetName, Vec<String>> {
+    let mut lines: BTreeMap<SubnetName, Vec<String>> = BTreeMap::new();
+    for (key, refusals) in reconciler.refusals() {
+        let Some(service) = reconciler.world().service(key) else { continue };
+        for subnet in reconciler.world().subnets().filter(|subnet| is_eligible(subnet)) {
+            if service.vips.iter().any(|vip| subnet.contains(*vip)) {
+                let words = refusals.iter().map(|refusal| format!("{key} {}: {refusal}", refusal.reason()));
+                lines.entry(subnet.name.clone()).or_default().extend(words);
+            }
+        }
+    }
+    lines
+}
+
+fn lines(lines: Vec<String>) -> String {
+    let mut text = lines.iter().take(LINES).cloned().collect::<Vec<_>>().join("\n");
+    if lines.len() > LINES {
+        let _ = write!(text, "\n… and {} more", lines.len() - LINES);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(serves: bool) -> Outcome {
+        Outcome { vips: BTreeMap::from([("10.0.0.9".parse().unwrap(), "s".into())]), serves }
+    }
+
+    fn service() -> Service {
+        Service {
+            key: ServiceKey::new("d", "web"),
+            uid: "u".into(),
+            labels: Default::default(),
+            class: None,
+            vips: BTreeSet::new(),
+            hostnames: BTreeSet::new(),
+            ports: Vec::new(),
+            traffic_policy: crate::model::TrafficPolicy::Cluster,
+            client_ip_affinity: false,
+            publish_not_ready: false,
+        }
+    }
+
+    fn said(wanted: &Option<Served>, marks: Option<&Marks>) -> Vec<Saying> {
+        let mut sayings = Vec::new();
+        say_service(&service(), wanted.clone(), marks, &mut sayings);
+        sayings
+    }
+
+    #[test]
+    fn a_service_without_vip_or_elsewhere_gets_no_condition() {
+        let refusals = BTreeSet::from([Refusal::NoVip]);
+        assert_eq!(served(&Outcome::default(), Some(&refusals)), None);
+        assert_eq!(served(&Outcome::default(), None), None);
+    }
+
+    #[test]
+    fn what_is_declined_is_the_reason_and_its_cure_the_message() {
+        let vip = "10.0.0.9".parse().unwrap();
+        let refusals = BTreeSet::from([Refusal::SkipsSubnetAddresses { vip }]);
+        let none = served(&Outcome::default(), Some(&refusals)).unwrap();
+        assert_eq!((none.served, none.reason.as_str()), (false, "SkipsSubnetAddresses"));
+        let some = served(&outcome(true), Some(&refusals)).unwrap();
+        assert_eq!((some.served, some.reason.as_str()), (true, "PartlyServed"));
+        assert!(some.message.contains("10.0.0.9 is programmed in Subnet s; "), "{}", some.message);
+        assert_eq!(served(&outcome(true), None).unwrap().reason, "Served");
+    }
+
+    #[test]
+    fn what_stands_there_is_not_said_again() {
+        let wanted = served(&outcome(true), None);
+        let says = said(&wanted, None);
+        assert!(matches!(&says[..], [Saying::Event { warning: false, .. }, Saying::Condition { .. }]));
+        let since = "2026-01-01T00:00:00Z".to_owned();
+        let marks = Marks { served: wanted.clone().map(|it| (it, since)), ..Marks::default() };
+        assert_eq!(said(&wanted, Some(&marks)), []);
+    }
+
+    #[test]
+    fn another_message_of_the_same_status_keeps_its_time_and_makes_no_event() {
+        let since = "2026-01-01T00:00:00Z".to_owned();
+        let old = Served { served: true, reason: "Served".into(), message: "old".into() };
+        let marks = Marks { served: Some((old, since.clone())), ..Marks::default() };
+        let says = said(&served(&outcome(true), None), Some(&marks));
+        assert!(
+            matches!(&says[..], [Saying::Condition { since: Some(kept), .. }] if *kept == since),
+            "{says:?}"
+        );
+    }
+
+    #[test]
+    fn a_long_list_says_how_much_is_left_out() {
+        let text = lines((0..150).map(|number| number.to_string()).collect());
+        assert!(text.ends_with("\n99\n… and 50 more"), "{text}");
+    }
+}

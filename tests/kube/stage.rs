@@ -1,0 +1,149 @@
+//! An API server, a northbound, and controllers of ours between them.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::apiserver::ApiServer;
+use crate::northbound::Northbound;
+use crate::process::{Process, eventually, holds, run};
+
+/// Where `deploy/` puts everything.
+pub const NAMESPACE: &str = "kube-system";
+/// Objects of `examples/underlay`, by their paths.
+pub const NGINX: &str = "/api/v1/namespaces/default/services/nginx";
+pub const DNS: &str = "/api/v1/namespaces/default/services/dns";
+pub const NGINX_V4: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/nginx-v4";
+/// Their rows.
+pub const NGINX_ROW: &str = "default/nginx/tcp";
+pub const DNS_ROW: &str = "default/dns/udp";
+/// The first Service's key.
+pub const NGINX_VIP: &str = "10.180.204.252:80";
+
+/// All of it; the processes go first.
+pub struct Stage {
+    pub server: ApiServer,
+    pub northbound: Northbound,
+    folder: TempDir,
+}
+
+impl Stage {
+    /// The neighbours' kinds and everything of `examples/underlay`.
+    pub fn with_example() -> Self {
+        let stage = Self::empty();
+        stage.install_neighbours();
+        stage.apply_example();
+        stage
+    }
+
+    /// Kubernetes alone, and our Roles.
+    pub fn empty() -> Self {
+        let (server, northbound) = (ApiServer::start(), Northbound::up());
+        server.cluster.apply(&std::fs::read_to_string(checkout("deploy/rbac.yaml")).unwrap());
+        Self { server, northbound, folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// The neighbours' kinds: minimal ones of ours, or their real ones from the folder that `OVN_VIP_CRDS` names.
+    pub fn install_neighbours(&self) {
+        let folder =
+            std::env::var_os("OVN_VIP_CRDS").map_or_else(|| checkout("tests/kube/crds"), PathBuf::from);
+        self.server.cluster.apply_folder(&folder);
+    }
+
+    pub fn apply_example(&self) {
+        self.server.cluster.apply_folder(&checkout("examples/underlay"));
+    }
+
+    /// `ovn-vip controller`, with exactly the Roles of `deploy/`.
+    pub fn controller_command(&self, name: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ovn-vip"));
+        command.args(["controller", "--log=ovn_vip=debug", "--kubeconfig"]);
+        command.arg(self.server.service_account(NAMESPACE, "ovn-vip-controller"));
+        command.args(["--pod-name", name, "--lease-namespace", NAMESPACE, "--http=127.0.0.1:0"]);
+        command.args(["--ovn-nb", self.northbound.address(), "--ovn-sb", self.northbound.southbound()]);
+        command
+    }
+
+    /// Starts a controller of that name.
+    pub fn controller(&self, name: &str) -> Process {
+        self.start(name, &mut self.controller_command(name))
+    }
+
+    pub fn start(&self, name: &str, command: &mut Command) -> Process {
+        Process::start(name, command, self.folder.path())
+    }
+
+    /// Starts a controller, and waits until it has written the example.
+    pub fn serving(&self) -> Process {
+        let mut controller = self.controller("controller");
+        controller.says("the northbound has it");
+        self.row(NGINX_ROW);
+        self.row(DNS_ROW);
+        controller
+    }
+
+    /// Waits until there is a row of that name; the row.
+    pub fn row(&self, name: &str) -> Value {
+        eventually(&format!("there is a row {name}"), || {
+            let mut rows = self.northbound.rows();
+            rows.remove(name).ok_or_else(|| format!("{:?}", rows.keys()))
+        })
+    }
+
+    /// Waits until there is none.
+    pub fn no_row(&self, name: &str) {
+        eventually(&format!("there is no row {name}"), || {
+            let rows = self.northbound.rows();
+            holds(!rows.contains_key(name), rows.keys())
+        });
+    }
+
+    /// Waits until that VIP and port has these backends, in any order.
+    pub fn backends(&self, row: &str, vip: &str, wanted: &[&str]) {
+        eventually(&format!("{row} has {wanted:?}"), || {
+            let found = self.northbound.rows().remove(row).ok_or("no row")?;
+            let mut backends = backends_in(&found, vip);
+            backends.sort_unstable();
+            holds(backends == wanted, backends)
+        });
+    }
+
+    /// Gives a slice these IPv4 backends, all ready, all on node1.
+    pub fn set_endpoints(&self, slice: &str, addresses: &[&str]) {
+        let endpoint = |address: &&str| json!({"addresses": [address], "nodeName": "node1", "conditions": {"ready": true}});
+        let endpoints: Vec<Value> = addresses.iter().map(endpoint).collect();
+        self.server.cluster.patch(slice, &json!({"endpoints": endpoints}));
+    }
+}
+
+/// A folder of the checkout.
+pub fn checkout(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// How many warnings it gave with these words in them.
+pub fn warnings(process: &Process, words: &str) -> usize {
+    process.log().lines().filter(|line| line.contains(" WARN ") && line.contains(words)).count()
+}
+
+/// A page that a process of ours serves, whether it is well or not.
+pub fn page(process: &mut Process, path: &str) -> String {
+    process.says("serving /healthz");
+    let log = process.log();
+    let address = log.split("address=").nth(1).unwrap().split_whitespace().next().unwrap();
+    run(Command::new("curl").args(["-sS", "--max-time", "10", &format!("http://{address}{path}")]))
+}
+
+/// Holds a process still, or lets it go on.
+pub fn signal(process: &Process, name: &str) {
+    run(Command::new("kill").args([&format!("-{name}"), &process.pid().to_string()]));
+}
+
+fn backends_in(row: &Value, vip: &str) -> Vec<String> {
+    // A map on the wire is ["map", [[key, value], …]].
+    let pairs = row["vips"][1].as_array().cloned().unwrap_or_default();
+    let value = pairs.iter().find(|pair| pair[0] == vip).and_then(|pair| pair[1].as_str().map(str::to_owned));
+    value.map(|value| value.split(',').map(str::to_owned).collect()).unwrap_or_default()
+}
