@@ -1,5 +1,7 @@
 //! What an operator can set: the command line, with the environment behind it.
 
+mod offline;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -8,6 +10,9 @@ use crate::io::cluster::Source;
 use crate::io::kube::connect::KubeTarget;
 use crate::io::ovsdb_client::{TlsConfig, Verify};
 use crate::plan::{ClassRule, ExcludeIps, Policy};
+
+pub use offline::{AssumedOvn, CheckArgs, FolderArgs, NorthboundArgs, Output, PlanArgs};
+use offline::{CHECK_EXAMPLES, PLAN_EXAMPLES};
 
 /// Makes MetalLB VIPs work on Kube-OVN underlay subnets.
 ///
@@ -132,108 +137,6 @@ impl PolicyArgs {
         };
         Policy { exclude_ips, load_balancer_class }
     }
-}
-
-const PLAN_EXAMPLES: &str = "\
-Exit code: 0 nothing would change, 2 something would, 1 an error.
-
-Examples:
-  Make a folder of the objects that decide, and see what they come to:
-    kubectl get -A -o yaml svc,endpointslices,nodes,subnets,vlans,provider-networks > cluster/all.yaml
-    ovn-vip plan -f cluster
-
-  Compare with what is there, from where the northbound can be reached:
-    ovn-vip plan -f cluster --ovn-nb tcp:172.30.0.11:6641
-
-Without --ovn-nb the folder is compared with a northbound that has its switches and pods and nothing of ours.";
-
-const CHECK_EXAMPLES: &str = "\
-Exit code: 0 no errors (perhaps warnings), 1 errors.
-
-Examples:
-  kubectl get -A -o yaml svc,endpointslices,nodes,subnets,vlans,provider-networks,ips,ipaddresspools,l2advertisements \\
-    > cluster/all.yaml
-  ovn-vip check -f cluster
-  ovn-vip check -f cluster -o json | jq '.findings[] | select(.severity == \"error\")'
-
-docs/refusals.md has every reason with its cause and cure.";
-
-/// What `plan` and `check` read, and how they print.
-#[derive(Clone, Debug, Args)]
-pub struct FolderArgs {
-    /// A folder of manifests, as `kubectl get -o yaml` prints them: Service, EndpointSlice, Node, Subnet, Vlan,
-    /// ProviderNetwork, and, where there are any, IP, IPAddressPool, L2Advertisement, ServiceL2Status.
-    #[arg(short = 'f', long = "cluster-dir", env = "OVN_VIP_CLUSTER_DIR", value_name = "DIR")]
-    pub dir: PathBuf,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub policy: PolicyArgs,
-    /// How to print.
-    #[arg(short = 'o', long, default_value = "table", value_name = "FORMAT")]
-    pub output: Output,
-}
-
-/// How to print.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// For people.
-    Table,
-    /// One JSON object.
-    Json,
-}
-
-/// The northbound that `plan` and `check` compare with.
-#[derive(Clone, Debug, Args)]
-pub struct NorthboundArgs {
-    /// The OVN northbound: unix:PATH, tcp:HOST:PORT, or a comma list of a cluster's members. It is only read.
-    #[arg(long, env = "OVN_NB_DB", value_name = "ADDR")]
-    pub ovn_nb: Option<String>,
-    /// How long the northbound may take to answer.
-    #[arg(long, default_value = "10", value_name = "SECONDS")]
-    pub timeout: u64,
-}
-
-/// `ovn-vip plan`.
-#[derive(Clone, Debug, Args)]
-pub struct PlanArgs {
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub folder: FolderArgs,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub northbound: NorthboundArgs,
-    /// Without --ovn-nb: the OVN to plan for.
-    #[arg(long, default_value = "kube-ovn", value_name = "OVN")]
-    pub ovn: AssumedOvn,
-    /// The cluster's name in the northbound, as the controller has it.
-    #[arg(long, env = "OVN_VIP_CLUSTER_NAME", default_value = "kubernetes", value_name = "NAME")]
-    pub cluster_name: String,
-    /// Whether a switch of a plain upstream OVN gets a router port of ours, which such an OVN needs.
-    #[arg(long, env = "OVN_VIP_OWN_ROUTER_PORT", default_value = "auto", value_name = "WHERE")]
-    pub own_router_port: OwnRouterPort,
-}
-
-/// The OVN that a plan without a northbound is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum AssumedOvn {
-    /// The OVN that Kube-OVN ships.
-    KubeOvn,
-    /// Upstream OVN 26.03 or newer.
-    Upstream,
-}
-
-/// `ovn-vip check`.
-#[derive(Clone, Debug, Args)]
-pub struct CheckArgs {
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub folder: FolderArgs,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub northbound: NorthboundArgs,
-    /// The cluster's name in the northbound, as the controller has it.
-    #[arg(long, env = "OVN_VIP_CLUSTER_NAME", default_value = "kubernetes", value_name = "NAME")]
-    pub cluster_name: String,
 }
 
 /// `ovn-vip controller`.

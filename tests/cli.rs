@@ -41,7 +41,7 @@ fn check_names_the_two_addresses_that_kube_ovns_own_example_forgets_and_the_line
         "{out}"
     );
     let (code, out, _) = run("230-pool-not-excluded", &["check", "--exclude-ips", "warn"]);
-    assert!(code == 0 && out.contains("0 errors, 2 warnings"), "{out}");
+    assert!(code == 0 && out.contains("errors: 0, warnings: 2"), "{out}");
 }
 
 #[test]

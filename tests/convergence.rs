@@ -143,6 +143,27 @@ fn a_vip_that_was_given_up_is_not_served_again_unless_it_is_excluded() {
     assert_eq!(balanced(&beside), Vec::<String>::new());
 }
 
+#[test]
+fn what_kube_ovn_puts_back_after_a_take_over_is_taken_out_again_and_nothing_else_of_its_row() {
+    let mut beside = Beside::start(northbound());
+    let Object::Subnet(mut subnet) = history::subnet("underlay", true, true) else { panic!("no subnet") };
+    subnet.wishes.takeover = true;
+    let service = Object::Service(history::bare("a", [history::v4(250)].into()));
+    for object in history::base().into_iter().chain([Object::Subnet(subnet), service]) {
+        beside.take(&Step::Cluster(Change::Apply(object)));
+    }
+    for _ in 0..2 {
+        let keys = [("10.0.0.250:80", "10.0.0.111:80"), ("10.96.0.1:443", "10.0.0.5:6443")];
+        let theirs = interference::edit(history::uuid(3), "vips", Datum::map(keys));
+        beside.take(&Step::Interfere(vec![theirs]));
+        beside.converge();
+        assert_eq!(balanced(&beside), ["10.0.0.250:80"]);
+        let (_, row) =
+            beside.northbound.rows("Load_Balancer").find(|(uuid, _)| **uuid == history::uuid(3)).unwrap();
+        assert_eq!(row["vips"], Datum::map([keys[1]]));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 

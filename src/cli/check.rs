@@ -85,7 +85,7 @@ fn table(findings: &[Finding]) -> String {
         table.push(cells, vec![message.clone(), format!("cure: {cure}")]);
     }
     let [errors, warnings, infos] = counts(findings);
-    format!("{table}\n{errors} errors, {warnings} warnings, {infos} notes\n")
+    format!("{table}\nerrors: {errors}, warnings: {warnings}, notes: {infos}\n")
 }
 
 fn counts(findings: &[Finding]) -> [usize; 3] {

@@ -45,7 +45,7 @@ pub fn to_our_rows() -> impl Strategy<Value = Vec<Operation>> {
     ]
 }
 
-fn edit(uuid: Uuid, column: &str, datum: Datum) -> Operation {
+pub fn edit(uuid: Uuid, column: &str, datum: Datum) -> Operation {
     let row = BTreeMap::from([(column.to_owned(), datum)]);
     Operation::Update { table: "Load_Balancer".into(), condition: vec![Condition::uuid(uuid)], row }
 }
