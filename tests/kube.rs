@@ -27,3 +27,5 @@ mod leading;
 mod metrics;
 #[path = "kube/permissions.rs"]
 mod permissions;
+#[path = "kube/saying.rs"]
+mod saying;
