@@ -30,6 +30,7 @@ tcpdump tcpdump
 ps procps
 nsenter util-linux
 flock util-linux
+openssl openssl
 /etc/ssl/certs/ca-certificates.crt ca-certificates
 /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
 '

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::io::cluster::Source;
 use crate::io::kube::connect::KubeTarget;
 use crate::io::ovsdb_client::{TlsConfig, Verify};
-use crate::plan::{ExcludeIps, Policy};
+use crate::plan::{ClassRule, ExcludeIps, Policy};
 
 /// Makes MetalLB VIPs work on Kube-OVN underlay subnets.
 ///
@@ -45,6 +45,12 @@ pub enum Command {
     Controller(ControllerArgs),
     /// Steer and answer for VIPs on this node.
     Speaker(SpeakerArgs),
+    /// Say what would change in the northbound, and why. Nothing is written.
+    #[command(after_long_help = PLAN_EXAMPLES)]
+    Plan(PlanArgs),
+    /// Say what is wrong with a cluster's objects, and what to do about it.
+    #[command(after_long_help = CHECK_EXAMPLES)]
+    Check(CheckArgs),
 }
 
 /// Where the cluster's objects come from.
@@ -64,10 +70,22 @@ pub struct ClusterArgs {
     /// Where to serve /healthz, /readyz and /metrics: ADDR:PORT, or :PORT for every address. Nowhere by default.
     #[arg(long, env = "OVN_VIP_HTTP", value_name = "ADDR")]
     pub http: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub policy: PolicyArgs,
+}
+
+/// What changes decisions. The controller and all speakers must agree on it.
+#[derive(Clone, Debug, Args)]
+pub struct PolicyArgs {
     /// What to do with a VIP that Kube-OVN could hand to a pod, because its Subnet's excludeIps does not cover it.
-    /// The controller and all speakers must agree.
+    /// The Subnet's annotation ovn-vip.io/exclude-ips counts more.
     #[arg(long, env = "OVN_VIP_EXCLUDE_IPS", default_value = "enforce", value_name = "POLICY")]
     pub exclude_ips: ExcludeIpsArg,
+    /// Serve Services of this spec.loadBalancerClass only, or, with '*', of any; by default those without one, as
+    /// MetalLB does. Give what MetalLB's --lb-class has.
+    #[arg(long, env = "OVN_VIP_LOAD_BALANCER_CLASS", value_name = "CLASS")]
+    pub load_balancer_class: Option<String>,
 }
 
 /// `--exclude-ips`.
@@ -75,8 +93,10 @@ pub struct ClusterArgs {
 pub enum ExcludeIpsArg {
     /// Refuse the VIP.
     Enforce,
-    /// Serve it all the same.
+    /// Serve it all the same, and say so.
     Warn,
+    /// Refuse the VIP until the Subnet covers it, and add what is missing to the Subnet's excludeIps.
+    Fix,
 }
 
 impl ClusterArgs {
@@ -93,12 +113,127 @@ impl ClusterArgs {
 
     /// The settings that change decisions.
     pub fn policy(&self) -> Policy {
+        self.policy.policy()
+    }
+}
+
+impl PolicyArgs {
+    /// The settings as decisions take them.
+    pub fn policy(&self) -> Policy {
         let exclude_ips = match self.exclude_ips {
             ExcludeIpsArg::Enforce => ExcludeIps::Enforce,
             ExcludeIpsArg::Warn => ExcludeIps::Warn,
+            ExcludeIpsArg::Fix => ExcludeIps::Fix,
         };
-        Policy { exclude_ips }
+        let load_balancer_class = match self.load_balancer_class.as_deref() {
+            None | Some("") => ClassRule::Classless,
+            Some("*") => ClassRule::Any,
+            Some(class) => ClassRule::Only(class.into()),
+        };
+        Policy { exclude_ips, load_balancer_class }
     }
+}
+
+const PLAN_EXAMPLES: &str = "\
+Exit code: 0 nothing would change, 2 something would, 1 an error.
+
+Examples:
+  Make a folder of the objects that decide, and see what they come to:
+    kubectl get -A -o yaml svc,endpointslices,nodes,subnets,vlans,provider-networks > cluster/all.yaml
+    ovn-vip plan -f cluster
+
+  Compare with what is there, from where the northbound can be reached:
+    ovn-vip plan -f cluster --ovn-nb tcp:172.30.0.11:6641
+
+Without --ovn-nb the folder is compared with a northbound that has its switches and pods and nothing of ours.";
+
+const CHECK_EXAMPLES: &str = "\
+Exit code: 0 no errors (perhaps warnings), 1 errors.
+
+Examples:
+  kubectl get -A -o yaml svc,endpointslices,nodes,subnets,vlans,provider-networks,ips,ipaddresspools,l2advertisements \\
+    > cluster/all.yaml
+  ovn-vip check -f cluster
+  ovn-vip check -f cluster -o json | jq '.findings[] | select(.severity == \"error\")'
+
+docs/refusals.md has every reason with its cause and cure.";
+
+/// What `plan` and `check` read, and how they print.
+#[derive(Clone, Debug, Args)]
+pub struct FolderArgs {
+    /// A folder of manifests, as `kubectl get -o yaml` prints them: Service, EndpointSlice, Node, Subnet, Vlan,
+    /// ProviderNetwork, and, where there are any, IP, IPAddressPool, L2Advertisement, ServiceL2Status.
+    #[arg(short = 'f', long = "cluster-dir", env = "OVN_VIP_CLUSTER_DIR", value_name = "DIR")]
+    pub dir: PathBuf,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub policy: PolicyArgs,
+    /// How to print.
+    #[arg(short = 'o', long, default_value = "table", value_name = "FORMAT")]
+    pub output: Output,
+}
+
+/// How to print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Table,
+    /// One JSON object.
+    Json,
+}
+
+/// The northbound that `plan` and `check` compare with.
+#[derive(Clone, Debug, Args)]
+pub struct NorthboundArgs {
+    /// The OVN northbound: unix:PATH, tcp:HOST:PORT, or a comma list of a cluster's members. It is only read.
+    #[arg(long, env = "OVN_NB_DB", value_name = "ADDR")]
+    pub ovn_nb: Option<String>,
+    /// How long the northbound may take to answer.
+    #[arg(long, default_value = "10", value_name = "SECONDS")]
+    pub timeout: u64,
+}
+
+/// `ovn-vip plan`.
+#[derive(Clone, Debug, Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub folder: FolderArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub northbound: NorthboundArgs,
+    /// Without --ovn-nb: the OVN to plan for.
+    #[arg(long, default_value = "kube-ovn", value_name = "OVN")]
+    pub ovn: AssumedOvn,
+    /// The cluster's name in the northbound, as the controller has it.
+    #[arg(long, env = "OVN_VIP_CLUSTER_NAME", default_value = "kubernetes", value_name = "NAME")]
+    pub cluster_name: String,
+    /// Whether a switch of a plain upstream OVN gets a router port of ours, which such an OVN needs.
+    #[arg(long, env = "OVN_VIP_OWN_ROUTER_PORT", default_value = "auto", value_name = "WHERE")]
+    pub own_router_port: OwnRouterPort,
+}
+
+/// The OVN that a plan without a northbound is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AssumedOvn {
+    /// The OVN that Kube-OVN ships.
+    KubeOvn,
+    /// Upstream OVN 26.03 or newer.
+    Upstream,
+}
+
+/// `ovn-vip check`.
+#[derive(Clone, Debug, Args)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub folder: FolderArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub northbound: NorthboundArgs,
+    /// The cluster's name in the northbound, as the controller has it.
+    #[arg(long, env = "OVN_VIP_CLUSTER_NAME", default_value = "kubernetes", value_name = "NAME")]
+    pub cluster_name: String,
 }
 
 /// `ovn-vip controller`.
@@ -235,34 +370,4 @@ pub struct SpeakerArgs {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn controller(arguments: &[&str]) -> ControllerArgs {
-        let line = ["ovn-vip", "controller", "--cluster-dir", "x"].iter().chain(arguments);
-        match CommandLine::parse_from(line).command {
-            Command::Controller(arguments) => arguments,
-            Command::Speaker(_) => panic!("a controller was asked for"),
-        }
-    }
-
-    #[test]
-    fn kube_ovns_own_list_of_addresses_names_both_databases() {
-        let databases = controller(&["--ovn-db-ips", "10.0.0.1,fd00::2"]).databases().unwrap();
-        assert_eq!(databases.0, "tcp:[10.0.0.1]:6641,tcp:[fd00::2]:6641");
-        assert_eq!(databases.1.as_deref(), Some("tcp:[10.0.0.1]:6642,tcp:[fd00::2]:6642"));
-    }
-
-    #[test]
-    fn an_address_that_was_given_goes_before_the_list() {
-        let databases =
-            controller(&["--ovn-db-ips", "10.0.0.1", "--ovn-nb", "unix:/nb"]).databases().unwrap();
-        assert_eq!(databases.0, "unix:/nb");
-    }
-
-    #[test]
-    fn without_any_address_the_error_names_the_flag() {
-        let error = controller(&[]).databases().unwrap_err().to_string();
-        assert!(error.contains("--ovn-nb") && error.contains("OVN_NB_DB"), "{error}");
-    }
-}
+mod tests;

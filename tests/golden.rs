@@ -1,8 +1,9 @@
 //! Stories: a cluster and a northbound in; the transactions, what each node announces, its rules, and every "no" out.
 //!
 //! A folder is a story: `world.yaml`, and where it needs them its own `topology.yaml` and `northbound.json` (else
-//! those of `base/`). The northbound is played by both kinds of OVN. `UPDATE_GOLDEN=1 cargo test --test golden`
-//! writes the expectations anew; read the difference as you read code.
+//! those of `base/`), its settings as flags in `flags.txt`, and `then.yaml`: what `world.yaml` becomes later. The
+//! northbound is played by both kinds of OVN. `UPDATE_GOLDEN=1 cargo test --test golden` writes the expectations
+//! anew; read the difference as you read code.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
@@ -11,12 +12,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use clap::Parser;
 use ovn_vip::controller::{Reconciler, Rules};
 use ovn_vip::flows::{BridgePorts, flows_for};
 use ovn_vip::io::manifests::ManifestFolder;
-use ovn_vip::model::{Change, Mac, NodeName, Object, World};
+use ovn_vip::model::{Change, Mac, NodeName, World};
 use ovn_vip::nb::{Owner, transaction};
-use ovn_vip::plan::{Policy, announce_plan};
+use ovn_vip::plan::{Policy, announce_plan, check};
+use ovn_vip::settings::{Command, CommandLine};
 use serde_json::{Value, json};
 
 use support::northbound::Northbound;
@@ -30,12 +33,12 @@ const OVNS: [(&str, &str, &str); 2] = [
 #[test]
 fn every_story_ends_as_it_is_told() {
     let stories = stories();
-    assert!(stories.len() >= 18, "only {} stories found", stories.len());
+    assert!(stories.len() >= 60, "only {} stories found", stories.len());
     let mut broken = String::new();
     for story in stories {
         for (file, found) in play(&story) {
             let path = story.join(&file);
-            if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            if std::env::var_os("UPDATE_GOLDEN").is_some() && (!found.is_empty() || path.exists()) {
                 std::fs::write(&path, &found).unwrap();
             }
             let told = std::fs::read_to_string(&path).unwrap_or_default();
@@ -69,23 +72,50 @@ fn play(story: &Path) -> BTreeMap<String, String> {
     for file in ["topology.yaml", "world.yaml"] {
         std::fs::copy(part(story, file), folder.path().join(file)).unwrap();
     }
-    let reading = ManifestFolder::open(folder.path()).unwrap().reread();
-    assert_eq!(reading.problems, [], "{} has problems", story.display());
+    let mut manifests = ManifestFolder::open(folder.path()).unwrap();
+    let mut histories = vec![read(&mut manifests, story)];
+    if story.join("then.yaml").exists() {
+        std::fs::copy(story.join("then.yaml"), folder.path().join("world.yaml")).unwrap();
+        histories.push(read(&mut manifests, story));
+    }
+    let policy = policy(story);
     let northbound: Value =
         serde_json::from_str(&std::fs::read_to_string(part(story, "northbound.json")).unwrap()).unwrap();
     let mut files = BTreeMap::new();
-    let mut refusals = String::new();
+    let (mut refusals, mut findings) = (String::new(), String::new());
     for (name, option, value) in OVNS {
-        let (transactions, refused) =
-            program(with_option(northbound.clone(), option, value), &reading.changes);
-        files.insert(format!("transaction.{name}.json"), transactions);
-        writeln!(refusals, "# {name}\n{refused}").unwrap();
+        let mut program = Program::start(with_option(northbound.clone(), option, value), &policy);
+        for (prefix, changes) in ["", "then."].iter().zip(&histories) {
+            let transactions = program.take(changes);
+            files.insert(format!("{prefix}transaction.{name}.json"), transactions);
+        }
+        writeln!(refusals, "# {name}\n{}", program.refusals()).unwrap();
+        writeln!(findings, "# {name}\n{}", program.findings(&policy)).unwrap();
     }
-    let (announced, flows) = speak(&reading.changes);
+    let (announced, flows) = speak(&histories.concat(), &policy);
     files.insert("refusals.txt".into(), refusals);
+    // Where nothing was found there is no file.
+    let nothing = findings.lines().all(|line| line.is_empty() || line.starts_with('#'));
+    files.insert("findings.txt".into(), if nothing { String::new() } else { findings });
     files.insert("announce.txt".into(), announced);
     files.insert("flows.txt".into(), flows);
     files
+}
+
+fn read(manifests: &mut ManifestFolder, story: &Path) -> Vec<Change> {
+    let reading = manifests.reread();
+    assert_eq!(reading.problems, [], "{} has problems", story.display());
+    reading.changes
+}
+
+/// The story's settings.
+fn policy(story: &Path) -> Policy {
+    let flags = std::fs::read_to_string(story.join("flags.txt")).unwrap_or_default();
+    let line = ["ovn-vip", "check", "-f", "x"].into_iter().chain(flags.split_whitespace());
+    match CommandLine::parse_from(line).command {
+        Command::Check(arguments) => arguments.folder.policy.policy(),
+        other => panic!("{other:?}"),
+    }
 }
 
 fn with_option(mut northbound: Value, option: &str, value: &str) -> Value {
@@ -95,61 +125,89 @@ fn with_option(mut northbound: Value, option: &str, value: &str) -> Value {
     northbound
 }
 
-/// What the controller writes, until it has nothing more to write.
-fn program(northbound: Value, changes: &[Change]) -> (String, String) {
-    let mut northbound = Northbound::from_json(northbound);
-    let rules = Rules {
-        owner: Owner::new("kubernetes"),
-        policy: Policy::default(),
-        own_router_port: Default::default(),
-    };
-    let mut reconciler = Reconciler::new(rules);
-    reconciler.northbound_changed(northbound.replica(), &northbound.first_dump());
-    reconciler.cluster_changed(changes.to_vec());
-    let mut transactions = Vec::new();
-    for round in 0.. {
-        let (changes, _) = reconciler.reconcile(northbound.replica());
-        if changes.is_empty() {
-            break;
-        }
-        assert_eq!(round, 0, "one round of writes is enough, not also: {changes}");
-        for operations in transaction::encode(&changes) {
-            let lines: Vec<String> =
-                operations.iter().map(|operation| format!("  {}", operation.to_json())).collect();
-            transactions.push(format!(" [\n{}\n ]", lines.join(",\n")));
-            let changes = northbound.commit(&operations);
-            reconciler.northbound_changed(northbound.replica(), &changes);
-        }
+/// A controller beside its northbound.
+struct Program {
+    northbound: Northbound,
+    reconciler: Reconciler,
+    world: World,
+}
+
+impl Program {
+    fn start(northbound: Value, policy: &Policy) -> Self {
+        let northbound = Northbound::from_json(northbound);
+        let rules = Rules {
+            owner: Owner::new("kubernetes", 0),
+            policy: policy.clone(),
+            own_router_port: Default::default(),
+        };
+        let mut reconciler = Reconciler::new(rules);
+        reconciler.northbound_changed(northbound.replica(), &northbound.first_dump());
+        Self { northbound, reconciler, world: World::default() }
     }
-    let refusals = reconciler.refusals().iter();
-    let refusals = refusals
-        .flat_map(|(key, all)| all.iter().map(move |one| format!("{key}: {}: {one}\n", one.reason())));
-    (format!("[\n{}\n]\n", transactions.join(",\n")), refusals.collect())
+
+    /// What the controller writes, until it has nothing more to write.
+    fn take(&mut self, changes: &[Change]) -> String {
+        self.reconciler.cluster_changed(changes.to_vec());
+        for change in changes {
+            self.world.apply(change.clone());
+        }
+        let mut transactions = Vec::new();
+        for round in 0.. {
+            let (changes, _) = self.reconciler.reconcile(self.northbound.replica());
+            if changes.is_empty() {
+                break;
+            }
+            assert_eq!(round, 0, "one round of writes is enough, not also: {changes}");
+            for operations in transaction::encode(&changes) {
+                let lines: Vec<String> =
+                    operations.iter().map(|operation| format!("  {}", operation.to_json())).collect();
+                transactions.push(format!(" [\n{}\n ]", lines.join(",\n")));
+                let changes = self.northbound.commit(&operations);
+                self.reconciler.northbound_changed(self.northbound.replica(), &changes);
+            }
+        }
+        format!("[\n{}\n]\n", transactions.join(",\n"))
+    }
+
+    fn refusals(&self) -> String {
+        let refusals = self.reconciler.refusals().iter();
+        refusals
+            .flat_map(|(key, all)| all.iter().map(move |one| format!("{key}: {}: {one}\n", one.reason())))
+            .collect()
+    }
+
+    fn findings(&self, policy: &Policy) -> String {
+        let findings = check(&self.world, Some(self.reconciler.network()), policy);
+        findings.iter().map(|finding| format!("{finding}\n")).collect()
+    }
 }
 
 /// What each node announces, and its rules.
-fn speak(changes: &[Change]) -> (String, String) {
+fn speak(changes: &[Change], policy: &Policy) -> (String, String) {
     let mut world = World::default();
-    let mut nodes = Vec::new();
     for change in changes {
-        if let Change::Apply(Object::Node(node)) = change {
-            nodes.push(node.name.clone());
-        }
         world.apply(change.clone());
     }
+    let nodes: Vec<NodeName> = world.nodes().map(|node| node.name.clone()).collect();
     let (mut announced, mut flows) = (String::new(), String::new());
     for (number, node) in (1..).zip(&nodes) {
-        speak_on(&world, node, number, &mut announced, &mut flows);
+        speak_on((&world, policy), node, number, &mut announced, &mut flows);
     }
     (announced, flows)
 }
 
-fn speak_on(world: &World, node: &NodeName, number: u8, announced: &mut String, flows: &mut String) {
-    let (plan, refusals) = announce_plan(world, &Policy::default(), node);
+fn speak_on(
+    (world, policy): (&World, &Policy),
+    node: &NodeName,
+    number: u8,
+    announced: &mut String,
+    flows: &mut String,
+) {
+    let (plan, refusals) = announce_plan(world, policy, node);
     writeln!(announced, "{node}").unwrap();
     writeln!(flows, "{node}").unwrap();
     for refusal in refusals {
-        writeln!(announced, "  {refusal}").unwrap();
+        writeln!(announced, "  {}: {refusal}", refusal.reason()).unwrap();
     }
     for (subnet, segment) in plan.segments {
         for (vip, steered) in &segment.steered {

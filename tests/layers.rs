@@ -18,7 +18,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("telemetry", &["settings", "io"]),
     ("controller", &["model", "ovsdb", "plan", "nb", "io", "settings", "telemetry"]),
     ("speaker", &["model", "ovsdb", "plan", "l2", "flows", "io", "settings", "telemetry"]),
-    ("cli", &["settings", "telemetry", "controller", "speaker"]),
+    ("cli", &["model", "ovsdb", "plan", "nb", "io", "settings", "telemetry", "controller", "speaker"]),
 ];
 
 /// Words that have no place in the pure half: runtimes, sockets, files, the clock.

@@ -8,11 +8,19 @@ mod harness;
 
 #[path = "ovsdb_server/cluster.rs"]
 mod cluster;
+#[path = "ovsdb_server/faults.rs"]
+mod faults;
 #[path = "ovsdb_server/following.rs"]
 mod following;
 #[path = "ovsdb_server/locks_and_filters.rs"]
 mod locks_and_filters;
 #[path = "ovsdb_server/outcomes.rs"]
 mod outcomes;
+#[path = "ovsdb_server/partition.rs"]
+mod partition;
+#[path = "ovsdb_server/raft.rs"]
+mod raft;
+#[path = "ovsdb_server/soak.rs"]
+mod soak;
 #[path = "ovsdb_server/tls.rs"]
 mod tls;

@@ -25,5 +25,7 @@ mod histories;
 mod locks;
 #[path = "session/reconnect.rs"]
 mod reconnect;
+#[path = "session/stages.rs"]
+mod stages;
 #[path = "session/transactions.rs"]
 mod transactions;

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use ovn_vip::model::{Protocol, ServiceKey};
-use ovn_vip::nb::Owner;
+use ovn_vip::nb::owner::load_balancer_name;
 use ovn_vip::nb::rows::LOAD_BALANCER;
-use ovn_vip::ovsdb::{Condition, Datum, Mutation, Mutator, Operation, Replica, TablesWanted};
+use ovn_vip::ovsdb::{Condition, Datum, Mutation, Mutator, Operation, Replica, Row, TablesWanted};
 use uuid::Uuid;
 
 use crate::Arguments;
@@ -133,8 +133,9 @@ async fn change(
         let wanted = value(backends.iter().copied());
         let started = Instant::now();
         fs::rename(&next, cluster::changing(dir))?;
-        let arrived =
-            |replica: &Replica| vip(replica, row(0), &key).is_some_and(|found| same(found, &wanted));
+        let arrived = |replica: &Replica| {
+            row(replica, 0).and_then(|row| vip(replica, row, &key)).is_some_and(|found| same(found, &wanted))
+        };
         let committed = link.until("the changed backends", arrived).await?;
         line.measure(link, started, committed).await?;
     }
@@ -155,19 +156,20 @@ async fn add_and_delete(
         fs::write(&next, cluster::service_with_slice(number, cluster.backends(number)))?;
         let started = Instant::now();
         fs::rename(&next, cluster::added(dir))?;
-        let there = |replica: &Replica| replica.row(LOAD_BALANCER, &row(number)).is_some();
+        let there = |replica: &Replica| row(replica, number).is_some();
         let committed = link.until("the new row", there).await?;
         add.measure(link, started, committed).await?;
         let started = Instant::now();
         fs::remove_file(cluster::added(dir))?;
-        let gone = |replica: &Replica| replica.row(LOAD_BALANCER, &row(number)).is_none();
+        let gone = |replica: &Replica| row(replica, number).is_none();
         let committed = link.until("the row gone", gone).await?;
         delete.measure(link, started, committed).await?;
     }
     Ok((add, delete))
 }
 
-/// One row with every VIP, on the switch, as Kube-OVN writes it; a VIP changes as there: out and in, in one transaction.
+/// One row with every VIP, on the switch: Kube-OVN's model. A VIP goes out and in again by two mutations in one
+/// transaction, the least that can be sent.
 async fn shared_row(arguments: &Arguments, link: &mut Link, cluster: &Cluster) -> anyhow::Result<Line> {
     let uuid = Uuid::new_v4();
     let on_switch = |mutator| Operation::Mutate {
@@ -235,9 +237,12 @@ fn same(found: &str, wanted: &str) -> bool {
     set(found) == set(wanted)
 }
 
-fn row(number: usize) -> Uuid {
-    let key = ServiceKey::new(NAMESPACE, &cluster::name(number));
-    Owner::new("kubernetes").load_balancer(&key, Protocol::Tcp)
+/// The row of a Service, by its name: the controller gives it another UUID each time that it makes it.
+fn row(replica: &Replica, number: usize) -> Option<Uuid> {
+    let service = ServiceKey::new(NAMESPACE, &cluster::name(number));
+    let name = load_balancer_name(&service, Protocol::Tcp);
+    let named = |row: &Row| row.get("name").and_then(Datum::as_str) == Some(&name);
+    replica.rows(LOAD_BALANCER).find(|(_, found)| named(found)).map(|(uuid, _)| *uuid)
 }
 
 fn key(number: usize) -> String {

@@ -122,6 +122,11 @@ fn check(event: Event) -> anyhow::Result<()> {
         Event::Disconnected { reason, .. } => bail!("the northbound went away: {reason}"),
         Event::SchemaRefused(missing) => bail!("{missing}"),
         Event::Committed { result: Err(error), .. } => bail!("{error}"),
-        Event::Connected { .. } | Event::Synced | Event::Changed(_) | Event::Committed { .. } => Ok(()),
+        Event::Connected { .. }
+        | Event::Synced
+        | Event::Changed(_)
+        | Event::Committed { .. }
+        | Event::Locked { .. }
+        | Event::Unlocked { .. } => Ok(()),
     }
 }

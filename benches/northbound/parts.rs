@@ -43,7 +43,7 @@ impl Inside {
         let endpoints = Endpoint::parse_list(&arguments.nb)?;
         let mut client = Client::new(ClientConfig::new(endpoints, NORTHBOUND, northbound_tables()));
         let rules = Rules {
-            owner: Owner::new("kubernetes"),
+            owner: Owner::new("kubernetes", 0),
             policy: Policy::default(),
             own_router_port: Default::default(),
         };
@@ -73,7 +73,7 @@ impl Inside {
         let started = Instant::now();
         let (changes, _) = self.reconciler.reconcile(self.client.replica());
         steps.reconcile.push(started.elapsed());
-        steps.writes = changes.len();
+        steps.writes = steps.writes.max(changes.len());
         let started = Instant::now();
         let _ = transaction::encode(&changes);
         steps.encode.push(started.elapsed());

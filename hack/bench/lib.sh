@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # What the bench scripts share. Sourced by hack/bench-*.sh; it runs nothing by itself.
+# shellcheck disable=SC2034 # variables are for those who source it
 
 REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 LAB=$REPO/hack/lab.sh

@@ -1,5 +1,12 @@
 //! From the command line to the program that runs.
 
+mod assumed;
+mod check;
+mod explain;
+mod northbound;
+mod plan;
+mod table;
+
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -7,9 +14,17 @@ use clap::Parser;
 use crate::settings::{Command, CommandLine};
 use crate::{controller, speaker, telemetry};
 
-/// Runs what the command line asks for. Exit codes: 0 done, 1 an error (said on standard error), 2 a bad command line.
+/// Runs what the command line asks for. Exit codes: 0 done, 1 an error or a bad command line (said on standard error);
+/// what else a command may say by its exit code is in its help.
 pub fn main() -> ExitCode {
-    let line = CommandLine::parse();
+    let line = match CommandLine::try_parse() {
+        Ok(line) => line,
+        Err(error) => {
+            // Nothing can be done where not even this can be printed.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        }
+    };
     match run(line) {
         Ok(code) => code,
         Err(error) => {
@@ -25,5 +40,7 @@ fn run(line: CommandLine) -> anyhow::Result<ExitCode> {
     match line.command {
         Command::Controller(arguments) => runtime.block_on(controller::run(arguments)),
         Command::Speaker(arguments) => runtime.block_on(speaker::run(arguments)),
+        Command::Plan(arguments) => runtime.block_on(plan::run(&arguments)),
+        Command::Check(arguments) => runtime.block_on(check::run(&arguments)),
     }
 }

@@ -114,7 +114,7 @@ impl Controller {
         let tls = arguments.tls.config();
         let southbound = southbound.map(|address| client(&address, SOUTHBOUND, southbound_tables(), &tls));
         let rules = Rules {
-            owner: Owner::new(&arguments.cluster_name),
+            owner: Owner::new(&arguments.cluster_name, uuid::Uuid::new_v4().as_fields().0),
             policy: arguments.cluster.policy(),
             own_router_port: arguments.own_router_port,
         };

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::model::{Change, Dirty, Network, ServiceKey, SubnetName, World};
 use crate::nb::diff::{Changes, Touched, diff};
 use crate::nb::network::{NetworkDirty, NetworkIndex};
-use crate::nb::owner::{Owner, SubnetRow};
+use crate::nb::owner::{Owner, RowKey, SubnetRow};
 use crate::nb::render::{Desired, Dialect, needs_router_port};
 use crate::nb::rows::{GROUP, LOAD_BALANCER, ROUTER, ROUTER_PORT, SWITCH, SWITCH_PORT, Selection};
 use crate::ovsdb::{ChangeKind, Datum, Replica, RowChange};
@@ -91,6 +91,11 @@ impl Reconciler {
         self.network.network()
     }
 
+    /// Our rows' names and marks.
+    pub fn owner(&self) -> &Owner {
+        &self.rules.owner
+    }
+
     /// What should be in the northbound, as last planned.
     pub fn desired(&self) -> &Desired {
         &self.desired
@@ -154,6 +159,12 @@ impl Reconciler {
 
     /// Takes changes of the northbound in.
     pub fn northbound_changed(&mut self, replica: &Replica, changes: &[RowChange]) {
+        for renamed in changes.iter().filter_map(|change| self.rules.owner.observe(replica, change)) {
+            match renamed {
+                RowKey::LoadBalancer(service, _) => drop(self.dirty.services.insert(service)),
+                RowKey::Subnet(..) => self.dirty.everything = true,
+            }
+        }
         let dirty = self.network.northbound_changed(&self.rules.owner, replica, changes);
         self.network_dirty(&dirty);
         for change in changes {
@@ -182,6 +193,7 @@ impl Reconciler {
         let services = if dirty.everything {
             self.plan_subnets();
             let known = self.world.services().map(|service| service.key.clone());
+            let known = known.chain(self.network.network().served.keys().cloned());
             known.chain(self.refusals.keys().cloned()).chain(self.desired.services().cloned()).collect()
         } else {
             dirty.services
@@ -189,6 +201,7 @@ impl Reconciler {
         let mut refusal_changes = Vec::new();
         for key in services {
             let plan = plan_service(&self.world, self.network.network(), &self.rules.policy, &key);
+            self.network.keep_served(&key, plan.vips.keys());
             let rows = self.desired.put_service(&self.rules.owner, &dialect, &key, &plan.load_balancers);
             self.touched.load_balancers.extend(rows);
             self.touched.subnets |= self.desired.put_vips(&key, &plan.vips);
@@ -212,9 +225,9 @@ impl Reconciler {
             let ours = auto && needs_router_port(network, &subnet.name);
             (subnet, ours.then(|| derived_steering_mac(subnet)))
         }));
-        let rows = [SubnetRow::Group, SubnetRow::Router, SubnetRow::RouterPort, SubnetRow::SwitchPort];
         let subnets = self.desired.groups.keys();
-        let row_names = subnets.flat_map(|subnet| rows.map(|row| self.rules.owner.subnet_row(subnet, row)));
+        let row_names =
+            subnets.flat_map(|subnet| SubnetRow::ALL.map(|row| self.rules.owner.subnet_row(subnet, row)));
         self.subnet_rows = row_names.collect();
         self.touched.subnets = true;
         self.touched.members = true;

@@ -25,6 +25,8 @@ pub struct LoadBalancer {
     pub client_ip_affinity: bool,
     /// The subnets on whose switches it is needed.
     pub subnets: BTreeSet<SubnetName>,
+    /// Keys to be taken out of rows of Kube-OVN's, with consent: two rows with one VIP are undefined in OVN.
+    pub takes_over: BTreeMap<Uuid, BTreeSet<SocketAddr>>,
 }
 
 /// How this OVN can be told to prefer the backends of the announcing node.
@@ -49,8 +51,21 @@ pub struct Network {
     pub skipped_cidrs: Vec<IpNet>,
     /// The logical switches, by name.
     pub switches: BTreeMap<SubnetName, Switch>,
-    /// Which row of Kube-OVN's own already has a VIP and port, by the row's name.
-    pub native: BTreeMap<(Protocol, SocketAddr), String>,
+    /// Which row that is not ours already has a VIP and port.
+    pub native: BTreeMap<(Protocol, SocketAddr), NativeRow>,
+    /// The VIPs that rows of ours serve already, by Service.
+    pub served: BTreeMap<ServiceKey, BTreeSet<IpAddr>>,
+}
+
+/// A load balancer row that is not ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NativeRow {
+    /// The row.
+    pub uuid: Uuid,
+    /// Its name, for people.
+    pub name: String,
+    /// Kube-OVN made it (`external_ids:vendor=kube-ovn`).
+    pub kube_ovn: bool,
 }
 
 /// A logical switch.

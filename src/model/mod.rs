@@ -5,18 +5,29 @@
 
 mod announcement;
 mod load_balancer;
+mod metallb;
 mod names;
 mod net;
+mod object;
+mod ranges;
+mod selector;
 mod service;
 mod topology;
 mod world;
 
 pub use announcement::{AnnouncePlan, SegmentPlan, Steered};
-pub use load_balancer::{LoadBalancer, Locality, Network, Port, Switch};
+pub use load_balancer::{LoadBalancer, Locality, NativeRow, Network, Port, Switch};
+pub use metallb::{AddressPool, Advertisement, L2Status};
 pub use names::{
-    ChassisName, InterfaceName, LspName, NodeName, ProviderName, ServiceKey, SliceKey, SubnetName, VlanName,
+    AdvertisementKey, AllocationName, ChassisName, InterfaceName, L2StatusKey, LspName, NodeName, PoolKey,
+    ProviderName, ServiceKey, SliceKey, SubnetName, VlanName, VpcName,
 };
 pub use net::{AddressRange, Family, Mac, ParseMacError, Protocol, VlanId};
+pub use object::{Change, Dirty, Object, ObjectKey};
+pub use ranges::RangeSet;
+pub use selector::{Labels, Requirement, Selector};
 pub use service::{Endpoint, EndpointSlice, Service, ServicePort, SlicePort, TrafficPolicy};
-pub use topology::{CustomInterface, Node, ProviderNetwork, Subnet, Vlan};
-pub use world::{Change, Dirty, Object, ObjectKey, World};
+pub use topology::{
+    Allocation, CustomInterface, ExcludeIps, Node, ProviderNetwork, Subnet, SubnetWishes, Vlan,
+};
+pub use world::World;

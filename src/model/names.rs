@@ -72,6 +72,15 @@ name!(
     InterfaceName
 );
 
+name!(
+    /// `metadata.name` of a Kube-OVN Vpc.
+    VpcName
+);
+name!(
+    /// `metadata.name` of a Kube-OVN IP, which is also the name of the logical switch port.
+    AllocationName
+);
+
 /// Namespace and name of a Service.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServiceKey {
@@ -84,6 +93,33 @@ pub struct ServiceKey {
 /// Namespace and name of an EndpointSlice.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SliceKey {
+    /// `metadata.namespace`.
+    pub namespace: Arc<str>,
+    /// `metadata.name`.
+    pub name: Arc<str>,
+}
+
+/// Namespace and name of a MetalLB IPAddressPool.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PoolKey {
+    /// `metadata.namespace`.
+    pub namespace: Arc<str>,
+    /// `metadata.name`.
+    pub name: Arc<str>,
+}
+
+/// Namespace and name of a MetalLB L2Advertisement.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AdvertisementKey {
+    /// `metadata.namespace`.
+    pub namespace: Arc<str>,
+    /// `metadata.name`.
+    pub name: Arc<str>,
+}
+
+/// Namespace and name of a MetalLB ServiceL2Status.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct L2StatusKey {
     /// `metadata.namespace`.
     pub namespace: Arc<str>,
     /// `metadata.name`.
@@ -114,6 +150,9 @@ macro_rules! namespaced {
 }
 namespaced!(ServiceKey);
 namespaced!(SliceKey);
+namespaced!(PoolKey);
+namespaced!(AdvertisementKey);
+namespaced!(L2StatusKey);
 
 impl ServiceKey {
     /// Reads `namespace/name`, the form that `Display` writes.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Family, NodeName, Protocol, ServiceKey, SliceKey};
+use super::{Family, Labels, NodeName, Protocol, ServiceKey, SliceKey};
 
 /// A Service of type LoadBalancer. Others are not part of the world.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,8 +13,14 @@ pub struct Service {
     pub key: ServiceKey,
     /// `metadata.uid`, or empty where the source has none (a hand-written manifest).
     pub uid: String,
+    /// `metadata.labels`.
+    pub labels: Labels,
+    /// `spec.loadBalancerClass`.
+    pub class: Option<Arc<str>>,
     /// Every `status.loadBalancer.ingress[].ip`.
     pub vips: BTreeSet<IpAddr>,
+    /// Every `status.loadBalancer.ingress[].hostname` of an entry that has no `ip`.
+    pub hostnames: BTreeSet<Arc<str>>,
     /// `spec.ports`, in the order written.
     pub ports: Vec<ServicePort>,
     /// `spec.externalTrafficPolicy`. Both are served by local backends; it is kept for what we say.

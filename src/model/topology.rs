@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
 use super::{
-    AddressRange, ChassisName, Family, InterfaceName, Mac, NodeName, ProviderName, SubnetName, VlanId,
-    VlanName,
+    AddressRange, AllocationName, ChassisName, Family, InterfaceName, Labels, Mac, NodeName, ProviderName,
+    SubnetName, VlanId, VlanName, VpcName,
 };
 
 /// A Kube-OVN Subnet.
@@ -23,6 +24,8 @@ pub struct Subnet {
     pub exclude_ips: Vec<AddressRange>,
     /// Whether `spec.provider` is OVN's own: empty, `ovn`, or ending in `.ovn`.
     pub ovn_provided: bool,
+    /// `spec.vpc`; `None` is the default one.
+    pub vpc: Option<VpcName>,
     /// `spec.vlan`: set on an underlay subnet.
     pub vlan: Option<VlanName>,
     /// `spec.enableExternalLBAddress`: whether VIPs may live here.
@@ -33,6 +36,52 @@ pub struct Subnet {
     pub u2o_mac: Option<Mac>,
     /// The annotation `ovn-vip.io/steering-mac`: what the controller read in the northbound, for speakers.
     pub steering_mac: Option<Mac>,
+    /// What its annotations ask of us.
+    pub wishes: SubnetWishes,
+    /// The annotation `ovn-vip.io/vips`: the VIPs that the controller serves here, by its own word.
+    pub served: BTreeSet<IpAddr>,
+}
+
+/// What a Subnet's annotations ask of us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SubnetWishes {
+    /// `ovn-vip.io/exclude-ips`, which counts more than the setting of the same name.
+    pub exclude_ips: Option<ExcludeIps>,
+    /// `ovn-vip.io/announce`: `false` leaves ARP and neighbour discovery for its VIPs to others.
+    pub announce: bool,
+    /// `ovn-vip.io/takeover`: VIPs that Kube-OVN balances itself are taken out of its row, and balanced by us.
+    pub takeover: bool,
+}
+
+impl Default for SubnetWishes {
+    fn default() -> Self {
+        Self { exclude_ips: None, announce: true, takeover: false }
+    }
+}
+
+/// What to do with a VIP that its subnet's `excludeIps` does not cover.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ExcludeIps {
+    /// Refuse it.
+    #[default]
+    Enforce,
+    /// Serve it, and say so.
+    Warn,
+    /// Refuse it until the Subnet covers it, and add what is missing to the Subnet.
+    Fix,
+}
+
+/// A Kube-OVN IP: addresses that somebody has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allocation {
+    /// Its name.
+    pub name: AllocationName,
+    /// `spec.subnet`.
+    pub subnet: SubnetName,
+    /// `spec.v4IpAddress` and `spec.v6IpAddress`.
+    pub addresses: BTreeSet<IpAddr>,
+    /// Whose they are, such as `Pod default/nginx`; for people.
+    pub holder: Arc<str>,
 }
 
 impl Subnet {
@@ -109,6 +158,8 @@ pub struct Node {
     pub excluded_from_load_balancers: bool,
     /// The annotation `ovn.kubernetes.io/chassis`, which Kube-OVN writes.
     pub chassis: Option<ChassisName>,
+    /// `metadata.labels`.
+    pub labels: Labels,
     /// `status.addresses` of types InternalIP and ExternalIP.
     pub addresses: BTreeSet<IpAddr>,
     /// Provider networks that the label `<pn>.provider-network.kubernetes.io/ready` calls not ready.

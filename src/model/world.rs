@@ -4,106 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::{
-    EndpointSlice, Node, NodeName, ProviderName, ProviderNetwork, Service, ServiceKey, SliceKey, Subnet,
-    SubnetName, Vlan, VlanName,
+    AddressPool, Advertisement, AdvertisementKey, Allocation, AllocationName, Change, Dirty, EndpointSlice,
+    L2Status, L2StatusKey, Node, NodeName, Object, ObjectKey, PoolKey, ProviderName, ProviderNetwork,
+    Service, ServiceKey, SliceKey, Subnet, SubnetName, Vlan, VlanName,
 };
-
-/// One object of the cluster, already valid.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Object {
-    /// A Service of type LoadBalancer.
-    Service(Service),
-    /// An EndpointSlice.
-    EndpointSlice(EndpointSlice),
-    /// A Node.
-    Node(Node),
-    /// A Kube-OVN Subnet.
-    Subnet(Subnet),
-    /// A Kube-OVN Vlan.
-    Vlan(Vlan),
-    /// A Kube-OVN ProviderNetwork.
-    ProviderNetwork(ProviderNetwork),
-}
-
-impl Object {
-    /// Kind and name.
-    pub fn key(&self) -> ObjectKey {
-        match self {
-            Object::Service(object) => ObjectKey::Service(object.key.clone()),
-            Object::EndpointSlice(object) => ObjectKey::EndpointSlice(object.key.clone()),
-            Object::Node(object) => ObjectKey::Node(object.name.clone()),
-            Object::Subnet(object) => ObjectKey::Subnet(object.name.clone()),
-            Object::Vlan(object) => ObjectKey::Vlan(object.name.clone()),
-            Object::ProviderNetwork(object) => ObjectKey::ProviderNetwork(object.name.clone()),
-        }
-    }
-}
-
-/// Kind and name of an object.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ObjectKey {
-    /// A Service.
-    Service(ServiceKey),
-    /// An EndpointSlice.
-    EndpointSlice(SliceKey),
-    /// A Node.
-    Node(NodeName),
-    /// A Subnet.
-    Subnet(SubnetName),
-    /// A Vlan.
-    Vlan(VlanName),
-    /// A ProviderNetwork.
-    ProviderNetwork(ProviderName),
-}
-
-impl std::fmt::Display for ObjectKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            ObjectKey::Service(key) => write!(f, "Service {key}"),
-            ObjectKey::EndpointSlice(key) => write!(f, "EndpointSlice {key}"),
-            ObjectKey::Node(name) => write!(f, "Node {name}"),
-            ObjectKey::Subnet(name) => write!(f, "Subnet {name}"),
-            ObjectKey::Vlan(name) => write!(f, "Vlan {name}"),
-            ObjectKey::ProviderNetwork(name) => write!(f, "ProviderNetwork {name}"),
-        }
-    }
-}
-
-/// One step of a cluster's history, from a watch or a folder.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// The object exists and looks like this.
-    Apply(Object),
-    /// The object does not exist, or is none of ours (a Service that is no LoadBalancer).
-    Remove(ObjectKey),
-}
-
-/// What has to be planned again.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Dirty {
-    /// These Services.
-    pub services: BTreeSet<ServiceKey>,
-    /// All of them, and the subnets: something changed that any of them may stand on.
-    pub everything: bool,
-}
-
-impl Dirty {
-    /// All of it.
-    pub fn everything() -> Self {
-        Self { services: BTreeSet::new(), everything: true }
-    }
-
-    /// Nothing to do.
-    pub fn is_empty(&self) -> bool {
-        !self.everything && self.services.is_empty()
-    }
-
-    /// Both.
-    pub fn merge(&mut self, other: Dirty) {
-        self.everything |= other.everything;
-        self.services.extend(other.services);
-    }
-}
 
 /// Every object of the cluster that decisions depend on, with the look-ups they need.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -114,9 +18,15 @@ pub struct World {
     subnets: BTreeMap<SubnetName, Subnet>,
     vlans: BTreeMap<VlanName, Vlan>,
     providers: BTreeMap<ProviderName, ProviderNetwork>,
+    allocations: BTreeMap<AllocationName, Allocation>,
+    pools: BTreeMap<PoolKey, AddressPool>,
+    advertisements: BTreeMap<AdvertisementKey, Advertisement>,
+    statuses: BTreeMap<L2StatusKey, L2Status>,
     slices_of: BTreeMap<ServiceKey, BTreeSet<SliceKey>>,
     services_at: BTreeMap<IpAddr, BTreeSet<ServiceKey>>,
     services_with: BTreeMap<IpAddr, BTreeSet<ServiceKey>>,
+    allocations_of: BTreeMap<IpAddr, BTreeSet<AllocationName>>,
+    statuses_of: BTreeMap<ServiceKey, BTreeSet<L2StatusKey>>,
 }
 
 impl World {
@@ -129,9 +39,7 @@ impl World {
             Change::Remove(ObjectKey::EndpointSlice(key)) => self.put_slice(key, None),
             Change::Apply(Object::Node(node)) => put(&mut self.nodes, node.name.clone(), Some(node)),
             Change::Remove(ObjectKey::Node(name)) => put(&mut self.nodes, name, None),
-            Change::Apply(Object::Subnet(subnet)) => {
-                put(&mut self.subnets, subnet.name.clone(), Some(subnet))
-            }
+            Change::Apply(Object::Subnet(subnet)) => self.put_subnet(subnet),
             Change::Remove(ObjectKey::Subnet(name)) => put(&mut self.subnets, name, None),
             Change::Apply(Object::Vlan(vlan)) => put(&mut self.vlans, vlan.name.clone(), Some(vlan)),
             Change::Remove(ObjectKey::Vlan(name)) => put(&mut self.vlans, name, None),
@@ -139,6 +47,16 @@ impl World {
                 put(&mut self.providers, provider.name.clone(), Some(provider))
             }
             Change::Remove(ObjectKey::ProviderNetwork(name)) => put(&mut self.providers, name, None),
+            Change::Apply(Object::Allocation(found)) => self.put_allocation(found.name.clone(), Some(found)),
+            Change::Remove(ObjectKey::Allocation(name)) => self.put_allocation(name, None),
+            Change::Apply(Object::AddressPool(pool)) => put(&mut self.pools, pool.key.clone(), Some(pool)),
+            Change::Remove(ObjectKey::AddressPool(key)) => put(&mut self.pools, key, None),
+            Change::Apply(Object::Advertisement(found)) => {
+                put(&mut self.advertisements, found.key.clone(), Some(found))
+            }
+            Change::Remove(ObjectKey::Advertisement(key)) => put(&mut self.advertisements, key, None),
+            Change::Apply(Object::L2Status(status)) => self.put_status(status.key.clone(), Some(status)),
+            Change::Remove(ObjectKey::L2Status(key)) => self.put_status(key, None),
         }
     }
 
@@ -207,6 +125,32 @@ impl World {
         self.providers.values()
     }
 
+    /// All addresses that Kube-OVN has given out, in order of their names.
+    pub fn allocations(&self) -> impl Iterator<Item = &Allocation> {
+        self.allocations.values()
+    }
+
+    /// Who has this address, by Kube-OVN's own books; several where subnets overlap.
+    pub fn allocations_of(&self, address: IpAddr) -> impl Iterator<Item = &Allocation> {
+        self.allocations_of.get(&address).into_iter().flatten().filter_map(|name| self.allocations.get(name))
+    }
+
+    /// All of MetalLB's pools, in order.
+    pub fn pools(&self) -> impl Iterator<Item = &AddressPool> {
+        self.pools.values()
+    }
+
+    /// All of MetalLB's L2Advertisements, in order.
+    pub fn advertisements(&self) -> impl Iterator<Item = &Advertisement> {
+        self.advertisements.values()
+    }
+
+    /// Who says that a Service's VIPs are announced by somebody other than us.
+    pub fn announced_by_others(&self, key: &ServiceKey) -> Option<&L2Status> {
+        let mut statuses = self.statuses_of.get(key).into_iter().flatten();
+        statuses.find_map(|status| self.statuses.get(status).filter(|status| !status.ours))
+    }
+
     fn put_service(&mut self, key: ServiceKey, service: Option<Service>) -> Dirty {
         if self.services.get(&key) == service.as_ref() {
             return Dirty::default();
@@ -223,6 +167,22 @@ impl World {
         }
         reindex(&mut self.services_at, &key, old_vips, vips);
         dirty
+    }
+
+    /// What is served in a subnet is our own word, written often: it alters only the Services of those VIPs.
+    fn put_subnet(&mut self, subnet: Subnet) -> Dirty {
+        let old = self.subnets.get(&subnet.name);
+        let served = old.filter(|old| Subnet { served: subnet.served.clone(), ..(*old).clone() } == subnet);
+        let served: Option<BTreeSet<IpAddr>> =
+            served.map(|old| old.served.symmetric_difference(&subnet.served).copied().collect());
+        let dirty = put(&mut self.subnets, subnet.name.clone(), Some(subnet));
+        match served {
+            Some(vips) => {
+                let services = vips.iter().filter_map(|vip| self.services_at.get(vip)).flatten();
+                Dirty { services: services.cloned().collect(), everything: false }
+            }
+            None => dirty,
+        }
     }
 
     fn put_slice(&mut self, key: SliceKey, slice: Option<EndpointSlice>) -> Dirty {
@@ -245,7 +205,49 @@ impl World {
             self.index_endpoints(&service, []);
             services.insert(service);
         }
-        // Sharers of a VIP need no new plan of their rows: an endpoint of one Service alters no row of another.
+        self.with_sharers(services)
+    }
+
+    fn put_allocation(&mut self, name: AllocationName, allocation: Option<Allocation>) -> Dirty {
+        if self.allocations.get(&name) == allocation.as_ref() {
+            return Dirty::default();
+        }
+        let new = allocation.as_ref().map(|found| found.addresses.clone()).unwrap_or_default();
+        let old = match allocation {
+            Some(allocation) => self.allocations.insert(name.clone(), allocation),
+            None => self.allocations.remove(&name),
+        };
+        let old = old.map(|old| old.addresses).unwrap_or_default();
+        let index = |index: &BTreeMap<IpAddr, BTreeSet<ServiceKey>>| -> BTreeSet<ServiceKey> {
+            old.union(&new).filter_map(|address| index.get(address)).flatten().cloned().collect()
+        };
+        let mut services = index(&self.services_at);
+        services.extend(index(&self.services_with));
+        reindex(&mut self.allocations_of, &name, old, new);
+        self.with_sharers(services)
+    }
+
+    fn put_status(&mut self, key: L2StatusKey, status: Option<L2Status>) -> Dirty {
+        if self.statuses.get(&key) == status.as_ref() {
+            return Dirty::default();
+        }
+        let new = status.as_ref().map(|status| status.service.clone());
+        let old = match status {
+            Some(status) => self.statuses.insert(key.clone(), status),
+            None => self.statuses.remove(&key),
+        };
+        let old = old.map(|old| old.service);
+        let services = old.iter().chain(&new).cloned().collect();
+        reindex(&mut self.statuses_of, &key, old, new);
+        self.with_sharers(services)
+    }
+
+    /// These Services, and all that share a VIP with one of them: who announces a VIP is decided for all on it.
+    fn with_sharers(&self, mut services: BTreeSet<ServiceKey>) -> Dirty {
+        let vips = services.iter().filter_map(|key| self.services.get(key)).flat_map(|service| &service.vips);
+        let sharers = vips.filter_map(|vip| self.services_at.get(vip)).flatten().cloned();
+        let sharers: Vec<ServiceKey> = sharers.collect();
+        services.extend(sharers);
         Dirty { services, everything: false }
     }
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::ovsdb::{Datum, Replica};
 
 use super::owner::SubnetRow;
-use super::rows::{GROUP, LOAD_BALANCER, LoadBalancerRow};
+use super::rows::{GROUP, LOAD_BALANCER, LoadBalancerRow, map, text};
 use super::{Desired, Owner, revision, subnet_diff};
 
 /// Which rows to compare.
@@ -91,6 +91,15 @@ pub enum Change {
         /// What is taken out.
         removed: BTreeSet<Uuid>,
     },
+    /// Keys of a load balancer that is Kube-OVN's, taken over with consent. Nothing else of its row is touched.
+    RemoveKeys {
+        /// Its name.
+        uuid: Uuid,
+        /// For people.
+        name: String,
+        /// The keys of `vips`.
+        keys: BTreeSet<String>,
+    },
 }
 
 /// Everything that has to be written, in order: subnets first, then load balancers.
@@ -114,8 +123,8 @@ impl Changes {
     }
 }
 
-/// Compares what is wanted with what is there. Names only rows that bear our mark, and of others only the sets
-/// that hold our rows.
+/// Compares what is wanted with what is there. Names only rows that bear our mark, of others only the sets that hold
+/// our rows, and of Kube-OVN's load balancers, with consent, keys that are taken over.
 pub fn diff(owner: &Owner, desired: &Desired, replica: &Replica, touched: &Touched) -> Changes {
     let mut changes = Changes::default();
     if touched.subnets {
@@ -128,6 +137,7 @@ pub fn diff(owner: &Owner, desired: &Desired, replica: &Replica, touched: &Touch
         uuids.extend(ours.map(|(uuid, _)| *uuid));
     }
     for uuid in &uuids {
+        take_over(desired, replica, *uuid, &mut changes.load_balancers);
         diff_load_balancer(owner, desired, replica, *uuid, &mut changes.load_balancers);
     }
     diff_members(owner, desired, replica, &uuids, touched, &mut changes.load_balancers);
@@ -160,6 +170,18 @@ fn diff_load_balancer(
             if replica.row(table, &uuid).is_some_and(|row| owner.owns_load_balancer(uuid, row)) {
                 changes.push(Change::Delete { table, uuid, name: found.name });
             }
+        }
+    }
+}
+
+/// Two rows with one VIP are undefined in OVN: what is taken over goes from the other row first.
+fn take_over(desired: &Desired, replica: &Replica, uuid: Uuid, changes: &mut Vec<Change>) {
+    for (row, wanted) in desired.takeovers.get(&uuid).into_iter().flatten() {
+        let Some(found) = replica.row(LOAD_BALANCER, row) else { continue };
+        let there = map(found, "vips");
+        let keys: BTreeSet<String> = wanted.iter().filter(|key| there.contains_key(*key)).cloned().collect();
+        if !keys.is_empty() {
+            changes.push(Change::RemoveKeys { uuid: *row, name: text(found, "name").to_owned(), keys });
         }
     }
 }
@@ -236,6 +258,10 @@ impl fmt::Display for Change {
             Change::Refer { table, name, column, added, removed, uuid: _ } => {
                 write!(f, "~ {table} {name}: {column} +{} -{}", added.len(), removed.len())
             }
+            Change::RemoveKeys { name, keys, uuid: _ } => {
+                let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+                write!(f, "~ {LOAD_BALANCER} {name}: vips -{}", keys.join(" -"))
+            }
         }
     }
 }
@@ -251,7 +277,7 @@ mod tests {
         let row = json!({ "name": "theirs", "external_ids": ["map", [["ovn-vip.io/cluster", "another"]]] });
         let replica = Replica::from_json(json!({ "Load_Balancer": { uuid.to_string(): row } })).unwrap();
         let touched = Touched { load_balancers: BTreeSet::from([uuid]), ..Touched::everything() };
-        let changes = diff(&Owner::new("ours"), &Desired::default(), &replica, &touched);
+        let changes = diff(&Owner::new("ours", 0), &Desired::default(), &replica, &touched);
         assert!(changes.is_empty(), "{changes}");
     }
 }

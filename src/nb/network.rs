@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use uuid::Uuid;
 
-use crate::model::{LspName, Network, Port, Protocol, SubnetName};
+use crate::model::{LspName, NativeRow, Network, Port, Protocol, ServiceKey, SubnetName};
 use crate::ovsdb::{Replica, Row, RowChange};
 
 use super::rows::{LOAD_BALANCER, NB_GLOBAL, PORT_BINDING, SWITCH, SWITCH_PORT, map, strings, text, uuids};
@@ -32,7 +32,7 @@ pub struct NetworkIndex {
     claims: BTreeMap<(SubnetName, IpAddr), BTreeSet<Uuid>>,
     routers: BTreeSet<(SubnetName, Uuid)>,
     bindings: BTreeMap<LspName, Uuid>,
-    foreign: BTreeMap<Uuid, (String, BTreeSet<(Protocol, SocketAddr)>)>,
+    foreign: BTreeMap<Uuid, BTreeSet<(Protocol, SocketAddr)>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,11 +66,12 @@ impl NetworkIndex {
                 SWITCH => self.put_switch(uuid, replica.row(SWITCH, &uuid), &mut dirty),
                 LOAD_BALANCER => {
                     let row = replica.row(LOAD_BALANCER, &uuid);
-                    self.put_foreign(
-                        uuid,
-                        row.filter(|row| !owner.owns(row.get("external_ids"))),
-                        &mut dirty,
-                    );
+                    let ours = row.filter(|row| owner.owns_load_balancer(uuid, row));
+                    if let Some(row) = ours {
+                        self.put_served(row, &mut dirty);
+                    }
+                    let foreign = row.filter(|row| !owner.owns_load_balancer(uuid, row));
+                    self.put_foreign(uuid, foreign, &mut dirty);
                 }
                 NB_GLOBAL => dirty.everything |= globals::read(replica, &mut self.network),
                 _ => {}
@@ -154,21 +155,54 @@ impl NetworkIndex {
         self.switches.insert(uuid, (name, ports));
     }
 
+    /// Of a Service's served VIPs only these are left. A row that goes, or loses a VIP, tells nothing by itself:
+    /// Kube-OVN deletes rows that it does not know, and ours come back.
+    pub fn keep_served<'v>(&mut self, service: &ServiceKey, vips: impl IntoIterator<Item = &'v IpAddr>) {
+        if let Some(served) = self.network.served.get_mut(service) {
+            let kept: BTreeSet<IpAddr> =
+                vips.into_iter().copied().filter(|vip| served.contains(vip)).collect();
+            *served = kept;
+            if served.is_empty() {
+                self.network.served.remove(service);
+            }
+        }
+    }
+
+    /// What a row of ours serves is being served.
+    fn put_served(&mut self, row: &Row, dirty: &mut NetworkDirty) {
+        let Some((service, _)) = text(row, "name").rsplit_once('/') else { return };
+        let Some(service) = ServiceKey::parse(service) else { return };
+        let vips = map(row, "vips")
+            .keys()
+            .filter_map(|key| key.parse().ok())
+            .map(|key: SocketAddr| key.ip())
+            .collect::<BTreeSet<_>>();
+        if vips.is_empty() {
+            return;
+        }
+        let served = self.network.served.entry(service).or_default();
+        for vip in vips {
+            if served.insert(vip) {
+                dirty.addresses.insert(vip);
+            }
+        }
+    }
+
     /// A row that is not ours may hold a VIP and port: two of them on one switch is undefined in OVN.
     fn put_foreign(&mut self, uuid: Uuid, row: Option<&Row>, dirty: &mut NetworkDirty) {
-        let (name, keys) = row.map(|row| (text(row, "name").to_owned(), foreign_keys(row))).unzip();
+        let (native, keys) = row.map(|row| (native_row(uuid, row), foreign_keys(row))).unzip();
         let keys = keys.unwrap_or_default();
-        let old = self.foreign.remove(&uuid).map(|(_, keys)| keys).unwrap_or_default();
+        let old = self.foreign.remove(&uuid).unwrap_or_default();
         for key in old.difference(&keys) {
             self.network.native.remove(key);
             dirty.addresses.insert(key.1.ip());
         }
-        let Some(name) = name else { return };
+        let Some(native) = native else { return };
         for key in keys.difference(&old) {
-            self.network.native.insert(*key, name.clone());
+            self.network.native.insert(*key, native.clone());
             dirty.addresses.insert(key.1.ip());
         }
-        self.foreign.insert(uuid, (name, keys));
+        self.foreign.insert(uuid, keys);
     }
 
     fn claim(&mut self, home: &SubnetName, uuid: Uuid, dirty: &mut NetworkDirty) {
@@ -250,6 +284,11 @@ fn addresses(row: &Row) -> BTreeSet<IpAddr> {
         .collect()
 }
 
+fn native_row(uuid: Uuid, row: &Row) -> NativeRow {
+    let kube_ovn = row.get("external_ids").and_then(|ids| ids.map_get("vendor")) == Some("kube-ovn");
+    NativeRow { uuid, name: text(row, "name").to_owned(), kube_ovn }
+}
+
 fn foreign_keys(row: &Row) -> BTreeSet<(Protocol, SocketAddr)> {
     let protocol = text(row, "protocol");
     // ovn-nb(5): a row without protocol is TCP.
@@ -259,97 +298,5 @@ fn foreign_keys(row: &Row) -> BTreeSet<(Protocol, SocketAddr)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::{Value, json};
-
-    fn uuid(number: u8) -> Uuid {
-        Uuid::from_u128(u128::from(number))
-    }
-
-    /// Switch 1 "s" with these ports: row name, port name, addresses.
-    fn northbound(ports: &[(u8, &str, &str)]) -> Value {
-        let names: Vec<Value> =
-            ports.iter().map(|(row, ..)| json!(["uuid", uuid(*row).to_string()])).collect();
-        let mut json = json!({
-            "Logical_Switch": { uuid(1).to_string(): { "name": "s", "ports": ["set", names] } },
-            "Logical_Switch_Port": {},
-        });
-        for (row, name, addresses) in ports {
-            json["Logical_Switch_Port"][uuid(*row).to_string()] =
-                json!({ "name": name, "type": "", "addresses": addresses });
-        }
-        json
-    }
-
-    /// An index that follows a replica from one state to the next.
-    #[derive(Default)]
-    struct Following {
-        index: NetworkIndex,
-        northbound: Replica,
-        southbound: Replica,
-    }
-
-    impl Following {
-        fn northbound(&mut self, json: Value) -> NetworkDirty {
-            let changes = self.northbound.become_level_with(Replica::from_json(json).unwrap());
-            self.index.northbound_changed(&Owner::new("c"), &self.northbound, &changes)
-        }
-
-        fn bind(&mut self, port: &str, chassis: u8) -> NetworkDirty {
-            let row = json!({ "logical_port": port, "chassis": ["uuid", uuid(chassis).to_string()] });
-            let json = json!({ "Port_Binding": { uuid(9).to_string(): row } });
-            let changes = self.southbound.become_level_with(Replica::from_json(json).unwrap());
-            self.index.southbound_changed(&self.southbound, &changes)
-        }
-
-        fn port_at(&self, address: &str) -> Option<(&str, Option<Uuid>)> {
-            let switch = self.index.network().switches.get(&SubnetName::from("s"))?;
-            let port = switch.ports.get(&address.parse().unwrap())?;
-            Some((port.name.as_str(), port.chassis))
-        }
-    }
-
-    #[test]
-    fn a_port_is_found_by_each_of_its_addresses() {
-        let mut following = Following::default();
-        following.northbound(northbound(&[(2, "p", "0a:00:00:00:00:01 10.0.0.1 fd00::1")]));
-        assert_eq!(following.port_at("10.0.0.1"), Some(("p", None)));
-        assert_eq!(following.port_at("fd00::1"), Some(("p", None)));
-        assert_eq!(following.port_at("10.0.0.2"), None);
-    }
-
-    #[test]
-    fn of_two_ports_with_one_address_the_bound_one_has_it() {
-        let mut following = Following::default();
-        following.northbound(northbound(&[(2, "a", "m 10.0.0.1"), (3, "b", "m 10.0.0.1")]));
-        assert_eq!(following.port_at("10.0.0.1"), Some(("a", None)));
-        assert_eq!(following.bind("b", 7).addresses, BTreeSet::from(["10.0.0.1".parse().unwrap()]));
-        assert_eq!(following.port_at("10.0.0.1"), Some(("b", Some(uuid(7)))));
-        following.northbound(northbound(&[(2, "a", "m 10.0.0.1")]));
-        assert_eq!(following.port_at("10.0.0.1"), Some(("a", None)));
-    }
-
-    #[test]
-    fn a_port_made_anew_under_its_name_keeps_its_binding_whichever_row_comes_first() {
-        for (old, new) in [(2, 3), (3, 2)] {
-            let mut following = Following::default();
-            following.northbound(northbound(&[(old, "p", "m 10.0.0.1")]));
-            following.bind("p", 7);
-            following.northbound(northbound(&[(new, "p", "m 10.0.0.2")]));
-            assert_eq!(following.port_at("10.0.0.1"), None);
-            assert_eq!(following.port_at("10.0.0.2"), Some(("p", Some(uuid(7)))));
-            following.bind("p", 8);
-            assert_eq!(following.port_at("10.0.0.2"), Some(("p", Some(uuid(8)))), "it is followed as before");
-        }
-    }
-
-    #[test]
-    fn only_a_change_that_alters_a_port_makes_anything_dirty() {
-        let mut following = Following::default();
-        assert!(following.northbound(northbound(&[(2, "p", "m 10.0.0.1")])).everything);
-        assert_eq!(following.bind("elsewhere", 7), NetworkDirty::default());
-        let more = following.northbound(northbound(&[(2, "p", "m 10.0.0.1"), (3, "q", "m 10.0.0.3")]));
-        assert_eq!((more.everything, more.addresses), (false, BTreeSet::from(["10.0.0.3".parse().unwrap()])));
-    }
-}
+#[path = "network_tests.rs"]
+mod tests;

@@ -1,7 +1,7 @@
 //! A plan as rows: what the northbound should hold, in its own words.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 use uuid::Uuid;
@@ -31,6 +31,8 @@ pub struct Desired {
     pub groups: BTreeMap<SubnetName, BTreeSet<Uuid>>,
     /// The switches that have a router port of ours.
     pub router_ports: BTreeMap<SubnetName, RouterPort>,
+    /// Keys that a row of ours takes over, by our row: the rows of Kube-OVN's that have them.
+    pub takeovers: BTreeMap<Uuid, BTreeMap<Uuid, BTreeSet<String>>>,
     rows_of: BTreeMap<ServiceKey, BTreeSet<Uuid>>,
     vips_of: BTreeMap<ServiceKey, BTreeMap<IpAddr, SubnetName>>,
     holders: BTreeMap<(SubnetName, IpAddr), BTreeSet<ServiceKey>>,
@@ -65,6 +67,7 @@ impl Desired {
         let mut touched = self.rows_of.remove(key).unwrap_or_default();
         for uuid in &touched {
             self.load_balancers.remove(uuid);
+            self.takeovers.remove(uuid);
             self.groups.values_mut().for_each(|members| {
                 members.remove(uuid);
             });
@@ -76,6 +79,11 @@ impl Desired {
             }
             self.load_balancers.insert(uuid, render(owner, dialect, load_balancer));
             self.rows_of.entry(key.clone()).or_default().insert(uuid);
+            if !load_balancer.takes_over.is_empty() {
+                let keys = |keys: &BTreeSet<SocketAddr>| keys.iter().map(ToString::to_string).collect();
+                let taken = load_balancer.takes_over.iter().map(|(row, found)| (*row, keys(found)));
+                self.takeovers.insert(uuid, taken.collect());
+            }
             touched.insert(uuid);
         }
         touched
@@ -90,18 +98,27 @@ impl Desired {
         if old == *vips {
             return false;
         }
-        for (vip, subnet) in old {
-            if let Some(holders) = self.holders.get_mut(&(subnet.clone(), vip)) {
-                holders.remove(key);
-                if holders.is_empty() {
-                    self.holders.remove(&(subnet, vip));
-                }
-            }
+        let mut altered = false;
+        for (vip, subnet) in old.into_iter().filter(|(vip, subnet)| vips.get(vip) != Some(subnet)) {
+            altered |= self.drop_vip(key, vip, subnet);
         }
         for (vip, subnet) in vips {
             self.holders.entry((subnet.clone(), *vip)).or_default().insert(key.clone());
+            altered |= self.router_ports.get_mut(subnet).is_some_and(|port| port.vips.insert(*vip));
         }
-        self.fill_router_ports()
+        altered
+    }
+
+    /// Takes a Service's hold of a VIP away; whether that altered a port.
+    fn drop_vip(&mut self, key: &ServiceKey, vip: IpAddr, subnet: SubnetName) -> bool {
+        let at = (subnet, vip);
+        let Some(holders) = self.holders.get_mut(&at) else { return false };
+        holders.remove(key);
+        if !holders.is_empty() {
+            return false;
+        }
+        self.holders.remove(&at);
+        self.router_ports.get_mut(&at.0).is_some_and(|port| port.vips.remove(&vip))
     }
 
     /// Replaces the subnets: those that take VIPs and have a switch, each perhaps with a router port of ours.
@@ -117,18 +134,11 @@ impl Desired {
                 self.router_ports.insert(subnet.name.clone(), port);
             }
         }
-        self.fill_router_ports();
-    }
-
-    fn fill_router_ports(&mut self) -> bool {
-        let mut altered = false;
-        for (subnet, port) in &mut self.router_ports {
-            let held = self.holders.keys().filter(|(at, _)| at == subnet);
-            let vips: BTreeSet<IpAddr> = held.map(|(_, vip)| *vip).collect();
-            altered |= port.vips != vips;
-            port.vips = vips;
+        for (subnet, vip) in self.holders.keys() {
+            if let Some(port) = self.router_ports.get_mut(subnet) {
+                port.vips.insert(*vip);
+            }
         }
-        altered
     }
 }
 
@@ -142,7 +152,8 @@ pub fn needs_router_port(network: &Network, subnet: &SubnetName) -> bool {
 
 /// One load balancer as its row (ovn-nb(5), Load_Balancer).
 fn render(owner: &Owner, dialect: &Dialect, load_balancer: &LoadBalancer) -> LoadBalancerRow {
-    let LoadBalancer { service, uid, protocol, vips, ports, client_ip_affinity, subnets: _ } = load_balancer;
+    let LoadBalancer { service, uid, protocol, vips, ports, client_ip_affinity, subnets: _, takes_over: _ } =
+        load_balancer;
     let vips = vips.iter().map(|(key, backends)| {
         let backends: Vec<String> = backends.iter().map(ToString::to_string).collect();
         (key.to_string(), backends.join(","))

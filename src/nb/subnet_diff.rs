@@ -8,7 +8,7 @@ use crate::model::SubnetName;
 use crate::ovsdb::{Datum, Replica, Row};
 
 use super::diff::{Change, differing, push_refer};
-use super::owner::{SUBNET, SubnetRow};
+use super::owner::{SUBNET, SubnetRow, subnet_of_group};
 use super::render::RouterPort;
 use super::rows::{GROUP, ROUTER, SWITCH, text};
 use super::{Desired, Owner};
@@ -81,7 +81,7 @@ fn attach(
 fn remove_strays(owner: &Owner, desired: &Desired, replica: &Replica, changes: &mut Vec<Change>) {
     for (uuid, row) in replica.rows(GROUP) {
         let name = text(row, "name");
-        if owner.subnet_of_group(*uuid, name).is_some_and(|subnet| !desired.groups.contains_key(&subnet)) {
+        if subnet_of_group(name).is_some_and(|subnet| !desired.groups.contains_key(&subnet)) {
             changes.push(Change::Delete { table: GROUP, uuid: *uuid, name: name.to_owned() });
             detach(replica, "load_balancer_group", *uuid, changes);
         }

@@ -103,6 +103,11 @@ impl Framer {
         Ok(Some(self.buffer[self.start - length..self.start].to_vec()))
     }
 
+    /// Whether a message has begun and is not whole yet.
+    pub fn is_within_message(&self) -> bool {
+        self.depth > 0
+    }
+
     /// Looks at new bytes only; the end of the current message, if they hold it.
     fn scan(&mut self) -> Option<usize> {
         let (mut depth, mut state) = (self.depth, self.state);

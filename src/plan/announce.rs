@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::model::{
-    AnnouncePlan, Family, InterfaceName, Mac, Node, NodeName, Protocol, SegmentPlan, Service, Steered,
-    Subnet, VlanId, World,
+    AnnouncePlan, InterfaceName, Mac, Node, NodeName, SegmentPlan, Steered, Subnet, VlanId, World,
 };
 
+use super::view::View;
 use super::{Policy, Refusal, backends, elect, subnet};
 
 /// What this node does on each segment, from the world alone: every node comes to the same election.
@@ -27,46 +27,29 @@ pub fn announce_plan(world: &World, policy: &Policy, node: &NodeName) -> (Announ
             Err(refusal) => drop(refusals.insert(refusal)),
         }
     }
+    let view = View { world, policy, network: None };
     for vip in world.vips() {
-        plan_vip(world, policy, node, vip, &mut plan);
+        plan_vip(view, node, vip, &mut plan);
     }
     (plan, refusals)
 }
 
-fn plan_vip(world: &World, policy: &Policy, node: &Node, vip: IpAddr, plan: &mut AnnouncePlan) {
+fn plan_vip(view: View<'_>, node: &Node, vip: IpAddr, plan: &mut AnnouncePlan) {
     let mut announcer = None;
-    for service in world.services_at(vip) {
+    for service in view.services_at(vip) {
         // Why a VIP is refused is the controller's to say, once for the cluster.
-        let Ok(subnet) = subnet::checked(world, policy, service, vip) else { continue };
-        let ports = local_ports(world, node, subnet, service, vip);
+        let Ok(subnet) = subnet::checked(view, service, vip) else { continue };
+        let ports = backends::ports_served_on(view, &node.name, subnet, service, vip);
         if ports.is_empty() {
             continue;
         }
         let Some(segment) = plan.segments.get_mut(&subnet.name) else { continue };
         segment.steered.entry(vip).or_default().ports.extend(ports);
-        let announcer = announcer.get_or_insert_with(|| elect::announcer(world, policy, vip));
-        if announcer.as_ref() == Some(&node.name) {
+        let announcer = announcer.get_or_insert_with(|| elect::elected(view, vip));
+        if *announcer == Some(&node.name) {
             segment.announced.insert(vip);
         }
     }
-}
-
-/// The Service's ports that a backend on this node serves.
-fn local_ports(
-    world: &World,
-    node: &Node,
-    subnet: &Subnet,
-    service: &Service,
-    vip: IpAddr,
-) -> BTreeSet<(Protocol, u16)> {
-    let served = service.ports.iter().filter(|port| {
-        backends::port_owner(world, vip, port) == Some(&service.key)
-            && backends::usable(world, subnet, service, port, Family::of(vip))
-                .usable
-                .iter()
-                .any(|backend| backend.node == node.name)
-    });
-    served.map(|port| (port.protocol, port.port)).collect()
 }
 
 /// Where a subnet is on this node; `None` where its provider network leaves the node out.

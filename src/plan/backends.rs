@@ -1,10 +1,14 @@
 //! Which endpoints may serve a port of a Service, and on which node.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::model::{Endpoint, Family, NodeName, Service, ServiceKey, ServicePort, SlicePort, Subnet, World};
+use crate::model::{
+    Endpoint, Family, NodeName, Protocol, Service, ServiceKey, ServicePort, SlicePort, Subnet, World,
+};
 
 use super::Refusal;
+use super::view::View;
 
 /// What became of a port's endpoints.
 pub(super) struct Backends {
@@ -39,9 +43,11 @@ pub(super) fn usable(
             endpoints.into_iter().flatten()
         })
     };
-    let any_ready = endpoints().any(|(endpoint, _)| endpoint.ready);
+    // The API server's own slices say "ready" of every endpoint of such a Service; others may not.
+    let is_ready = |endpoint: &Endpoint| endpoint.ready || service.publish_not_ready;
+    let any_ready = endpoints().any(|(endpoint, _)| is_ready(endpoint));
     let serves = |endpoint: &Endpoint| match any_ready {
-        true => endpoint.ready,
+        true => is_ready(endpoint),
         false => endpoint.serving && endpoint.terminating,
     };
     let mut backends = Backends { usable: Vec::new(), refusals: Vec::new() };
@@ -57,11 +63,29 @@ pub(super) fn usable(
 }
 
 /// The Service that has a VIP's port: of several that want the same, the first by name, on every node alike.
-pub(super) fn port_owner<'w>(world: &'w World, vip: IpAddr, port: &ServicePort) -> Option<&'w ServiceKey> {
+pub(super) fn port_owner<'w>(view: View<'w>, vip: IpAddr, port: &ServicePort) -> Option<&'w ServiceKey> {
     let wants = |service: &&Service| {
         service.ports.iter().any(|other| (other.protocol, other.port) == (port.protocol, port.port))
     };
-    world.services_at(vip).find(wants).map(|service| &service.key)
+    view.services_at(vip).find(wants).map(|service| &service.key)
+}
+
+/// The ports of a Service that a backend on this node serves.
+pub(super) fn ports_served_on(
+    view: View<'_>,
+    node: &NodeName,
+    subnet: &Subnet,
+    service: &Service,
+    vip: IpAddr,
+) -> BTreeSet<(Protocol, u16)> {
+    let served = service.ports.iter().filter(|port| {
+        port_owner(view, vip, port) == Some(&service.key)
+            && usable(view.world, subnet, service, port, Family::of(vip))
+                .usable
+                .iter()
+                .any(|backend| backend.node == *node)
+    });
+    served.map(|port| (port.protocol, port.port)).collect()
 }
 
 /// A slice's port belongs to the Service's port of the same name and protocol.

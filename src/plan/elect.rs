@@ -1,12 +1,13 @@
 //! Which node announces a VIP.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use sha2::{Digest, Sha256};
 
-use crate::model::{Family, Node, NodeName, Service, Subnet, World};
+use crate::model::{AddressPool, Family, InterfaceName, Node, NodeName, Service, Subnet, World};
 
+use super::view::View;
 use super::{Policy, backends, subnet};
 
 /// A node's place in the order of a VIP's announcers: the lowest wins. The same order as MetalLB's
@@ -18,43 +19,71 @@ pub fn rank(node: &NodeName, vip: IpAddr) -> [u8; 32] {
 /// The node that announces a VIP: of the nodes that can serve every Service on it (else the most of them),
 /// the lowest in rank. Every node comes to the same answer from the same world.
 pub fn announcer(world: &World, policy: &Policy, vip: IpAddr) -> Option<NodeName> {
+    elected(View { world, policy, network: None }, vip).cloned()
+}
+
+pub(super) fn elected<'w>(view: View<'w>, vip: IpAddr) -> Option<&'w NodeName> {
     let mut services_served: BTreeMap<&NodeName, usize> = BTreeMap::new();
-    for service in world.services_at(vip) {
-        let Ok(subnet) = subnet::checked(world, policy, service, vip) else { continue };
-        for node in nodes_serving(world, subnet, service, vip) {
+    for service in view.services_at(vip) {
+        // Two that answer for one address are worse than none of ours.
+        if view.world.announced_by_others(&service.key).is_some() {
+            return None;
+        }
+        let Ok(subnet) = subnet::checked(view, service, vip) else { continue };
+        for node in nodes_serving(view, subnet, service, vip) {
             *services_served.entry(node).or_default() += 1;
         }
     }
     let most = services_served.values().copied().max()?;
     let candidates = services_served.into_iter().filter(|(_, served)| *served == most).map(|(node, _)| node);
-    candidates.min_by_key(|node| rank(node, vip)).cloned()
+    candidates.min_by_key(|node| rank(node, vip))
 }
 
 /// The nodes that have a local backend for at least one port of the Service, and may announce.
-fn nodes_serving<'w>(
-    world: &'w World,
+pub(super) fn nodes_serving<'w>(
+    view: View<'w>,
     subnet: &Subnet,
     service: &Service,
     vip: IpAddr,
-) -> std::collections::BTreeSet<&'w NodeName> {
+) -> BTreeSet<&'w NodeName> {
     let family = Family::of(vip);
     let usable = service
         .ports
         .iter()
-        .filter(|port| backends::port_owner(world, vip, port) == Some(&service.key))
-        .flat_map(|port| backends::usable(world, subnet, service, port, family).usable);
-    let nodes = usable.filter_map(|backend| world.node(&backend.node));
-    nodes.filter(|node| may_announce(world, subnet, node)).map(|node| &node.name).collect()
+        .filter(|port| backends::port_owner(view, vip, port) == Some(&service.key))
+        .flat_map(|port| backends::usable(view.world, subnet, service, port, family).usable);
+    let named: BTreeSet<NodeName> = usable.map(|backend| backend.node).collect();
+    let nodes = named.iter().filter_map(|node| view.world.node(node));
+    nodes.filter(|node| may_announce(view.world, subnet, service, vip, node)).map(|node| &node.name).collect()
 }
 
-/// Whether a node may announce VIPs of this subnet, whatever its backends.
-fn may_announce(world: &World, subnet: &Subnet, node: &Node) -> bool {
+/// Whether a node may announce this VIP, whatever its backends.
+fn may_announce(world: &World, subnet: &Subnet, service: &Service, vip: IpAddr, node: &Node) -> bool {
     let vlan = subnet.vlan.as_ref().and_then(|vlan| world.vlan(vlan));
     let Some(provider) = vlan.and_then(|vlan| world.provider(&vlan.provider)) else { return false };
-    node.ready
+    let Some((bridge, nic)) = provider.bridge_and_nic(&node.name) else { return false };
+    subnet.wishes.announce
+        && node.ready
         && !node.excluded_from_load_balancers
         && !node.providers_not_ready.contains(&provider.name)
-        && provider.bridge_and_nic(&node.name).is_some()
+        && is_advertised(world, service, vip, node, [&bridge, &nic])
+}
+
+/// What MetalLB's L2Advertisements say of a node, where there are any for the VIP's pool; together they admit what
+/// any of them admits.
+fn is_advertised(
+    world: &World,
+    service: &Service,
+    vip: IpAddr,
+    node: &Node,
+    interfaces: [&InterfaceName; 2],
+) -> bool {
+    let pools: Vec<&AddressPool> = world.pools().filter(|pool| pool.contains(vip)).collect();
+    let mut about = world
+        .advertisements()
+        .filter(|advertisement| pools.iter().any(|pool| advertisement.is_about(pool, service)))
+        .peekable();
+    about.peek().is_none() || about.any(|advertisement| advertisement.admits(&node.labels, interfaces))
 }
 
 #[cfg(test)]

@@ -1,20 +1,29 @@
 //! World in, what should exist out: every decision, and nothing else.
 //!
 //! Given a [`World`] and what the northbound tells ([`Network`]). Never reads a clock, a socket or a row, and
-//! never remembers: the same input gives the same answer. A "no" is a [`Refusal`], which carries its cure.
+//! never remembers: the same input gives the same answer. A "no" is a [`Refusal`], which carries its cure; everything
+//! that is wrong at once is what [`check`] finds.
 
 mod announce;
+mod announcing;
 mod backends;
+mod check;
 mod elect;
 mod exclude_ips;
+mod finding;
 mod policy;
 mod refusal;
 mod service;
 mod subnet;
+mod view;
 
+pub use crate::model::ExcludeIps;
 pub use announce::announce_plan;
+pub use check::check;
 pub use elect::{announcer, rank};
-pub use policy::{ExcludeIps, Policy};
+pub use exclude_ips::{fixed_exclude_ips, missing_exclude_ips};
+pub use finding::{Finding, Severity};
+pub use policy::{ClassRule, Policy};
 pub use refusal::{Refusal, Reserved};
 pub use service::{ServicePlan, plan_service};
 pub use subnet::{derived_steering_mac, is_eligible, steering_mac};

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::model::{
-    Family, LoadBalancer, Network, Protocol, Service, ServiceKey, ServicePort, Subnet, SubnetName, Switch,
+    Family, LoadBalancer, Network, Port, Protocol, Service, ServiceKey, ServicePort, Subnet, SubnetName,
     World,
 };
 
-use super::{Policy, Refusal, backends, subnet};
+use super::view::View;
+use super::{Policy, Refusal, announcing, backends, exclude_ips, subnet};
 
 /// What one Service comes to: its load balancers, and everything that was declined on the way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,20 +24,32 @@ pub struct ServicePlan {
 
 /// The rules, in order: the Service exists and has a VIP; the VIP lies in a subnet that takes VIPs and is
 /// nobody else's address; the switch is there and OVN will balance it; each port is ours to serve; each ready
-/// endpoint is a port of that switch on a known chassis.
+/// endpoint is a port of that switch on a known chassis; and a node may announce it that serves it all.
 pub fn plan_service(world: &World, network: &Network, policy: &Policy, key: &ServiceKey) -> ServicePlan {
+    plan(View { world, policy, network: Some(network) }, key)
+}
+
+/// As [`plan_service`]; without a northbound what only that can tell is taken to be as it should.
+pub(super) fn plan(view: View<'_>, key: &ServiceKey) -> ServicePlan {
     let mut plan = ServicePlan::default();
-    let Some(service) = world.service(key) else { return plan };
+    let Some(service) = view.world.service(key).filter(|service| view.policy.serves(service)) else {
+        return plan;
+    };
     if service.vips.is_empty() {
-        plan.refusals.insert(Refusal::NoVip);
+        plan.refusals.insert(match service.hostnames.first() {
+            Some(hostname) => Refusal::HostnameOnly { hostname: hostname.clone() },
+            None => Refusal::NoVip,
+        });
     }
     for &vip in &service.vips {
-        match place_vip(world, network, policy, service, vip) {
-            Ok((subnet, switch)) => {
+        match place_vip(view, service, vip) {
+            Ok((subnet, warning)) => {
                 plan.vips.insert(vip, subnet.name.clone());
+                plan.refusals.extend(warning);
                 for port in &service.ports {
-                    plan_port(world, network, &mut plan, service, (subnet, switch), vip, port);
+                    plan_port(view, &mut plan, service, subnet, vip, port);
                 }
+                announcing::review(view, &mut plan.refusals, service, subnet, vip);
             }
             Err(refusal) => {
                 plan.refusals.insert(refusal);
@@ -47,13 +60,22 @@ pub fn plan_service(world: &World, network: &Network, policy: &Policy, key: &Ser
 }
 
 fn place_vip<'w>(
-    world: &'w World,
-    network: &'w Network,
-    policy: &Policy,
+    view: View<'w>,
     service: &Service,
     vip: IpAddr,
-) -> Result<(&'w Subnet, &'w Switch), Refusal> {
-    let subnet = subnet::checked(world, policy, service, vip)?;
+) -> Result<(&'w Subnet, Option<Refusal>), Refusal> {
+    let subnet = subnet::of(view.world, service, vip)?;
+    exclude_ips::refuse_reserved(view.world, subnet, vip)?;
+    if let Some(network) = view.network {
+        refuse_unbalanced(network, subnet, vip)?;
+    }
+    // Last: that it is served already counts only where it can be served still.
+    let warning = exclude_ips::refuse_unexcluded(view, subnet, service, vip)?;
+    Ok((subnet, warning))
+}
+
+/// Refuses what the northbound says OVN would not balance.
+fn refuse_unbalanced(network: &Network, subnet: &Subnet, vip: IpAddr) -> Result<(), Refusal> {
     let Some(switch) = network.switches.get(&subnet.name) else {
         return Err(Refusal::NoSwitch { subnet: subnet.name.clone() });
     };
@@ -66,35 +88,67 @@ fn place_vip<'w>(
     if let Some(port) = switch.ports.get(&vip) {
         return Err(Refusal::VipIsPort { vip, port: port.name.clone() });
     }
-    Ok((subnet, switch))
+    Ok(())
 }
 
 fn plan_port(
-    world: &World,
-    network: &Network,
+    view: View<'_>,
     plan: &mut ServicePlan,
     service: &Service,
-    (subnet, switch): (&Subnet, &Switch),
+    subnet: &Subnet,
     vip: IpAddr,
     port: &ServicePort,
 ) {
     let key = SocketAddr::new(vip, port.port);
     let protocol = port.protocol;
-    if let Some(by) = backends::port_owner(world, vip, port).filter(|owner| **owner != service.key) {
+    if let Some(by) = backends::port_owner(view, vip, port).filter(|owner| **owner != service.key) {
         plan.refusals.insert(Refusal::PortTaken { key, protocol, by: by.clone() });
         return;
     }
-    if let Some(row) = network.native.get(&(protocol, key)) {
-        plan.refusals.insert(Refusal::NativeOwner { key, protocol, row: row.clone() });
+    let native = view.network.and_then(|network| network.native.get(&(protocol, key)));
+    // A row of another cluster's, or of somebody's own, is never touched, whatever was consented to.
+    let taken_over = native.filter(|row| row.kube_ovn && subnet.wishes.takeover);
+    if let Some(row) = native.filter(|_| taken_over.is_none()) {
+        plan.refusals.insert(Refusal::NativeOwner {
+            key,
+            protocol,
+            row: row.name.clone(),
+            kube_ovn: row.kube_ovn.then(|| subnet.name.clone()),
+        });
         return;
     }
-    let found = backends::usable(world, subnet, service, port, Family::of(vip));
+    let (serving, ports) = serving_backends(view, plan, service, subnet, vip, port);
+    if serving.is_empty() {
+        plan.refusals.insert(Refusal::NoReadyBackend { key, protocol });
+    }
+    let load_balancer = plan.load_balancer(service, protocol);
+    load_balancer.vips.insert(key, serving);
+    load_balancer.ports.extend(ports);
+    load_balancer.subnets.insert(subnet.name.clone());
+    if let Some(row) = taken_over {
+        load_balancer.takes_over.entry(row.uuid).or_default().insert(key);
+    }
+}
+
+/// The backends of a port that OVN can deliver to, and their switch ports.
+fn serving_backends(
+    view: View<'_>,
+    plan: &mut ServicePlan,
+    service: &Service,
+    subnet: &Subnet,
+    vip: IpAddr,
+    port: &ServicePort,
+) -> (BTreeSet<SocketAddr>, BTreeMap<IpAddr, Port>) {
+    let found = backends::usable(view.world, subnet, service, port, Family::of(vip));
     plan.refusals.extend(found.refusals);
+    let backends = found.usable.iter().map(|usable| usable.backend);
+    let Some(network) = view.network else { return (backends.collect(), BTreeMap::new()) };
+    let switch = network.switches.get(&subnet.name);
     let mut serving = BTreeSet::new();
     let mut ports = BTreeMap::new();
-    for backend in found.usable.iter().map(|usable| usable.backend) {
+    for backend in backends {
         let address = backend.ip();
-        match switch.ports.get(&address) {
+        match switch.and_then(|switch| switch.ports.get(&address)) {
             Some(port) => {
                 ports.insert(address, port.clone());
                 serving.insert(backend);
@@ -104,13 +158,7 @@ fn plan_port(
             }
         }
     }
-    if serving.is_empty() {
-        plan.refusals.insert(Refusal::NoReadyBackend { key, protocol });
-    }
-    let load_balancer = plan.load_balancer(service, protocol);
-    load_balancer.vips.insert(key, serving);
-    load_balancer.ports.extend(ports);
-    load_balancer.subnets.insert(subnet.name.clone());
+    (serving, ports)
 }
 
 impl ServicePlan {
@@ -125,6 +173,7 @@ impl ServicePlan {
                 ports: BTreeMap::new(),
                 client_ip_affinity: service.client_ip_affinity,
                 subnets: BTreeSet::new(),
+                takes_over: BTreeMap::new(),
             });
             self.load_balancers.len() - 1
         });

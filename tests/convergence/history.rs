@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ovn_vip::model::{
-    AddressRange, Change, Endpoint, EndpointSlice, Family, Node, NodeName, Object, Protocol, ProviderName,
-    ProviderNetwork, Service, ServiceKey, ServicePort, SliceKey, SlicePort, Subnet, SubnetName,
-    TrafficPolicy, Vlan, VlanName,
+    AddressRange, Change, Endpoint, EndpointSlice, Family, Labels, Node, NodeName, Object, Protocol,
+    ProviderName, ProviderNetwork, Service, ServiceKey, ServicePort, SliceKey, SlicePort, Subnet, SubnetName,
+    SubnetWishes, TrafficPolicy, Vlan, VlanName,
 };
 use ovn_vip::ovsdb::{Operation, Replica};
 use proptest::prelude::*;
@@ -18,9 +18,11 @@ use super::support::northbound::Northbound;
 
 #[path = "interference.rs"]
 pub mod interference;
+#[path = "neighbours.rs"]
+mod neighbours;
 
 pub const NODES: [&str; 3] = ["node1", "node2", "node3"];
-const SERVICES: [&str; 4] = ["a", "b", "c", "d"];
+pub const SERVICES: [&str; 4] = ["a", "b", "c", "d"];
 /// The last octet; `p6` is no port of the switch.
 const PODS: [u8; 6] = [111, 112, 121, 122, 131, 140];
 
@@ -59,10 +61,21 @@ pub fn objects() -> impl Strategy<Value = Vec<Object>> {
     })
 }
 
-fn base() -> Vec<Object> {
+pub fn base() -> Vec<Object> {
     let mut objects: Vec<Object> = NODES.iter().map(|name| node(name, true, true)).collect();
-    objects.extend([vlan(), provider(), subnet("underlay", true)]);
+    objects.extend([vlan(), provider(), subnet("underlay", true, true)]);
     objects
+}
+
+/// Objects that alter few Services each, so that a forgotten one shows.
+pub fn small_steps() -> impl Strategy<Value = Vec<Change>> {
+    let object =
+        prop_oneof![4 => service(), 6 => slice(), 3 => neighbours::allocation(), 2 => neighbours::status()];
+    let step = prop_oneof![
+        3 => object.clone().prop_map(Change::Apply),
+        1 => object.prop_map(|object| Change::Remove(object.key())),
+    ];
+    prop::collection::vec(step, 8..48)
 }
 
 fn object() -> impl Strategy<Value = Object> {
@@ -70,12 +83,16 @@ fn object() -> impl Strategy<Value = Object> {
         4 => service(),
         6 => slice(),
         1 => (prop::sample::select(&NODES[..]), any::<bool>(), any::<bool>()).prop_map(|(name, ready, chassis)| node(name, ready, chassis)),
-        1 => (prop::sample::select(&["underlay", "other"][..]), any::<bool>()).prop_map(|(name, on)| subnet(name, on)),
+        1 => (prop::sample::select(&["underlay", "other"][..]), any::<bool>(), any::<bool>()).prop_map(|(name, on, wide)| subnet(name, on, wide)),
         1 => Just(vlan()),
+        2 => neighbours::allocation(),
+        1 => neighbours::pool(),
+        1 => neighbours::advertisement(),
+        1 => neighbours::status(),
     ]
 }
 
-fn v4(last: u8) -> IpAddr {
+pub fn v4(last: u8) -> IpAddr {
     IpAddr::from([10, 0, 0, last])
 }
 
@@ -83,7 +100,7 @@ fn v6(last: u8) -> IpAddr {
     format!("fd00::{last:x}").parse().unwrap()
 }
 
-fn service() -> impl Strategy<Value = Object> {
+fn service() -> impl Strategy<Value = Object> + Clone {
     let vips =
         prop::collection::btree_set(prop::sample::select(vec![v4(250), v4(251), v6(250), v4(99)]), 0..3);
     let ports = prop::sample::subsequence(
@@ -91,22 +108,32 @@ fn service() -> impl Strategy<Value = Object> {
         1..4,
     );
     let name = prop::sample::select(&SERVICES[..]);
-    (name, vips, ports, any::<bool>()).prop_map(|(name, vips, ports, affinity)| {
+    let class = prop::option::weighted(0.1, Just("other".into()));
+    (name, vips, ports, any::<bool>(), class).prop_map(|(name, vips, ports, affinity, class)| {
         let port =
             |(name, protocol, port): (&str, Protocol, u16)| ServicePort { name: name.into(), protocol, port };
-        Object::Service(Service {
-            key: ServiceKey::new("default", name),
-            uid: format!("uid-{name}"),
-            vips,
-            ports: ports.into_iter().map(port).collect(),
-            traffic_policy: TrafficPolicy::Local,
-            client_ip_affinity: affinity,
-            publish_not_ready: false,
-        })
+        let ports = ports.into_iter().map(port).collect();
+        Object::Service(Service { class, ports, client_ip_affinity: affinity, ..bare(name, vips) })
     })
 }
 
-fn slice() -> impl Strategy<Value = Object> {
+/// A Service of one TCP port.
+pub fn bare(name: &str, vips: BTreeSet<IpAddr>) -> Service {
+    Service {
+        key: ServiceKey::new("default", name),
+        uid: format!("uid-{name}"),
+        labels: Labels::new(),
+        class: None,
+        hostnames: BTreeSet::new(),
+        vips,
+        ports: vec![ServicePort { name: "web".into(), protocol: Protocol::Tcp, port: 80 }],
+        traffic_policy: TrafficPolicy::Local,
+        client_ip_affinity: false,
+        publish_not_ready: false,
+    }
+}
+
+fn slice() -> impl Strategy<Value = Object> + Clone {
     let endpoint = (prop::sample::select(&PODS[..]), prop::sample::select(&NODES[..]), any::<bool>());
     let endpoints = prop::collection::vec(endpoint, 0..5);
     (prop::sample::select(&SERVICES[..]), any::<bool>(), endpoints).prop_map(|(service, is_v6, endpoints)| {
@@ -139,24 +166,29 @@ fn node(name: &str, ready: bool, chassis: bool) -> Object {
         cordoned: false,
         excluded_from_load_balancers: false,
         chassis: chassis.then(|| name.into()),
+        labels: Labels::from([("name".into(), name.into())]),
         addresses: BTreeSet::new(),
         providers_not_ready: BTreeSet::new(),
     })
 }
 
-fn subnet(name: &str, external_lb: bool) -> Object {
-    let range = AddressRange::new(v4(250), v4(254)).unwrap();
+pub fn subnet(name: &str, external_lb: bool, wide: bool) -> Object {
+    // The narrow list leaves one VIP to Kube-OVN: whether that is served depends on whether it was.
+    let range = AddressRange::new(v4(if wide { 250 } else { 251 }), v4(254)).unwrap();
     Object::Subnet(Subnet {
         name: SubnetName::from(name),
         cidrs: vec!["10.0.0.0/24".parse().unwrap(), "fd00::/64".parse().unwrap()],
         gateways: vec![v4(1), v6(1)],
         exclude_ips: vec![range, AddressRange::new(v6(250), v6(254)).unwrap()],
         ovn_provided: true,
+        vpc: None,
         vlan: Some(VlanName::from("vlan")),
         external_lb,
         logical_gateway: false,
         u2o_mac: None,
         steering_mac: None,
+        wishes: SubnetWishes::default(),
+        served: BTreeSet::new(),
     })
 }
 

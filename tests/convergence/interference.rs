@@ -22,13 +22,14 @@ pub fn any() -> impl Strategy<Value = Vec<Operation>> {
 }
 
 pub fn to_our_rows() -> impl Strategy<Value = Vec<Operation>> {
-    let owner = Owner::new("test");
+    let owner = Owner::new("test", 0);
     let underlay = SubnetName::from("underlay");
     let group = owner.subnet_row(&underlay, SubnetRow::Group);
     let port = owner.subnet_row(&underlay, SubnetRow::SwitchPort);
     let router = owner.subnet_row(&underlay, SubnetRow::Router);
-    let row = prop::sample::select(vec!["a", "b", "c", "d"])
-        .prop_map(|name| Owner::new("test").load_balancer(&ServiceKey::new("default", name), Protocol::Tcp));
+    let row = prop::sample::select(vec!["a", "b", "c", "d"]).prop_map(|name| {
+        Owner::new("test", 0).load_balancer(&ServiceKey::new("default", name), Protocol::Tcp)
+    });
     prop_oneof![
         row.clone().prop_map(|uuid| vec![delete("Load_Balancer", uuid)]),
         row.clone().prop_map(|uuid| vec![edit(uuid, "vips", Datum::map([("1.2.3.4:80", "")]))]),
@@ -49,7 +50,7 @@ fn edit(uuid: Uuid, column: &str, datum: Datum) -> Operation {
     Operation::Update { table: "Load_Balancer".into(), condition: vec![Condition::uuid(uuid)], row }
 }
 
-fn delete(table: &str, uuid: Uuid) -> Operation {
+pub fn delete(table: &str, uuid: Uuid) -> Operation {
     Operation::Delete { table: table.into(), condition: vec![Condition::uuid(uuid)] }
 }
 
@@ -58,6 +59,40 @@ fn take_out(table: &str, uuid: Uuid, column: &str, member: Uuid) -> Operation {
         table: table.into(),
         condition: vec![Condition::uuid(uuid)],
         mutations: vec![Mutation::new(column, Mutator::Delete, Datum::uuids([member]))],
+    }
+}
+
+/// Our rows' first names, and what they are called now.
+pub fn names(owner: &Owner) -> BTreeMap<Uuid, Uuid> {
+    let first = Owner::new("test", 0);
+    let services = ["a", "b", "c", "d"].map(|name| ServiceKey::new("default", name));
+    let services = services.iter().flat_map(|service| Protocol::ALL.map(|protocol| (service, protocol)));
+    let balancers = services.map(|(service, protocol)| {
+        (first.load_balancer(service, protocol), owner.load_balancer(service, protocol))
+    });
+    let subnets = ["underlay", "other"].map(SubnetName::from);
+    let rows = subnets.iter().flat_map(|subnet| {
+        SubnetRow::ALL.map(|row| (first.subnet_row(subnet, row), owner.subnet_row(subnet, row)))
+    });
+    balancers.chain(rows).collect()
+}
+
+/// The operation with these rows called by their names of now.
+pub fn renamed(operation: &Operation, names: &BTreeMap<Uuid, Uuid>) -> Operation {
+    let name = |uuid: Uuid| names.get(&uuid).copied().unwrap_or(uuid);
+    let (_, uuid) = target(operation);
+    let condition = vec![Condition::uuid(name(uuid))];
+    match operation.clone() {
+        Operation::Update { table, row, .. } => Operation::Update { table, condition, row },
+        Operation::Delete { table, .. } => Operation::Delete { table, condition },
+        Operation::Mutate { table, mutations, .. } => {
+            let mutation = |mutation: Mutation| {
+                let value = Datum::uuids(mutation.value.uuid_members().map(name));
+                Mutation { value, ..mutation }
+            };
+            Operation::Mutate { table, condition, mutations: mutations.into_iter().map(mutation).collect() }
+        }
+        other => panic!("others do not write {other:?}"),
     }
 }
 

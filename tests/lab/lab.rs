@@ -114,6 +114,15 @@ impl Lab {
         self.nb("get NB_Global . options").contains("ls_dnat_mod_dl_dst")
     }
 
+    /// Does something while northd stands still, so that it then sees all of it at once.
+    pub fn while_northd_looks_away(&self, act: impl FnOnce()) {
+        let pid = std::fs::read_to_string(Path::new(self.variable("LAB_DIR")).join("central/northd.pid"));
+        let pid = pid.unwrap().trim().to_owned();
+        run(Command::new("kill").args(["-STOP", &pid]));
+        act();
+        run(Command::new("kill").args(["-CONT", &pid]));
+    }
+
     /// A program in a namespace.
     pub fn command_in(&self, namespace: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new("ip");

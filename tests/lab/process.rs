@@ -62,6 +62,7 @@ impl Process {
     }
 
     /// Its id.
+    #[allow(dead_code, reason = "other tests that share this file use it")]
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -110,6 +110,29 @@ fn kube_ovns_garbage_collection_under_load_is_repaired_and_its_own_rows_stay_as_
     assert_eq!(after, Some(before), "byte for byte, and never written");
 }
 
+/// An ovn-northd that sees a row go and come back under the same UUID in one batch takes it for gone, for good, and an
+/// update of that row then ends northd 26.03.1: a row that is made anew has another UUID.
+#[test]
+fn a_row_that_is_deleted_while_northd_looks_away_is_served_and_followed_again() {
+    let mut stage = Stage::serving();
+    let nginx = uuid(&stage, "Load_Balancer", "default/nginx/tcp");
+    let version = || {
+        let rows = stage.lab.northbound();
+        rows.values().find(|row| row["name"] == "default/nginx/tcp").map(|row| row["_version"].clone())
+    };
+    let before = version();
+    stage.lab.while_northd_looks_away(|| {
+        stage.lab.nb(&format!("lb-del {nginx}"));
+        eventually("the row is there again", || {
+            let after = version();
+            holds(after.is_some() && after != before, after)
+        });
+    });
+    is_served(&stage);
+    stage.cluster.set_ready(&["p11"], false);
+    stage.becomes_served("client", VIP4, &["p12"]);
+}
+
 #[test]
 fn a_restarted_ovs_vswitchd_gets_its_rules_back_and_the_vip_with_them() {
     let stage = Stage::serving();

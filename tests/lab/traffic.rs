@@ -114,6 +114,11 @@ impl Stage {
         Sample::of_tcp(&run(self.probe(client, "probe.py").args([vip, "0.01", "--timeout=20"])))
     }
 
+    /// One datagram.
+    pub fn one_datagram(&self, client: &str, vip: &str) -> Sample {
+        Sample::of_udp(&run(self.probe(client, "udpprobe.py").args([vip, "1", TIMEOUT])))
+    }
+
     fn probe(&self, client: &str, script: &str) -> Command {
         let mut command = self.lab.command_in(client, "python3");
         command.arg(repository().join("hack/lab").join(script));

@@ -70,9 +70,24 @@ pub struct Daemon(Child);
 
 impl Daemon {
     pub fn start(database: &Path, socket: &Path, control: &Path, log: &Path, extra: &[String]) -> Self {
+        Self::start_under(&[], database, socket, control, log, extra)
+    }
+
+    /// With words before the command, which are to replace themselves with it.
+    pub fn start_under(
+        prefix: &[String],
+        database: &Path,
+        socket: &Path,
+        control: &Path,
+        log: &Path,
+        extra: &[String],
+    ) -> Self {
         let _ = std::fs::remove_file(socket);
         let _ = std::fs::remove_file(control);
-        let child = Command::new(binary("ovsdb-server"))
+        let server = binary("ovsdb-server").into_os_string();
+        let mut words = prefix.iter().map(std::ffi::OsString::from).chain([server]);
+        let child = Command::new(words.next().unwrap())
+            .args(words)
             .arg(format!("--remote=punix:{}", socket.display()))
             .arg(format!("--unixctl={}", control.display()))
             .arg("--no-chdir")
@@ -90,6 +105,15 @@ impl Daemon {
             std::thread::sleep(Duration::from_millis(5));
         }
         panic!("ovsdb-server does not come up: {}", std::fs::read_to_string(log).unwrap());
+    }
+
+    /// It stands still, with all its connections open, until it is [`Daemon::resume`]d.
+    pub fn pause(&self) {
+        run(Command::new("kill").arg("-STOP").arg(self.0.id().to_string()));
+    }
+
+    pub fn resume(&self) {
+        run(Command::new("kill").arg("-CONT").arg(self.0.id().to_string()));
     }
 
     pub fn kill(&mut self) {

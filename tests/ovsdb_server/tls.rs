@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use ovn_vip::io::ovsdb_client::{ClientConfig, TlsConfig, Verify};
 use ovn_vip::ovsdb::Datum;
@@ -36,6 +37,11 @@ impl<'a> Authority<'a> {
 
     /// `<name>.key` and `<name>.crt`, signed by this authority.
     fn sign(&self, name: &str, alternative: &str) {
+        self.sign_for(10, name, alternative);
+    }
+
+    /// Valid for so many days from now; one that is over already for none.
+    fn sign_for(&self, days: u32, name: &str, alternative: &str) {
         let Self(folder, authority) = self;
         let path = |suffix: &str| folder.join(format!("{name}.{suffix}"));
         run(openssl()
@@ -47,7 +53,7 @@ impl<'a> Authority<'a> {
         std::fs::write(path("ext"), format!("basicConstraints=CA:false\nsubjectAltName = {alternative}\n"))
             .unwrap();
         run(openssl()
-            .args(["x509", "-req", "-sha512", "-days", "10", "-in"])
+            .args(["x509", "-req", "-sha512", "-days", &days.to_string(), "-in"])
             .arg(path("csr"))
             .arg("-CA")
             .arg(folder.join(format!("{authority}.crt")))
@@ -142,6 +148,33 @@ async fn what_another_authority_signed_is_refused_on_both_sides() {
     assert!(reason.contains("holds no certificate"), "{reason}");
     let reason = Follower::new(ClientConfig { tls: None, ..config.clone() }).disconnected().await;
     assert!(reason.contains("needs a CA"), "{reason}");
+}
+
+#[tokio::test]
+async fn an_expired_certificate_is_refused_on_both_sides_until_it_is_renewed() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = Authority::create(folder.path(), "ca");
+    ca.sign("client", OVS_PKI);
+    ca.sign_for(0, "server", OVS_PKI);
+    // A certificate is valid to the end of its last second.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let (mut server, config) = server(folder.path(), "server");
+    let mut client = Follower::new(config.clone());
+    let reason = client.disconnected().await;
+    assert!(reason.contains("Expired") || reason.contains("expired"), "{reason}");
+    assert_eq!(client.client.schema(), None, "nothing was read");
+    ca.sign("server", OVS_PKI);
+    server.restart();
+    client.synced().await;
+
+    ca.sign_for(0, "client", OVS_PKI);
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let mut expired = Follower::new(config);
+    let reason = expired.disconnected().await;
+    assert_eq!(expired.client.schema(), None, "nothing was read: {reason}");
+    // The same client, without a restart, as soon as the files are other ones.
+    ca.sign("client", OVS_PKI);
+    expired.synced().await;
 }
 
 #[tokio::test]

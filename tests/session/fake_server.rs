@@ -1,5 +1,5 @@
-//! A small OVSDB server: one table, three ways to monitor, a short memory. Written for the tests' histories, and on
-//! purpose from the server's side of the manual, not from the client's code.
+//! A small OVSDB server: one table, three ways to monitor, a short memory; the leader of a cluster, until it steps down.
+//! Written for the tests' histories, and on purpose from the server's side of the manual, not from the client's code.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -26,6 +26,10 @@ struct Connection {
     incoming: Framer,
     outgoing: Vec<u8>,
     monitor: Option<(Value, Monitor)>,
+    /// The monitor of `_Server`.
+    server_monitor: Option<Value>,
+    /// Answers to transactions that are on their way for long.
+    held: Option<Vec<Value>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -60,8 +64,13 @@ impl FakeServer {
     }
 
     pub fn accept(&mut self) {
-        self.connection =
-            Some(Connection { incoming: Framer::new(1 << 20), outgoing: vec![], monitor: None });
+        self.connection = Some(Connection {
+            incoming: Framer::new(1 << 20),
+            outgoing: vec![],
+            monitor: None,
+            server_monitor: None,
+            held: None,
+        });
     }
 
     pub fn hang_up(&mut self) {
@@ -90,14 +99,57 @@ impl FakeServer {
         while let Some(message) = connection.incoming.next_message().unwrap() {
             requests.push(serde_json::from_slice(message).unwrap());
         }
-        for request in requests {
-            let answer = self.answer(&request);
+        // Without a method it is the answer to a probe.
+        for request in requests.iter().filter(|request| request["method"].is_string()) {
+            let answer = self.answer(request);
             let reply = match answer {
                 Ok(result) => json!({"id": request["id"], "result": result, "error": null}),
                 Err(error) => json!({"id": request["id"], "error": {"error": error}}),
             };
-            self.send(&reply);
+            match self.connection.as_mut().and_then(|connection| connection.held.as_mut()) {
+                Some(held) if request["method"] == "transact" => held.push(reply),
+                _ => self.send(&reply),
+            }
         }
+    }
+
+    /// From now on transactions are done, but not answered.
+    pub fn hold_answers(&mut self) {
+        if let Some(connection) = &mut self.connection {
+            connection.held.get_or_insert_default();
+        }
+    }
+
+    /// What was held back is answered, the last first.
+    pub fn answer_held(&mut self) {
+        let held = self.connection.as_mut().and_then(|connection| connection.held.take());
+        held.into_iter().flatten().rev().for_each(|reply| self.send(&reply));
+    }
+
+    /// Asks for a sign of life.
+    pub fn probe(&mut self) {
+        self.send(&json!({"id": "echo", "method": "echo", "params": []}));
+    }
+
+    /// Another member leads from now on; this one says so to who asked, in whatever state they are.
+    pub fn step_down(&mut self) {
+        self.tell_of_itself(false);
+    }
+
+    fn tell_of_itself(&mut self, leader: bool) {
+        let database = self.itself(leader);
+        let monitor = self.connection.as_ref().and_then(|connection| connection.server_monitor.clone());
+        if let Some(monitor) = monitor {
+            self.send(&json!({"id": null, "method": "update", "params": [monitor, database]}));
+        }
+    }
+
+    /// The row of our database, as `_Server` has it.
+    fn itself(&self, leader: bool) -> Value {
+        let index = self.transactions - (1 << 64);
+        let row = json!({"name": "Db", "model": "clustered", "connected": true, "leader": leader,
+            "cid": ["uuid", id(900)], "index": index});
+        json!({"Database": {id(500).to_string(): {"new": row}}})
     }
 
     fn send(&mut self, message: &Value) {
@@ -112,7 +164,11 @@ impl FakeServer {
             "get_schema" => Ok(schema()),
             "echo" => Ok(params.clone()),
             "transact" => Ok(self.transact(&params.as_array().unwrap()[1..])),
-            "monitor" if params[0] == "_Server" => Err("unknown database"),
+            "monitor" if params[0] == "_Server" && self.newest == Monitor::Plain => Err("unknown database"),
+            "monitor" if params[0] == "_Server" => {
+                self.connection.as_mut().unwrap().server_monitor = Some(params[1].clone());
+                Ok(self.itself(true))
+            }
             "monitor" => self.monitor(params, Monitor::Plain),
             "monitor_cond" if self.newest >= Monitor::Cond => self.monitor(params, Monitor::Cond),
             "monitor_cond_since" if self.newest == Monitor::CondSince => {
@@ -152,6 +208,7 @@ impl FakeServer {
         while self.past.len() > MEMORY {
             self.past.pop_front();
         }
+        self.tell_of_itself(true);
         let Some((monitor_id, monitor)) = self.connection.as_ref().and_then(|c| c.monitor.clone()) else {
             return;
         };

@@ -1,5 +1,6 @@
-//! Random histories: writes of ours and of others, bytes that arrive in any pieces, connections that break anywhere,
-//! servers that forget and change their version. Afterwards the replica is the server's table, the changes told add
+//! Random histories: writes of ours and of others, bytes that arrive in any pieces, answers that come late and in another
+//! order, connections that break anywhere, leaders that step down in any state, servers that probe, forget, and change
+//! their version. Afterwards the replica is the server's table, the changes told add
 //! up to it, and each transaction was answered once and truly.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use ovn_vip::ovsdb::{
     ChangeKind, Condition, Datum, Event, Mutation, Mutator, Operation, Row, RowChange, Session,
-    TransactionError, TransactionId,
+    SessionConfig, TransactionError, TransactionId,
 };
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -26,6 +27,10 @@ enum Step {
     Deliver,
     Break,
     Restart(Monitor),
+    StepDown,
+    Probe,
+    HoldAnswers,
+    AnswerHeld,
     Wait(u64),
 }
 
@@ -64,6 +69,10 @@ fn steps() -> impl Strategy<Value = Step> {
         6 => Just(Step::Deliver),
         1 => Just(Step::Break),
         1 => version.prop_map(Step::Restart),
+        1 => Just(Step::StepDown),
+        1 => Just(Step::Probe),
+        1 => Just(Step::HoldAnswers),
+        1 => Just(Step::AnswerHeld),
         4 => (0..3000_u64).prop_map(Step::Wait),
     ]
 }
@@ -128,7 +137,7 @@ struct History {
 impl History {
     fn new() -> Self {
         Self {
-            session: Session::new(config(1), 7),
+            session: Session::new(SessionConfig { leader_only: true, ..config(1) }, 7),
             server: FakeServer::new(),
             now: Duration::ZERO,
             told: BTreeMap::new(),
@@ -164,6 +173,10 @@ impl History {
             }
             Step::Break => self.server.hang_up(),
             Step::Restart(version) => self.server.restart(*version),
+            Step::StepDown => self.server.step_down(),
+            Step::Probe => self.server.probe(),
+            Step::HoldAnswers => self.server.hold_answers(),
+            Step::AnswerHeld => self.server.answer_held(),
             Step::Wait(milliseconds) => self.now += Duration::from_millis(*milliseconds),
         }
         self.connect(matches!(step, Step::Break | Step::Restart(_)));
@@ -227,6 +240,7 @@ impl History {
     /// Lets everything arrive.
     fn settle(&mut self) {
         for _ in 0..200 {
+            self.step(&Step::AnswerHeld);
             self.step(&Step::ToServer(usize::MAX));
             self.step(&Step::ToClient(usize::MAX));
             self.step(&Step::Wait(if self.session.is_synced() { 0 } else { 1000 }));

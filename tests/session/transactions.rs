@@ -169,3 +169,38 @@ fn an_answer_that_nobody_waits_for_does_no_harm() {
     assert!(peer.session.is_synced());
     assert_eq!(peer.told(), Vec::<String>::new());
 }
+
+#[test]
+fn errors_in_any_order_go_to_the_transactions_they_are_of() {
+    let mut peer = level();
+    let ids: Vec<_> = (0..4).map(|n| peer.session.transact(peer.now, rename(1, &n.to_string()))).collect();
+    let requests = peer.requests();
+    let answer = |peer: &mut Peer, request: usize, reply: Value| {
+        let mut reply = reply;
+        reply["id"] = requests[request]["id"].clone();
+        peer.say(&reply);
+    };
+    answer(&mut peer, 3, json!({"error": {"error": "syntax error"}}));
+    answer(&mut peer, 1, json!({"result": [{"error": "constraint violation"}], "error": null}));
+    // The same answer again, and one to the schema long told.
+    answer(&mut peer, 1, json!({"result": [{"count": 1}], "error": null}));
+    peer.say(&json!({"id": 4, "error": "canceled"}));
+    answer(&mut peer, 2, json!({"result": [{"count": 1}, {"error": "not durable"}], "error": null}));
+    answer(&mut peer, 0, json!({"result": [{"count": 1}], "error": null}));
+    let events = peer.events();
+    let short = |event: &Event| match event {
+        Event::Committed { id, result } => {
+            (*id, result.as_ref().map_or_else(ToString::to_string, |_| "ok".into()))
+        }
+        other => panic!("{other:?}"),
+    };
+    let told: Vec<_> = events.iter().map(short).collect();
+    let expected = [
+        (ids[3], "the server refused the request: syntax error"),
+        (ids[1], "update of T (operation 0) failed: constraint violation"),
+        (ids[2], "commit failed: not durable"),
+        (ids[0], "ok"),
+    ];
+    assert_eq!(told, expected.map(|(id, text)| (id, text.to_owned())));
+    assert!(peer.session.is_synced());
+}

@@ -105,6 +105,11 @@ impl Northbound {
                     self.named(table, condition).unwrap_or_else(|| panic!("{operation:?} finds no row"));
                 for mutation in mutations {
                     let column = found.entry(mutation.column.clone()).or_insert_with(Datum::empty_set);
+                    if let Datum::Map(pairs) = column {
+                        assert_eq!(mutation.mutator, Mutator::Delete, "of a map we only take keys out");
+                        pairs.retain(|key, _| !mutation.value.members().any(|member| member == key));
+                        continue;
+                    }
                     let mut members: BTreeSet<Atom> = column.members().cloned().collect();
                     for member in mutation.value.members() {
                         match mutation.mutator {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::convert::{self, Converted};
 use super::{Problem, crd};
-use crate::model::{ObjectKey, ServiceKey, SliceKey};
+use crate::model::{AdvertisementKey, L2StatusKey, ObjectKey, PoolKey, ServiceKey, SliceKey};
 
 /// A kind of object that the model is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,9 +24,47 @@ pub enum Kind {
     Vlan,
     /// kubeovn.io/v1 ProviderNetwork.
     ProviderNetwork,
+    /// kubeovn.io/v1 IP.
+    Allocation,
+    /// metallb.io/v1beta1 IPAddressPool.
+    AddressPool,
+    /// metallb.io/v1beta1 L2Advertisement.
+    Advertisement,
+    /// metallb.io/v1beta1 ServiceL2Status.
+    L2Status,
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: [Kind; 10] = [
+        Kind::Service,
+        Kind::EndpointSlice,
+        Kind::Node,
+        Kind::Subnet,
+        Kind::Vlan,
+        Kind::ProviderNetwork,
+        Kind::Allocation,
+        Kind::AddressPool,
+        Kind::Advertisement,
+        Kind::L2Status,
+    ];
+
+    /// What Kubernetes calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Service => "Service",
+            Self::EndpointSlice => "EndpointSlice",
+            Self::Node => "Node",
+            Self::Subnet => "Subnet",
+            Self::Vlan => "Vlan",
+            Self::ProviderNetwork => "ProviderNetwork",
+            Self::Allocation => "IP",
+            Self::AddressPool => "IPAddressPool",
+            Self::Advertisement => "L2Advertisement",
+            Self::L2Status => "ServiceL2Status",
+        }
+    }
+
     /// `None` for every other kind, also for another group's kind of the same name.
     pub fn of(api_version: &str, kind: &str) -> Option<Self> {
         match (api_version, kind) {
@@ -36,6 +74,10 @@ impl Kind {
             (crd::API_VERSION, "Subnet") => Some(Self::Subnet),
             (crd::API_VERSION, "Vlan") => Some(Self::Vlan),
             (crd::API_VERSION, "ProviderNetwork") => Some(Self::ProviderNetwork),
+            (crd::API_VERSION, "IP") => Some(Self::Allocation),
+            (crd::METALLB_VERSION, "IPAddressPool") => Some(Self::AddressPool),
+            (crd::METALLB_VERSION, "L2Advertisement") => Some(Self::Advertisement),
+            (crd::METALLB_VERSION, "ServiceL2Status") => Some(Self::L2Status),
             _ => None,
         }
     }
@@ -49,6 +91,10 @@ impl Kind {
             Self::Subnet => ObjectKey::Subnet(name.into()),
             Self::Vlan => ObjectKey::Vlan(name.into()),
             Self::ProviderNetwork => ObjectKey::ProviderNetwork(name.into()),
+            Self::Allocation => ObjectKey::Allocation(name.into()),
+            Self::AddressPool => ObjectKey::AddressPool(PoolKey::new(namespace, name)),
+            Self::Advertisement => ObjectKey::Advertisement(AdvertisementKey::new(namespace, name)),
+            Self::L2Status => ObjectKey::L2Status(L2StatusKey::new(namespace, name)),
         }
     }
 
@@ -72,6 +118,10 @@ impl Kind {
             Self::ProviderNetwork => {
                 self.typed::<crd::ProviderNetwork>(object, problems, convert::provider_network)
             }
+            Self::Allocation => self.typed::<crd::Ip>(object, problems, convert::allocation),
+            Self::AddressPool => self.typed::<crd::AddressPool>(object, problems, convert::address_pool),
+            Self::Advertisement => self.typed::<crd::Advertisement>(object, problems, convert::advertisement),
+            Self::L2Status => self.typed::<crd::L2Status>(object, problems, convert::l2_status),
         }
     }
 
@@ -102,7 +152,7 @@ impl Kind {
             });
         }
         Problem {
-            object: self.key_of(object).map_or_else(|| format!("{self:?}"), |key| key.to_string()),
+            object: self.key_of(object).map_or_else(|| self.name().to_owned(), |key| key.to_string()),
             field: error.path().to_string(),
             value: value.map_or_else(String::new, |value| match value {
                 Value::String(text) => text.clone(),

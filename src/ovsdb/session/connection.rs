@@ -63,6 +63,8 @@ pub(super) struct Connection {
     deadlines: BTreeSet<(Duration, u64)>,
     last_received: Duration,
     stage_since: Duration,
+    /// When a message was last seen to come in part: a dump on its way.
+    partial_at: Duration,
     probe_sent: Option<Duration>,
     mute: bool,
 }
@@ -81,6 +83,7 @@ impl Connection {
             deadlines: BTreeSet::new(),
             last_received: now,
             stage_since: now,
+            partial_at: now,
             probe_sent: None,
             mute: endpoint_is_tcp,
         }
@@ -135,6 +138,13 @@ impl Connection {
         self.framer.push(bytes);
     }
 
+    /// Everything whole was taken from what came; what is left is the beginning of something large.
+    pub(super) fn handled(&mut self, now: Duration) {
+        if self.framer.is_within_message() {
+            self.partial_at = now;
+        }
+    }
+
     /// When there is something to do at the latest.
     pub(super) fn deadline(&self, timing: &Timing) -> Duration {
         let silence = self.silence_ends(timing);
@@ -144,8 +154,8 @@ impl Connection {
     /// Until when the server may be silent before we act.
     fn silence_ends(&self, timing: &Timing) -> Duration {
         match (self.stage, self.probe_sent) {
-            // While it makes the dump the server answers nobody.
-            (Stage::Dump, _) => self.last_received.max(self.stage_since) + timing.dump_silence,
+            // While it makes the dump the server answers nobody. What else it says is no sign of the dump.
+            (Stage::Dump, _) => self.partial_at.max(self.stage_since) + timing.dump_silence,
             (Stage::Server | Stage::Schema | Stage::Level, None) => {
                 self.last_received.max(self.stage_since) + timing.probe
             }
@@ -188,6 +198,8 @@ impl Connection {
 pub(super) struct Outbound {
     buffer: Vec<u8>,
     start: usize,
+    /// How much of it are answers of ours, since anything was written last.
+    answers: usize,
 }
 
 impl Outbound {
@@ -199,7 +211,20 @@ impl Outbound {
         self.buffer.extend_from_slice(message);
     }
 
+    /// An answer to the peer, which is to read what it asked for before it asks for more.
+    pub(super) fn push_answer(&mut self, message: &[u8], limit: usize) -> Result<(), Fault> {
+        self.answers += message.len();
+        if self.answers > limit {
+            return Err(Fault::Deaf);
+        }
+        self.push(message);
+        Ok(())
+    }
+
     pub(super) fn consume(&mut self, count: usize) {
+        if count > 0 {
+            self.answers = 0;
+        }
         self.start = (self.start + count).min(self.buffer.len());
         if self.start == self.buffer.len() {
             self.buffer.clear();

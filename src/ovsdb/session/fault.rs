@@ -15,6 +15,8 @@ pub(super) enum Fault {
     Late(&'static str),
     #[error("the server is silent")]
     Silent,
+    #[error("the server asks and asks, and does not read our answers")]
+    Deaf,
     #[error(transparent)]
     Framing(#[from] FramingError),
     #[error(transparent)]
@@ -47,6 +49,7 @@ impl Fault {
             | Self::Mute(_)
             | Self::Late(_)
             | Self::Silent
+            | Self::Deaf
             | Self::Framing(_)
             | Self::Protocol(_)
             | Self::Schema(_)

@@ -131,13 +131,17 @@ impl Session {
     pub(super) fn handle_messages(&mut self, now: Duration) -> Result<(), Fault> {
         loop {
             let Link::Up(connection) = &mut self.link else { return Ok(()) };
-            let Some(bytes) = connection.framer.take_message()? else { return Ok(()) };
+            let Some(bytes) = connection.framer.take_message()? else {
+                connection.handled(now);
+                return Ok(());
+            };
             match Message::parse(&bytes)? {
                 Message::Request { id, method, params } => {
-                    connection.outbound.push(&match method.as_str() {
+                    let answer = match method.as_str() {
                         "echo" => message::reply(&id, &read("the parameters of an echo", params)?),
                         _ => message::unknown_method(&id),
-                    });
+                    };
+                    connection.outbound.push_answer(&answer, self.config.outbound_limit)?;
                 }
                 Message::Notification { method, params } => self.notified(now, &method, params)?,
                 Message::Reply { id, result } => match (connection.answered(&id), result) {

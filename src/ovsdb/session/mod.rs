@@ -56,7 +56,8 @@ pub struct SessionConfig {
     pub timing: Timing,
     /// The largest message to accept, in bytes: a guard for memory, far above any real dump.
     pub message_limit: usize,
-    /// Above this many unsent bytes further transactions wait in the queue.
+    /// Above this many unsent bytes further transactions wait in the queue; with as many bytes of answers that it does
+    /// not read, a server is given up.
     pub outbound_limit: usize,
 }
 
@@ -82,8 +83,8 @@ pub struct Timing {
     pub connect: Duration,
     /// For a small request.
     pub request: Duration,
-    /// For the first dump: how long the server may be *silent*. A dump that keeps coming may take any time
-    /// (kube-ovn#4465: a limit on the whole made large databases reconnect for ever).
+    /// For the first dump: how long nothing of it may come. A dump that keeps coming may take any time (kube-ovn#4465:
+    /// a limit on the whole made large databases reconnect for ever); echoes and the server's news of itself are no dump.
     pub dump_silence: Duration,
     /// For a transaction.
     pub transaction: Duration,

@@ -4,6 +4,7 @@
 //! object, and whoever keeps the world keeps the last good version of it. Nothing here refuses what is
 //! understood but unwise: that is `plan`'s to say.
 
+mod metallb;
 mod node;
 mod scalar;
 mod service;
@@ -12,14 +13,17 @@ mod subnet;
 mod underlay;
 
 #[cfg(test)]
+mod neighbour_tests;
+#[cfg(test)]
 mod tests;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+pub use metallb::{address_pool, advertisement, l2_status};
 pub use node::node;
 pub use service::service;
 pub use slice::endpoint_slice;
-pub use subnet::subnet;
+pub use subnet::{allocation, subnet};
 pub use underlay::{provider_network, vlan};
 
 use super::{Kind, Problem};
@@ -53,7 +57,7 @@ impl<'a> Notes<'a> {
     fn of(kind: Kind, metadata: &'a ObjectMeta, problems: &'a mut Vec<Problem>) -> Option<Self> {
         let Some(name) = metadata.name.as_deref().filter(|name| !name.is_empty()) else {
             problems.push(Problem {
-                object: format!("{kind:?}"),
+                object: kind.name().into(),
                 field: "metadata.name".into(),
                 value: String::new(),
                 cure: "give the object a name".into(),

@@ -30,6 +30,7 @@ pub fn node(object: &core::Node, problems: &mut Vec<Problem>) -> Converted {
         cordoned: object.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false),
         excluded_from_load_balancers: labels().any(|(label, _)| label == EXCLUDED),
         chassis: chassis.filter(|text| !text.is_empty()).map(|text| ChassisName::from(text.as_str())),
+        labels: super::scalar::labels(object.metadata.labels.as_ref()),
         addresses: addresses(object, &mut notes),
         providers_not_ready: labels()
             .filter(|(_, value)| *value != "true")

@@ -1,11 +1,12 @@
 //! Addresses, ports and the like, each with its cure.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
 use super::Notes;
-use crate::model::{AddressRange, Mac, Protocol};
+use crate::model::{AddressRange, Labels, Mac, Protocol};
 
 const ADDRESS: &str = "write a plain IPv4 or IPv6 address: no zone, no prefix length, not IPv4-mapped";
 
@@ -75,7 +76,12 @@ pub(super) fn parse_cidr(text: &str) -> Option<IpNet> {
     text.parse().ok().filter(|net: &IpNet| !is_mapped(net.addr())).map(|net| net.trunc())
 }
 
-fn parse_address(text: &str) -> Option<IpAddr> {
+/// Labels, as they are.
+pub(super) fn labels(from: Option<&BTreeMap<String, String>>) -> Labels {
+    from.into_iter().flatten().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect()
+}
+
+pub(super) fn parse_address(text: &str) -> Option<IpAddr> {
     text.parse().ok().filter(|address| !is_mapped(*address))
 }
 

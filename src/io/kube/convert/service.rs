@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1 as core;
 
+use super::scalar::labels;
 use super::{Converted, Notes};
 use crate::io::kube::{Kind, Problem};
 use crate::model::{Object, Service, ServiceKey, ServicePort, TrafficPolicy};
@@ -20,6 +22,9 @@ pub fn service(object: &core::Service, problems: &mut Vec<Problem>) -> Converted
     Converted::Object(Object::Service(Service {
         key: ServiceKey::new(notes.namespace, notes.name),
         uid: object.metadata.uid.clone().unwrap_or_default(),
+        labels: labels(object.metadata.labels.as_ref()),
+        class: spec.load_balancer_class.as_deref().filter(|class| !class.is_empty()).map(Arc::from),
+        hostnames: hostnames(object),
         vips: vips(object, &mut notes),
         ports: ports(spec, &mut notes),
         traffic_policy: traffic_policy(spec, &mut notes),
@@ -30,13 +35,30 @@ pub fn service(object: &core::Service, problems: &mut Vec<Problem>) -> Converted
 
 /// An entry that has a host name and no address is no VIP, and no mistake either.
 fn vips(object: &core::Service, notes: &mut Notes) -> BTreeSet<IpAddr> {
-    let balancer = object.status.as_ref().and_then(|status| status.load_balancer.as_ref());
-    let ingress = balancer.and_then(|balancer| balancer.ingress.as_deref()).unwrap_or_default();
-    let addresses = ingress.iter().enumerate().filter_map(|(i, entry)| {
-        let text = entry.ip.as_deref().filter(|text| !text.is_empty())?;
+    let addresses = ingress(object).iter().enumerate().filter_map(|(i, entry)| {
+        let text = address_of(entry)?;
         notes.address(format!("status.loadBalancer.ingress[{i}].ip"), text)
     });
     addresses.collect()
+}
+
+/// The host names of entries that have no address.
+fn hostnames(object: &core::Service) -> BTreeSet<Arc<str>> {
+    let nameless = ingress(object).iter().filter(|entry| address_of(entry).is_none());
+    nameless
+        .filter_map(|entry| entry.hostname.as_deref())
+        .filter(|name| !name.is_empty())
+        .map(Arc::from)
+        .collect()
+}
+
+fn ingress(object: &core::Service) -> &[core::LoadBalancerIngress] {
+    let balancer = object.status.as_ref().and_then(|status| status.load_balancer.as_ref());
+    balancer.and_then(|balancer| balancer.ingress.as_deref()).unwrap_or_default()
+}
+
+fn address_of(entry: &core::LoadBalancerIngress) -> Option<&str> {
+    entry.ip.as_deref().filter(|text| !text.is_empty())
 }
 
 fn ports(spec: &core::ServiceSpec, notes: &mut Notes) -> Vec<ServicePort> {

@@ -1,14 +1,28 @@
-//! Kube-OVN's Subnets.
+//! Kube-OVN's Subnets and IPs.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::scalar::{list, parse_cidr};
+use super::scalar::{list, parse_address, parse_cidr};
 use super::{Converted, Notes};
 use crate::io::kube::{Kind, Problem, crd};
-use crate::model::{Family, Object, Subnet, VlanName};
+use crate::model::{Allocation, ExcludeIps, Family, Object, Subnet, SubnetWishes, VlanName};
 
 /// Our own annotation: the controller writes it, speakers read it.
 const STEERING_MAC: &str = "ovn-vip.io/steering-mac";
+/// Our own annotation: the controller writes which VIPs are served, speakers read it.
+const VIPS: &str = "ovn-vip.io/vips";
+/// An operator's annotation: `enforce`, `warn` or `fix`.
+const EXCLUDE_IPS: &str = "ovn-vip.io/exclude-ips";
+/// An operator's annotation: `true` or `false`.
+const ANNOUNCE: &str = "ovn-vip.io/announce";
+/// An operator's annotation: `true` or `false`.
+const TAKEOVER: &str = "ovn-vip.io/takeover";
+/// Kube-OVN's default Vpc (its flag `--cluster-router`).
+const DEFAULT_VPC: &str = "ovn-cluster";
 
 /// A Subnet. Without a good `cidrBlock` it cannot be used; an empty one (protocol `Mac`) is good.
 pub fn subnet(object: &crd::Subnet, problems: &mut Vec<Problem>) -> Converted {
@@ -20,6 +34,7 @@ pub fn subnet(object: &crd::Subnet, problems: &mut Vec<Problem>) -> Converted {
         gateway,
         exclude_ips,
         provider,
+        vpc,
         vlan,
         enable_external_lb_address,
         logical_gateway,
@@ -28,7 +43,8 @@ pub fn subnet(object: &crd::Subnet, problems: &mut Vec<Problem>) -> Converted {
         let cure = "write one CIDR, or an IPv4 and an IPv6 one with a comma between";
         return notes.unusable("spec.cidrBlock", cidr_block, cure);
     };
-    let steering_mac = object.metadata.annotations.iter().flatten().find(|(name, _)| *name == STEERING_MAC);
+    let steering_mac = annotation(&object.metadata, STEERING_MAC).unwrap_or_default();
+    let wishes = wishes(&object.metadata, &mut notes);
     let exclude_ips = exclude_ips.iter().enumerate();
     Converted::Object(Object::Subnet(Subnet {
         name: notes.name.into(),
@@ -38,13 +54,93 @@ pub fn subnet(object: &crd::Subnet, problems: &mut Vec<Problem>) -> Converted {
             .filter_map(|(i, text)| notes.range(format!("spec.excludeIps[{i}]"), text))
             .collect(),
         ovn_provided: provider.is_empty() || provider == "ovn" || provider.ends_with(".ovn"),
+        vpc: (!vpc.is_empty() && vpc != DEFAULT_VPC).then(|| vpc.as_str().into()),
         vlan: (!vlan.is_empty()).then(|| VlanName::from(vlan.as_str())),
         external_lb: *enable_external_lb_address,
         logical_gateway: *logical_gateway,
         u2o_mac: notes.mac("status.u2oInterconnectionMAC", &object.status.u2o_interconnection_mac),
-        steering_mac: steering_mac
-            .and_then(|(name, text)| notes.mac(format!("metadata.annotations[{name}]"), text)),
+        steering_mac: notes.mac(field_of(STEERING_MAC), steering_mac),
+        wishes,
+        served: addresses_in(annotation(&object.metadata, VIPS).unwrap_or_default()),
     }))
+}
+
+/// An IP. One without a Subnet or an address is none that matters here.
+pub fn allocation(object: &crd::Ip, problems: &mut Vec<Problem>) -> Converted {
+    let Some(mut notes) = Notes::of(Kind::Allocation, &object.metadata, problems) else {
+        return Converted::Unusable;
+    };
+    let crd::IpSpec { subnet, pod_type, pod_name, namespace, ip_address, v4_ip_address, v6_ip_address } =
+        &object.spec;
+    let fields = [
+        ("spec.v4IpAddress", v4_ip_address),
+        ("spec.v6IpAddress", v6_ip_address),
+        ("spec.ipAddress", ip_address),
+    ];
+    let texts = fields.into_iter().flat_map(|(field, text)| list(text).map(move |text| (field, text)));
+    let addresses: BTreeSet<IpAddr> = texts.filter_map(|(field, text)| notes.address(field, text)).collect();
+    if subnet.is_empty() || addresses.is_empty() {
+        return Converted::NotOurs(notes.key());
+    }
+    let kind = if pod_type.is_empty() { "Pod" } else { pod_type };
+    let holder = match namespace.is_empty() || pod_name.is_empty() {
+        true => format!("IP {}", notes.name),
+        false => format!("{kind} {namespace}/{pod_name}"),
+    };
+    Converted::Object(Object::Allocation(Allocation {
+        name: notes.name.into(),
+        subnet: subnet.as_str().into(),
+        addresses,
+        holder: holder.into(),
+    }))
+}
+
+/// What its annotations ask of us; a value that cannot be read counts as none.
+fn wishes(metadata: &ObjectMeta, notes: &mut Notes) -> SubnetWishes {
+    let none = SubnetWishes::default();
+    SubnetWishes {
+        exclude_ips: match annotation(metadata, EXCLUDE_IPS) {
+            None => None,
+            Some("enforce") => Some(ExcludeIps::Enforce),
+            Some("warn") => Some(ExcludeIps::Warn),
+            Some("fix") => Some(ExcludeIps::Fix),
+            Some(other) => {
+                notes.say(field_of(EXCLUDE_IPS), other, "write enforce, warn or fix; the setting counts");
+                None
+            }
+        },
+        announce: notes.flag(metadata, ANNOUNCE, none.announce),
+        takeover: notes.flag(metadata, TAKEOVER, none.takeover),
+    }
+}
+
+fn annotation<'a>(metadata: &'a ObjectMeta, name: &str) -> Option<&'a str> {
+    metadata.annotations.as_ref()?.get(name).map(String::as_str)
+}
+
+fn field_of(annotation: &str) -> String {
+    format!("metadata.annotations[{annotation}]")
+}
+
+/// The addresses among the words of a text that we wrote, whatever else it says.
+fn addresses_in(text: &str) -> BTreeSet<IpAddr> {
+    let words = text.split(|c: char| !(c.is_ascii_hexdigit() || c == '.' || c == ':'));
+    words.filter_map(parse_address).collect()
+}
+
+impl Notes<'_> {
+    fn flag(&mut self, metadata: &ObjectMeta, name: &str, default: bool) -> bool {
+        match annotation(metadata, name) {
+            None => default,
+            Some("true") => true,
+            Some("false") => false,
+            Some(other) => {
+                let cure = format!("write \"true\" or \"false\"; {default} is assumed");
+                self.say(field_of(name), other, &cure);
+                default
+            }
+        }
+    }
 }
 
 /// At most one of each family.

@@ -19,7 +19,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::watch::{Paced, forbidden, paced, root};
+use super::watch::{Lasting, Paced, forbidden, paced, root, silent};
 pub use candidate::LeaseTiming;
 use candidate::{Action, Candidate, Record};
 
@@ -101,7 +101,7 @@ struct Elector {
     lease: Option<Lease>,
     /// Whether the list that is under way had it.
     listed: bool,
-    trouble: Option<String>,
+    trouble: Option<Lasting<String>>,
     told: watch::Sender<Standing>,
 }
 
@@ -120,7 +120,8 @@ impl Elector {
                 Action::Write => self.write().await,
                 Action::Wait(until) => {
                     let leads_until = self.candidate.leads_until(Instant::now());
-                    let until = until.into_iter().chain(leads_until).min();
+                    let well_at = self.trouble.as_ref().map(Lasting::until);
+                    let until = until.into_iter().chain(leads_until).chain(well_at).min();
                     tokio::select! {
                         _ = &mut stopped => return self.release().await,
                         event = seen.next() => self.saw(event),
@@ -136,12 +137,17 @@ impl Elector {
         match event {
             Some(Ok(Event::Init)) => self.listed = false,
             Some(Ok(Event::InitApply(lease) | Event::Apply(lease))) => {
+                self.trouble = None;
                 self.listed = true;
                 self.see(Some(lease));
             }
             Some(Ok(Event::InitDone)) if self.listed => {}
             Some(Ok(Event::Delete(_) | Event::InitDone)) => self.see(None),
-            Some(Err((trouble, _))) => self.trouble = trouble.of_lease().or(self.trouble.take()),
+            Some(Err((trouble, _))) => {
+                if let Some(words) = trouble.of_lease() {
+                    self.ail(words);
+                }
+            }
             None => {}
         }
     }
@@ -169,8 +175,7 @@ impl Elector {
             }
             Ok(Err(error)) => self.refused(error).await,
             Err(_) => {
-                self.trouble =
-                    Some("the API server does not answer in time: the Lease is not ours".to_owned());
+                self.ail("the API server does not answer: timed out".to_owned());
                 self.candidate.failed(Instant::now());
             }
         }
@@ -188,10 +193,18 @@ impl Elector {
             }
             kube::Error::Api(status) if status.code == 403 => {
                 let verb = if self.lease.is_some() { "update" } else { "create" };
-                self.trouble = Some(forbidden(verb, "leases.coordination.k8s.io"));
+                self.ail(forbidden(verb, "leases.coordination.k8s.io"));
             }
-            error => self.trouble = Some(format!("the Lease cannot be written: {}", root(error))),
+            kube::Error::Api(status) => {
+                self.ail(format!("the API server answers {}: {}", status.code, status.message));
+            }
+            error => self.ail(silent(error)),
         }
+    }
+
+    fn ail(&mut self, words: String) {
+        let pause = self.config.timing.retry;
+        self.trouble = Some(Lasting::go_on(self.trouble.take(), words, pause, Instant::now()));
     }
 
     async fn put(&self, lease: &Lease) -> kube::Result<Lease> {
@@ -231,12 +244,13 @@ impl Elector {
         lease
     }
 
-    fn tell(&self) {
+    fn tell(&mut self) {
         let now = Instant::now();
+        self.trouble.take_if(|trouble| trouble.until() <= now);
         let standing = Standing {
             until: self.candidate.leads_until(now),
             holder: self.candidate.holder().to_owned(),
-            trouble: self.trouble.clone(),
+            trouble: self.trouble.as_ref().and_then(|trouble| trouble.told(now)).cloned(),
         };
         self.told.send_if_modified(|told| {
             let altered = *told != standing;

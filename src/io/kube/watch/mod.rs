@@ -22,7 +22,7 @@ use crate::model::{Change, ObjectKey};
 use feed::Feed;
 use raw::{Raw, WATCHED, Watched};
 use trouble::Pace;
-pub use trouble::{Trouble, forbidden, root};
+pub use trouble::{Lasting, Trouble, forbidden, root, silent};
 
 /// How long the API server may keep a watch open. A connection that died without a word is found a little later.
 const WATCH_TIMEOUT_SECONDS: u32 = 120;
@@ -40,8 +40,8 @@ type Told = (usize, Paced<Raw>);
 pub struct KubeWatch {
     told: SelectAll<BoxStream<'static, Told>>,
     feeds: Vec<Feed>,
-    /// For each kind: what is the matter, and until when that counts.
-    troubles: Vec<Option<(Trouble, Instant)>>,
+    /// For each kind: what is the matter.
+    troubles: Vec<Option<Lasting<Trouble>>>,
 }
 
 /// What happened since the last time.
@@ -86,7 +86,7 @@ impl KubeWatch {
 
     /// The next changes, many at once where many came; or other problems. Cancel-safe.
     pub async fn next(&mut self) -> KubeReading {
-        let well_at = self.troubles.iter().flatten().map(|(_, until)| *until).min();
+        let well_at = self.troubles.iter().flatten().map(Lasting::until).min();
         let mut reading = KubeReading::default();
         let first = tokio::select! {
             told = self.told.next() => told,
@@ -103,7 +103,7 @@ impl KubeWatch {
         }
         let now = Instant::now();
         for trouble in &mut self.troubles {
-            if trouble.as_ref().is_some_and(|(_, until)| *until <= now) {
+            if trouble.as_ref().is_some_and(|trouble| trouble.until() <= now) {
                 *trouble = None;
             }
         }
@@ -123,17 +123,23 @@ impl KubeWatch {
             }
             Err((Trouble::Routine, _)) => {}
             Err((new, pause)) => {
-                if matches!(new, Trouble::Absent | Trouble::Forbidden(_)) {
+                let now = Instant::now();
+                let lasting = Lasting::go_on(trouble.take(), new, pause, now);
+                // One forbidden at last is as one that is not there.
+                if lasting.what == Trouble::Absent || matches!(lasting.told(now), Some(Trouble::Forbidden(_)))
+                {
                     feed.absent();
                 }
-                *trouble = Some((new, Pace::well_at(pause, Instant::now())));
+                *trouble = Some(lasting);
             }
         }
     }
 
     fn problems(&self) -> Vec<String> {
+        let now = Instant::now();
         let troubles = self.feeds.iter().zip(&self.troubles);
-        let troubles = troubles.filter_map(|(feed, trouble)| trouble.as_ref()?.0.words(feed.watched));
+        let troubles =
+            troubles.filter_map(|(feed, trouble)| trouble.as_ref()?.told(now)?.words(feed.watched));
         let fields = self.feeds.iter().flat_map(Feed::problems).map(ToString::to_string);
         troubles.chain(fields).collect()
     }

@@ -9,11 +9,16 @@ use tokio::time::Instant;
 use super::raw::{Need, Watched};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// For what the next attempt mends: history that is no longer kept is listed anew.
+const LONGEST_ROUTINE_PAUSE: Duration = Duration::from_secs(1);
 /// For a kind that the API server does not have: every node asks.
 const LONGEST_ABSENT_PAUSE: Duration = Duration::from_secs(60);
 /// A watch says nothing when it is well again. So long after the last failure it is held to be.
 const WELL_AFTER: Duration = Duration::from_secs(15);
+
+/// What lasts for so long does not pass by itself.
+const TOLD_AFTER: Duration = Duration::from_secs(2);
 
 /// Why a kind is not followed at the moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +49,7 @@ impl Trouble {
     fn of_request(verb: &'static str, error: &kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => Self::of_status(verb, status),
-            error => Self::Unwell(format!("the API server does not answer: {}", root(error))),
+            error => Self::Unwell(silent(error)),
         }
     }
 
@@ -57,9 +62,6 @@ impl Trouble {
                 "the API server does not accept our credentials ({}): is the ServiceAccount's token mounted, or the kubeconfig's user right?",
                 status.message
             )),
-            429 => {
-                Self::Unwell("the API server answers 429: it is asked for more than it serves us".to_owned())
-            }
             code => Self::Unwell(format!("the API server answers {code}: {}", status.message)),
         }
     }
@@ -90,7 +92,8 @@ impl Trouble {
     fn longest_pause(&self) -> Duration {
         match self {
             Trouble::Absent => LONGEST_ABSENT_PAUSE,
-            Trouble::Forbidden(_) | Trouble::Unwell(_) | Trouble::Routine => LONGEST_PAUSE,
+            Trouble::Routine => LONGEST_ROUTINE_PAUSE,
+            Trouble::Forbidden(_) | Trouble::Unwell(_) => LONGEST_PAUSE,
         }
     }
 }
@@ -100,6 +103,11 @@ pub fn forbidden(verb: &str, resource: &str) -> String {
     format!("the ServiceAccount may not {verb} {resource}: apply deploy/rbac.yaml")
 }
 
+/// A request that was not answered at all.
+pub fn silent(error: &kube::Error) -> String {
+    format!("the API server does not answer: {}", root(error))
+}
+
 /// The innermost reason: the outer ones only say that there is one.
 pub fn root(error: &dyn std::error::Error) -> String {
     let mut innermost = error;
@@ -107,6 +115,34 @@ pub fn root(error: &dyn std::error::Error) -> String {
         innermost = source;
     }
     innermost.to_string()
+}
+
+/// Trouble, and how long it lasts. What passes by itself is not told: while an API server starts it refuses and
+/// forbids what it grants a moment later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lasting<T> {
+    /// What is the matter.
+    pub what: T,
+    since: Instant,
+    until: Instant,
+}
+
+impl<T> Lasting<T> {
+    /// It goes on, or begins; it counts for this pause and a while.
+    pub fn go_on(old: Option<Self>, what: T, pause: Duration, now: Instant) -> Self {
+        let since = old.map_or(now, |old| old.since);
+        Self { what, since, until: now + pause + WELL_AFTER }
+    }
+
+    /// What is to be told, if it did not pass.
+    pub fn told(&self, now: Instant) -> Option<&T> {
+        (now - self.since >= TOLD_AFTER).then_some(&self.what)
+    }
+
+    /// Until when it counts, without another failure.
+    pub fn until(&self) -> Instant {
+        self.until
+    }
 }
 
 /// When to try again: doubling pauses, spread so that many clients do not come at once.
@@ -135,11 +171,6 @@ impl Pace {
     /// Objects came.
     pub fn succeeded(&mut self) {
         (self.pause, self.failed) = (Duration::ZERO, None);
-    }
-
-    /// Until when a failure counts, without another.
-    pub fn well_at(pause: Duration, now: Instant) -> Instant {
-        now + pause + WELL_AFTER
     }
 }
 
@@ -194,7 +225,19 @@ mod tests {
             pauses.push(pause.as_millis());
             now += pause;
         }
-        assert!(pauses.is_sorted() && pauses[0] <= 250 && pauses[7] >= 9_000, "{pauses:?}");
+        assert!(pauses.is_sorted() && pauses[0] <= 250 && pauses[7] >= 4_500, "{pauses:?}");
+        let listed_anew = pace.failed(&Trouble::Routine, now);
+        assert!(listed_anew <= Duration::from_millis(1250), "{listed_anew:?}");
         assert!(pace.failed(&trouble, now + Duration::from_secs(60)) <= Duration::from_millis(250));
+    }
+
+    #[test]
+    fn only_trouble_that_lasts_is_told() {
+        let start = Instant::now();
+        let first = Lasting::go_on(None, "a", FIRST_PAUSE, start);
+        assert_eq!(first.told(start), None);
+        let later = start + TOLD_AFTER;
+        let second = Lasting::go_on(Some(first), "b", FIRST_PAUSE, later);
+        assert_eq!(second.told(later), Some(&"b"));
     }
 }

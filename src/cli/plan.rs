@@ -1,0 +1,131 @@
+//! `ovn-vip plan`: what would change in the northbound, and why. Nothing is written.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::controller::{Reconciler, Rules};
+use crate::model::{Change as WorldChange, World};
+use crate::nb::Owner;
+use crate::nb::diff::{Change, Changes};
+use crate::nb::rows::Selection;
+use crate::ovsdb::{Datum, Replica};
+use crate::settings::{Output, PlanArgs};
+
+use super::explain::Step;
+use super::table::Table;
+use super::{assumed, northbound};
+
+/// Something would change.
+const CHANGES: u8 = 2;
+
+/// Plans, prints, and says by its exit code whether anything would change.
+pub async fn run(arguments: &PlanArgs) -> anyhow::Result<ExitCode> {
+    let reading = northbound::read_folder(&arguments.folder)?;
+    for problem in &reading.problems {
+        eprintln!("ovn-vip: {problem}");
+    }
+    let (replica, selection) = match northbound::read(&arguments.northbound).await? {
+        Some(found) => found,
+        None => (assumed::northbound(&world(&reading.changes), arguments.ovn)?, Selection::full()),
+    };
+    let (reconciler, changes) = plan(arguments, &replica, selection, reading.changes)?;
+    let names = names(&changes);
+    let all = changes.subnets.iter().chain(&changes.load_balancers);
+    let steps: Vec<Step> = all.map(|change| Step::of(change, &replica, &names)).collect();
+    match arguments.folder.output {
+        Output::Table => print!("{}{}", table(&steps), refused(&reconciler)),
+        Output::Json => println!("{:#}", as_json(&steps, &reconciler)),
+    }
+    Ok(if steps.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(CHANGES) })
+}
+
+fn world(changes: &[WorldChange]) -> World {
+    let mut world = World::default();
+    for change in changes {
+        world.apply(change.clone());
+    }
+    world
+}
+
+/// The controller's own mind, beside a northbound that it does not write to.
+fn plan(
+    arguments: &PlanArgs,
+    replica: &Replica,
+    selection: Selection,
+    cluster: Vec<WorldChange>,
+) -> anyhow::Result<(Reconciler, Changes)> {
+    let rules = Rules {
+        owner: Owner::new(&arguments.cluster_name, 0),
+        policy: arguments.folder.policy.policy(),
+        own_router_port: arguments.own_router_port,
+    };
+    let mut reconciler = Reconciler::new(rules);
+    reconciler.set_selection(selection);
+    reconciler.northbound_changed(replica, &Replica::new().become_level_with(replica.clone()));
+    reconciler.cluster_changed(cluster);
+    let network = reconciler.network();
+    if network.locality.is_none() {
+        let version = network.northd_version.as_deref().unwrap_or("of unknown version");
+        anyhow::bail!(
+            "OVN {version} can keep DNAT on the announcing node in no way: OVN 26.03 or newer, or the OVN that Kube-OVN ships, is needed; nothing would be written"
+        );
+    }
+    let (changes, _) = reconciler.reconcile(replica);
+    Ok((reconciler, changes))
+}
+
+/// The names of rows that are inserted, for those that refer to them.
+fn names(changes: &Changes) -> BTreeMap<Uuid, String> {
+    let all = changes.subnets.iter().chain(&changes.load_balancers);
+    let named = all.filter_map(|change| match change {
+        Change::Insert { uuid, columns, .. } => {
+            Some((*uuid, columns.get("name").and_then(Datum::as_str)?.to_owned()))
+        }
+        Change::Update { .. } | Change::Delete { .. } | Change::Refer { .. } | Change::RemoveKeys { .. } => {
+            None
+        }
+    });
+    named.collect()
+}
+
+fn table(steps: &[Step]) -> String {
+    if steps.is_empty() {
+        return "nothing would change: the northbound is as it should be\n".to_owned();
+    }
+    let mut table = Table::new(&["ACTION", "TABLE", "NAME", "WHY"]);
+    for step in steps {
+        let cells = vec![step.action.into(), step.table.into(), step.name.clone(), step.why.clone()];
+        table.push(cells, step.lines());
+    }
+    let count = |action: &str| steps.iter().filter(|step| step.action == action).count();
+    let (inserts, updates, deletes) = (count("insert"), count("update"), count("delete"));
+    format!("{table}\nwould insert {inserts}, update {updates}, delete {deletes}\n")
+}
+
+fn refused(reconciler: &Reconciler) -> String {
+    let mut table = Table::new(&["SERVICE", "NOT SERVED, OR NOT AS IT COULD BE"]);
+    for (service, refusals) in reconciler.refusals() {
+        for refusal in refusals {
+            let below = vec![refusal.fault(), format!("cure: {}", refusal.cure())];
+            table.push(vec![service.to_string(), refusal.reason().to_owned()], below);
+        }
+    }
+    if reconciler.refusals().is_empty() { String::new() } else { format!("\n{table}") }
+}
+
+fn as_json(steps: &[Step], reconciler: &Reconciler) -> Value {
+    let refusals = reconciler.refusals().iter().flat_map(|(service, refusals)| {
+        refusals.iter().map(move |refusal| {
+            json!({
+                "service": service.to_string(), "severity": refusal.severity().to_string(),
+                "reason": refusal.reason(), "message": refusal.fault(), "cure": refusal.cure(),
+            })
+        })
+    });
+    let refusals: Vec<Value> = refusals.collect();
+    let changes: Vec<Value> = steps.iter().map(Step::to_json).collect();
+    json!({ "changes": changes, "refusals": refusals })
+}

@@ -1,0 +1,135 @@
+//! MetalLB's pools, advertisements and statuses.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+
+use super::scalar::{labels, parse_address};
+use super::{Converted, Notes};
+use crate::io::kube::{Kind, Problem, crd};
+use crate::model::{
+    AddressPool, AddressRange, Advertisement, AdvertisementKey, L2Status, L2StatusKey, Object, PoolKey,
+    Requirement, Selector, ServiceKey,
+};
+
+/// The label by which our own ServiceL2Statuses are known, and its value.
+const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "ovn-vip");
+
+/// An IPAddressPool. A bad entry costs that entry.
+pub fn address_pool(object: &crd::AddressPool, problems: &mut Vec<Problem>) -> Converted {
+    let Some(mut notes) = Notes::of(Kind::AddressPool, &object.metadata, problems) else {
+        return Converted::Unusable;
+    };
+    let crd::AddressPoolSpec { addresses, avoid_buggy_ips } = &object.spec;
+    let ranges = addresses.iter().enumerate();
+    Converted::Object(Object::AddressPool(AddressPool {
+        key: PoolKey::new(notes.namespace, notes.name),
+        labels: labels(object.metadata.labels.as_ref()),
+        ranges: ranges
+            .filter_map(|(i, text)| notes.pool_range(format!("spec.addresses[{i}]"), text))
+            .collect(),
+        avoid_buggy_ips: *avoid_buggy_ips,
+    }))
+}
+
+/// An L2Advertisement. A selector that cannot be read makes it unusable: without it too many would be selected.
+pub fn advertisement(object: &crd::Advertisement, problems: &mut Vec<Problem>) -> Converted {
+    let Some(mut notes) = Notes::of(Kind::Advertisement, &object.metadata, problems) else {
+        return Converted::Unusable;
+    };
+    let crd::AdvertisementSpec {
+        ip_address_pools,
+        ip_address_pool_selectors,
+        service_selectors,
+        node_selectors,
+        interfaces,
+    } = &object.spec;
+    let selectors = [
+        notes.selectors("spec.ipAddressPoolSelectors", ip_address_pool_selectors),
+        notes.selectors("spec.serviceSelectors", service_selectors),
+        notes.selectors("spec.nodeSelectors", node_selectors),
+    ];
+    let [Some(pool_selectors), Some(service_selectors), Some(node_selectors)] = selectors else {
+        return Converted::Unusable;
+    };
+    Converted::Object(Object::Advertisement(Advertisement {
+        key: AdvertisementKey::new(notes.namespace, notes.name),
+        pools: ip_address_pools.iter().map(|name| name.as_str().into()).collect(),
+        pool_selectors,
+        service_selectors,
+        node_selectors,
+        interfaces: interfaces.iter().map(|name| name.as_str().into()).collect(),
+    }))
+}
+
+/// A ServiceL2Status. One that says nothing yet is not ours to read.
+pub fn l2_status(object: &crd::L2Status, problems: &mut Vec<Problem>) -> Converted {
+    let Some(notes) = Notes::of(Kind::L2Status, &object.metadata, problems) else {
+        return Converted::Unusable;
+    };
+    let crd::L2StatusStatus { node, service_name, service_namespace } = &object.status;
+    if node.is_empty() || service_name.is_empty() || service_namespace.is_empty() {
+        return Converted::NotOurs(notes.key());
+    }
+    let (label, value) = MANAGED_BY;
+    let managed_by = object.metadata.labels.as_ref().and_then(|labels| labels.get(label));
+    Converted::Object(Object::L2Status(L2Status {
+        key: L2StatusKey::new(notes.namespace, notes.name),
+        service: ServiceKey::new(service_namespace, service_name),
+        node: node.as_str().into(),
+        ours: managed_by.is_some_and(|found| found == value),
+    }))
+}
+
+impl Notes<'_> {
+    /// A CIDR, or `first-last`.
+    fn pool_range(&mut self, field: String, text: &str) -> Option<AddressRange> {
+        let range = match text.split_once('-') {
+            Some((first, last)) => {
+                let ends = parse_address(first.trim()).zip(parse_address(last.trim()));
+                ends.and_then(|(first, last)| AddressRange::new(first, last))
+            }
+            None => super::scalar::parse_cidr(text.trim())
+                .and_then(|cidr: IpNet| AddressRange::new(cidr.network(), cidr.broadcast())),
+        };
+        if range.is_none() {
+            self.say(field, text, "write a CIDR, or first-last of one family, lowest first");
+        }
+        range
+    }
+
+    /// `None` where one of them cannot be read.
+    fn selectors(&mut self, field: &str, selectors: &[LabelSelector]) -> Option<Vec<Selector>> {
+        let read = selectors
+            .iter()
+            .enumerate()
+            .map(|(i, selector)| self.selector(format!("{field}[{i}]"), selector));
+        read.collect::<Vec<_>>().into_iter().collect()
+    }
+
+    fn selector(&mut self, field: String, selector: &LabelSelector) -> Option<Selector> {
+        let none = BTreeMap::new();
+        let labels = selector.match_labels.as_ref().unwrap_or(&none).iter();
+        let mut requirements: Vec<Requirement> = labels
+            .map(|(key, value)| Requirement::In(key.as_str().into(), [value.as_str().into()].into()))
+            .collect();
+        for (i, expression) in selector.match_expressions.iter().flatten().enumerate() {
+            let key: Arc<str> = expression.key.as_str().into();
+            let values = expression.values.iter().flatten().map(|value| value.as_str().into()).collect();
+            requirements.push(match expression.operator.as_str() {
+                "In" => Requirement::In(key, values),
+                "NotIn" => Requirement::NotIn(key, values),
+                "Exists" => Requirement::Exists(key),
+                "DoesNotExist" => Requirement::DoesNotExist(key),
+                other => {
+                    let cure = "write In, NotIn, Exists or DoesNotExist";
+                    self.say(format!("{field}.matchExpressions[{i}].operator"), other, cure);
+                    return None;
+                }
+            });
+        }
+        Some(Selector { requirements })
+    }
+}

@@ -1,0 +1,86 @@
+//! What MetalLB is told and tells: where VIPs come from, who may announce them, who does.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::{
+    AddressRange, AdvertisementKey, InterfaceName, L2StatusKey, Labels, NodeName, PoolKey, Selector, Service,
+    ServiceKey,
+};
+
+/// An IPAddressPool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressPool {
+    /// Its namespace and name.
+    pub key: PoolKey,
+    /// `metadata.labels`.
+    pub labels: Labels,
+    /// `spec.addresses`, CIDRs as the ranges that they are.
+    pub ranges: Vec<AddressRange>,
+    /// `spec.avoidBuggyIPs`: IPv4 addresses that end in 0 or 255 are not handed out.
+    pub avoid_buggy_ips: bool,
+}
+
+impl AddressPool {
+    /// Whether a VIP of this address can come from here.
+    pub fn hands_out(&self, address: IpAddr) -> bool {
+        let buggy = matches!(address, IpAddr::V4(address) if matches!(address.octets()[3], 0 | 255));
+        self.contains(address) && !(self.avoid_buggy_ips && buggy)
+    }
+
+    /// Whether the address lies in one of the ranges.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.ranges.iter().any(|range| range.contains(address))
+    }
+}
+
+/// An L2Advertisement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advertisement {
+    /// Its namespace and name.
+    pub key: AdvertisementKey,
+    /// `spec.ipAddressPools`, by name, of its own namespace.
+    pub pools: BTreeSet<Arc<str>>,
+    /// `spec.ipAddressPoolSelectors`.
+    pub pool_selectors: Vec<Selector>,
+    /// `spec.serviceSelectors`; none is every Service.
+    pub service_selectors: Vec<Selector>,
+    /// `spec.nodeSelectors`; none is every Node.
+    pub node_selectors: Vec<Selector>,
+    /// `spec.interfaces`; none is every interface.
+    pub interfaces: BTreeSet<InterfaceName>,
+}
+
+impl Advertisement {
+    /// Whether it is about this Service's VIPs of this pool. Without any word on pools it is about all of them.
+    pub fn is_about(&self, pool: &AddressPool, service: &Service) -> bool {
+        let all = self.pools.is_empty() && self.pool_selectors.is_empty();
+        let pools = all || self.pools.contains(&pool.key.name) || any(&self.pool_selectors, &pool.labels);
+        let services = self.service_selectors.is_empty() || any(&self.service_selectors, &service.labels);
+        self.key.namespace == pool.key.namespace && pools && services
+    }
+
+    /// Whether a node of these labels may announce, from a bridge or NIC of one of these names.
+    pub fn admits(&self, labels: &Labels, interfaces: [&InterfaceName; 2]) -> bool {
+        let node = self.node_selectors.is_empty() || any(&self.node_selectors, labels);
+        node && (self.interfaces.is_empty() || interfaces.iter().any(|name| self.interfaces.contains(*name)))
+    }
+}
+
+fn any(selectors: &[Selector], labels: &Labels) -> bool {
+    selectors.iter().any(|selector| selector.matches(labels))
+}
+
+/// A ServiceL2Status: a speaker says that it announces a Service's VIPs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct L2Status {
+    /// Its namespace and name.
+    pub key: L2StatusKey,
+    /// `status.serviceNamespace` and `status.serviceName`.
+    pub service: ServiceKey,
+    /// `status.node`.
+    pub node: NodeName,
+    /// Written by us: the label `app.kubernetes.io/managed-by` is `ovn-vip`.
+    pub ours: bool,
+}

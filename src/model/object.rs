@@ -1,0 +1,130 @@
+//! The objects of a cluster, their names, and the steps of its history.
+
+use std::collections::BTreeSet;
+
+use super::{
+    AddressPool, Advertisement, AdvertisementKey, Allocation, AllocationName, EndpointSlice, L2Status,
+    L2StatusKey, Node, NodeName, PoolKey, ProviderName, ProviderNetwork, Service, ServiceKey, SliceKey,
+    Subnet, SubnetName, Vlan, VlanName,
+};
+
+/// One object of the cluster, already valid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Object {
+    /// A Service of type LoadBalancer.
+    Service(Service),
+    /// An EndpointSlice.
+    EndpointSlice(EndpointSlice),
+    /// A Node.
+    Node(Node),
+    /// A Kube-OVN Subnet.
+    Subnet(Subnet),
+    /// A Kube-OVN Vlan.
+    Vlan(Vlan),
+    /// A Kube-OVN ProviderNetwork.
+    ProviderNetwork(ProviderNetwork),
+    /// A Kube-OVN IP.
+    Allocation(Allocation),
+    /// A MetalLB IPAddressPool.
+    AddressPool(AddressPool),
+    /// A MetalLB L2Advertisement.
+    Advertisement(Advertisement),
+    /// A MetalLB ServiceL2Status.
+    L2Status(L2Status),
+}
+
+impl Object {
+    /// Kind and name.
+    pub fn key(&self) -> ObjectKey {
+        match self {
+            Object::Service(object) => ObjectKey::Service(object.key.clone()),
+            Object::EndpointSlice(object) => ObjectKey::EndpointSlice(object.key.clone()),
+            Object::Node(object) => ObjectKey::Node(object.name.clone()),
+            Object::Subnet(object) => ObjectKey::Subnet(object.name.clone()),
+            Object::Vlan(object) => ObjectKey::Vlan(object.name.clone()),
+            Object::ProviderNetwork(object) => ObjectKey::ProviderNetwork(object.name.clone()),
+            Object::Allocation(object) => ObjectKey::Allocation(object.name.clone()),
+            Object::AddressPool(object) => ObjectKey::AddressPool(object.key.clone()),
+            Object::Advertisement(object) => ObjectKey::Advertisement(object.key.clone()),
+            Object::L2Status(object) => ObjectKey::L2Status(object.key.clone()),
+        }
+    }
+}
+
+/// Kind and name of an object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ObjectKey {
+    /// A Service.
+    Service(ServiceKey),
+    /// An EndpointSlice.
+    EndpointSlice(SliceKey),
+    /// A Node.
+    Node(NodeName),
+    /// A Subnet.
+    Subnet(SubnetName),
+    /// A Vlan.
+    Vlan(VlanName),
+    /// A ProviderNetwork.
+    ProviderNetwork(ProviderName),
+    /// A Kube-OVN IP.
+    Allocation(AllocationName),
+    /// An IPAddressPool.
+    AddressPool(PoolKey),
+    /// An L2Advertisement.
+    Advertisement(AdvertisementKey),
+    /// A ServiceL2Status.
+    L2Status(L2StatusKey),
+}
+
+impl std::fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            ObjectKey::Service(key) => write!(f, "Service {key}"),
+            ObjectKey::EndpointSlice(key) => write!(f, "EndpointSlice {key}"),
+            ObjectKey::Node(name) => write!(f, "Node {name}"),
+            ObjectKey::Subnet(name) => write!(f, "Subnet {name}"),
+            ObjectKey::Vlan(name) => write!(f, "Vlan {name}"),
+            ObjectKey::ProviderNetwork(name) => write!(f, "ProviderNetwork {name}"),
+            ObjectKey::Allocation(name) => write!(f, "IP {name}"),
+            ObjectKey::AddressPool(key) => write!(f, "IPAddressPool {key}"),
+            ObjectKey::Advertisement(key) => write!(f, "L2Advertisement {key}"),
+            ObjectKey::L2Status(key) => write!(f, "ServiceL2Status {key}"),
+        }
+    }
+}
+
+/// One step of a cluster's history, from a watch or a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The object exists and looks like this.
+    Apply(Object),
+    /// The object does not exist, or is none of ours (a Service that is no LoadBalancer).
+    Remove(ObjectKey),
+}
+
+/// What has to be planned again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dirty {
+    /// These Services.
+    pub services: BTreeSet<ServiceKey>,
+    /// All of them, and the subnets: something changed that any of them may stand on.
+    pub everything: bool,
+}
+
+impl Dirty {
+    /// All of it.
+    pub fn everything() -> Self {
+        Self { services: BTreeSet::new(), everything: true }
+    }
+
+    /// Nothing to do.
+    pub fn is_empty(&self) -> bool {
+        !self.everything && self.services.is_empty()
+    }
+
+    /// Both.
+    pub fn merge(&mut self, other: Dirty) {
+        self.everything |= other.everything;
+        self.services.extend(other.services);
+    }
+}

@@ -1,0 +1,82 @@
+//! Everything that is wrong with a cluster, or worth knowing, at once.
+
+use std::collections::BTreeSet;
+
+use crate::model::{Network, ObjectKey, RangeSet, ServiceKey, Subnet, World};
+
+use super::view::View;
+use super::{Finding, Policy, Refusal, Severity, announce_plan, exclude_ips, is_eligible, service};
+
+/// What an operator should know, the worst first. Without a northbound only what the cluster itself tells.
+pub fn check(world: &World, network: Option<&Network>, policy: &Policy) -> Vec<Finding> {
+    let view = View { world, policy, network };
+    let mut findings: BTreeSet<Finding> = exclude_ips::findings(world, policy).into_iter().collect();
+    for found in world.services() {
+        let refusals = service::plan(view, &found.key).refusals;
+        findings.extend(refusals.iter().map(|refusal| Finding::of(refusal, &found.key)));
+    }
+    let refusals: BTreeSet<Refusal> =
+        world.nodes().flat_map(|node| announce_plan(world, policy, &node.name).1).collect();
+    findings.extend(refusals.iter().map(of_segment));
+    for subnet in world.subnets() {
+        findings.extend(of_subnet(subnet));
+    }
+    findings.into_iter().collect()
+}
+
+/// What keeps a node from speaking on a segment; no Service is part of it.
+fn of_segment(refusal: &Refusal) -> Finding {
+    let (object, field) = refusal.subject(&ServiceKey::new("", ""));
+    Finding {
+        severity: refusal.severity(),
+        object,
+        field: field.to_owned(),
+        reason: refusal.reason(),
+        message: refusal.fault(),
+        cure: refusal.cure(),
+    }
+}
+
+fn of_subnet(subnet: &Subnet) -> Vec<Finding> {
+    let finding = |severity, field: &str, reason, message: String, cure: &str| Finding {
+        severity,
+        object: ObjectKey::Subnet(subnet.name.clone()).to_string(),
+        field: field.to_owned(),
+        reason,
+        message,
+        cure: cure.to_owned(),
+    };
+    let mut findings = Vec::new();
+    if subnet.external_lb && !is_eligible(subnet) {
+        let message = "it is to take VIPs, but is no underlay subnet of OVN".to_owned();
+        let cure = "spec.vlan must name a Vlan and spec.provider be empty, ovn or end in .ovn";
+        findings.push(finding(
+            Severity::Warning,
+            "spec.enableExternalLBAddress",
+            "NotUnderlay",
+            message,
+            cure,
+        ));
+    }
+    if !is_eligible(subnet) {
+        return findings;
+    }
+    let strays: RangeSet = subnet
+        .exclude_ips
+        .iter()
+        .copied()
+        .filter(|range| !subnet.contains(range.first()) && !subnet.contains(range.last()))
+        .collect();
+    for stray in strays.ranges() {
+        let message = format!("{stray} lies outside the subnet, where Kube-OVN drops it silently");
+        let cure = "correct it, or take it out";
+        findings.push(finding(Severity::Warning, "spec.excludeIps", "ExcludeOutsideSubnet", message, cure));
+    }
+    if !subnet.wishes.announce {
+        let message = "its VIPs are balanced and steered, and left to others to announce".to_owned();
+        let cure = "take the annotation away to have them announced by ovn-vip";
+        let field = "metadata.annotations[ovn-vip.io/announce]";
+        findings.push(finding(Severity::Info, field, "NotAnnounced", message, cure));
+    }
+    findings
+}

@@ -1,0 +1,175 @@
+//! Every reason we decline, in one place, each with its cure.
+
+mod text;
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use super::Severity;
+use crate::model::{
+    L2StatusKey, LspName, NodeName, Protocol, ProviderName, ServiceKey, SubnetName, VlanName,
+};
+
+/// Why a Service, a VIP, a port or a backend is not served, or what is to be known of it although it is. `Display`
+/// says what is wrong and what to do; [`Refusal::fault`] and [`Refusal::cure`] say each alone.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the fields are what their types and the messages say")]
+pub enum Refusal {
+    /// `status.loadBalancer.ingress` has no IP.
+    NoVip,
+    /// `status.loadBalancer.ingress` has host names only.
+    HostnameOnly { hostname: Arc<str> },
+    /// No Subnet's `cidrBlock` holds the VIP.
+    NoSubnet { vip: IpAddr },
+    /// The Subnet that holds the VIP is not an underlay subnet of OVN's.
+    NotUnderlay { vip: IpAddr, subnet: SubnetName },
+    /// The Subnet has no `enableExternalLBAddress: true`.
+    ExternalLbDisabled { vip: IpAddr, subnet: SubnetName },
+    /// Kube-OVN could hand the VIP to a pod.
+    NotExcluded { vip: IpAddr, subnet: SubnetName },
+    /// Kube-OVN could hand the VIP to a pod; it is served all the same.
+    ServedNotExcluded { vip: IpAddr, subnet: SubnetName },
+    /// The address is somebody's already.
+    ReservedAddress { vip: IpAddr, subnet: SubnetName, reserved: Reserved },
+    /// The northbound has no logical switch of the Subnet's name.
+    NoSwitch { subnet: SubnetName },
+    /// Kube-OVN's OVN is told to load-balance nothing inside its subnets.
+    SkipsSubnetAddresses { vip: IpAddr },
+    /// Kube-OVN's OVN is told to load-balance nothing for this CIDR.
+    SkippedCidr { vip: IpAddr, cidr: IpNet },
+    /// A row that is not ours has this VIP and port. Where it is Kube-OVN's, `kube_ovn` is the VIP's Subnet.
+    NativeOwner { key: SocketAddr, protocol: Protocol, row: String, kube_ovn: Option<SubnetName> },
+    /// Another Service has the same VIP, protocol and port.
+    PortTaken { key: SocketAddr, protocol: Protocol, by: ServiceKey },
+    /// No endpoint is ready (nor serving while it terminates).
+    NoReadyBackend { key: SocketAddr, protocol: Protocol },
+    /// An endpoint outside the VIP's subnet.
+    BackendOutsideSubnet { address: IpAddr, subnet: SubnetName },
+    /// An endpoint without `nodeName`.
+    BackendWithoutNode { address: IpAddr },
+    /// An endpoint on a Node that we do not know.
+    BackendOnUnknownNode { address: IpAddr, node: NodeName },
+    /// An endpoint on a Node without chassis.
+    BackendWithoutChassis { address: IpAddr, node: NodeName },
+    /// An endpoint that is no port of the switch.
+    BackendNoPort { address: IpAddr, subnet: SubnetName },
+    /// The Subnet names a Vlan that does not exist.
+    NoVlan { subnet: SubnetName, vlan: VlanName },
+    /// The Vlan names a ProviderNetwork that does not exist.
+    NoProvider { vlan: VlanName, provider: ProviderName },
+    /// `logicalGateway` hides the steering MAC from speakers.
+    NoSteeringMac { subnet: SubnetName },
+    /// A port of the switch has the VIP as its own address.
+    VipIsPort { vip: IpAddr, port: LspName },
+    /// Somebody else, MetalLB's speaker most likely, announces the VIP.
+    AnnouncedByOthers { vip: IpAddr, node: NodeName, status: L2StatusKey },
+    /// There are ready backends, but none on a node that may announce.
+    NobodyMayAnnounce { vip: IpAddr },
+    /// The node that announces the VIP has no backend for this port.
+    DarkPort { key: SocketAddr, protocol: Protocol, node: NodeName },
+}
+
+/// Whose address a VIP would take.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reserved {
+    /// The subnet's gateway.
+    Gateway,
+    /// The subnet's network address.
+    Network,
+    /// The subnet's broadcast address.
+    Broadcast,
+    /// A node's.
+    Node(NodeName),
+    /// A pod's or a machine's, by Kube-OVN's own books.
+    Allocated(Arc<str>),
+}
+
+impl Refusal {
+    /// A short, stable name, for metrics and Events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Refusal::NoVip => "NoVip",
+            Refusal::HostnameOnly { .. } => "HostnameOnly",
+            Refusal::NoSubnet { .. } => "NoSubnet",
+            Refusal::NotUnderlay { .. } => "NotUnderlay",
+            Refusal::ExternalLbDisabled { .. } => "ExternalLbDisabled",
+            Refusal::NotExcluded { .. } => "NotExcluded",
+            Refusal::ServedNotExcluded { .. } => "ServedNotExcluded",
+            Refusal::ReservedAddress { .. } => "ReservedAddress",
+            Refusal::NoSwitch { .. } => "NoSwitch",
+            Refusal::SkipsSubnetAddresses { .. } => "SkipsSubnetAddresses",
+            Refusal::SkippedCidr { .. } => "SkippedCidr",
+            Refusal::NativeOwner { .. } => "NativeOwner",
+            Refusal::PortTaken { .. } => "PortTaken",
+            Refusal::NoReadyBackend { .. } => "NoReadyBackend",
+            Refusal::BackendOutsideSubnet { .. } => "BackendOutsideSubnet",
+            Refusal::BackendWithoutNode { .. } => "BackendWithoutNode",
+            Refusal::BackendOnUnknownNode { .. } => "BackendOnUnknownNode",
+            Refusal::BackendWithoutChassis { .. } => "BackendWithoutChassis",
+            Refusal::BackendNoPort { .. } => "BackendNoPort",
+            Refusal::NoVlan { .. } => "NoVlan",
+            Refusal::NoProvider { .. } => "NoProvider",
+            Refusal::NoSteeringMac { .. } => "NoSteeringMac",
+            Refusal::VipIsPort { .. } => "VipIsPort",
+            Refusal::AnnouncedByOthers { .. } => "AnnouncedByOthers",
+            Refusal::NobodyMayAnnounce { .. } => "NobodyMayAnnounce",
+            Refusal::DarkPort { .. } => "DarkPort",
+        }
+    }
+
+    /// Error: a VIP or a port is not served, and stays so until somebody acts. Warning: it is served less well than
+    /// it could be, or comes right by itself, or may not be ours to serve at all.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Refusal::ExternalLbDisabled { .. }
+            | Refusal::NotExcluded { .. }
+            | Refusal::ReservedAddress { .. }
+            | Refusal::NoSwitch { .. }
+            | Refusal::SkipsSubnetAddresses { .. }
+            | Refusal::SkippedCidr { .. }
+            | Refusal::PortTaken { .. }
+            | Refusal::BackendOnUnknownNode { .. }
+            | Refusal::NoVlan { .. }
+            | Refusal::NoProvider { .. }
+            | Refusal::NoSteeringMac { .. }
+            | Refusal::VipIsPort { .. }
+            | Refusal::NobodyMayAnnounce { .. } => Severity::Error,
+            Refusal::NoVip
+            | Refusal::HostnameOnly { .. }
+            | Refusal::NoSubnet { .. }
+            | Refusal::NotUnderlay { .. }
+            | Refusal::ServedNotExcluded { .. }
+            | Refusal::NativeOwner { .. }
+            | Refusal::NoReadyBackend { .. }
+            | Refusal::BackendOutsideSubnet { .. }
+            | Refusal::BackendWithoutNode { .. }
+            | Refusal::BackendWithoutChassis { .. }
+            | Refusal::BackendNoPort { .. }
+            | Refusal::AnnouncedByOthers { .. }
+            | Refusal::DarkPort { .. } => Severity::Warning,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.fault(), self.cure())
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl fmt::Display for Reserved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reserved::Gateway => f.write_str("the gateway"),
+            Reserved::Network => f.write_str("the network address"),
+            Reserved::Broadcast => f.write_str("the broadcast address"),
+            Reserved::Node(node) => write!(f, "the address of Node {node}, on the segment"),
+            Reserved::Allocated(holder) => write!(f, "the address of {holder}, by Kube-OVN's books,"),
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! What a refusal says: which field of which object is wrong, how, and what to do.
+
+use super::Refusal;
+use crate::model::{ObjectKey, ServiceKey};
+
+impl Refusal {
+    /// What is wrong.
+    pub fn fault(&self) -> String {
+        match self {
+            Self::NoVip => "the Service has no VIP: status.loadBalancer.ingress names no IP".into(),
+            Self::HostnameOnly { hostname } => format!(
+                "the Service has no VIP: status.loadBalancer.ingress names the host {hostname} and no IP"
+            ),
+            Self::NoSubnet { vip } => format!("no Subnet's cidrBlock holds VIP {vip}"),
+            Self::NotUnderlay { vip, subnet } => {
+                format!("VIP {vip} lies in Subnet {subnet}, which is no underlay subnet of OVN")
+            }
+            Self::ExternalLbDisabled { vip, subnet } => {
+                format!("VIP {vip} lies in Subnet {subnet}, which takes no VIPs")
+            }
+            Self::NotExcluded { vip, .. } => format!("Kube-OVN may hand VIP {vip} to a pod"),
+            Self::ServedNotExcluded { vip, .. } => {
+                format!("VIP {vip} is served, but Kube-OVN may hand it to a pod")
+            }
+            Self::ReservedAddress { vip, subnet, reserved } => {
+                format!("VIP {vip} is {reserved} of Subnet {subnet}")
+            }
+            Self::NoSwitch { subnet } => format!("the northbound has no logical switch {subnet}"),
+            Self::SkipsSubnetAddresses { vip } => {
+                format!("OVN would not balance VIP {vip}: NB_Global.options:ls_ct_skip_dst_lport_ips is true")
+            }
+            Self::SkippedCidr { vip, cidr } => format!(
+                "OVN would not balance VIP {vip}: NB_Global.options:skip_conntrack_dst_cidrs has {cidr}"
+            ),
+            Self::NativeOwner { key, protocol, row, kube_ovn: _ } => format!(
+                "Load_Balancer {row}, which is not ours, has {protocol} {key} already, and it is left to it"
+            ),
+            Self::PortTaken { key, protocol, by } => {
+                format!("{protocol} {key} is Service {by}'s already")
+            }
+            Self::NoReadyBackend { key, protocol } => format!("no endpoint for {protocol} {key} is ready"),
+            Self::NoVlan { subnet, vlan } => {
+                format!("Subnet {subnet} names Vlan {vlan}, which does not exist")
+            }
+            Self::NoProvider { vlan, provider } => {
+                format!("Vlan {vlan} names ProviderNetwork {provider}, which does not exist")
+            }
+            Self::NoSteeringMac { subnet } => {
+                format!("Subnet {subnet} has logicalGateway, whose MAC is in the northbound only")
+            }
+            Self::VipIsPort { vip, port } => {
+                format!("VIP {vip} is the address of logical switch port {port}")
+            }
+            Self::BackendOutsideSubnet { .. }
+            | Self::BackendWithoutNode { .. }
+            | Self::BackendOnUnknownNode { .. }
+            | Self::BackendWithoutChassis { .. }
+            | Self::BackendNoPort { .. } => self.fault_of_backend(),
+            Self::AnnouncedByOthers { vip, node, status } => format!(
+                "somebody else announces VIP {vip} on Node {node}, by ServiceL2Status {status}, and it is left to them"
+            ),
+            Self::NobodyMayAnnounce { vip } => {
+                format!("no node that has a ready endpoint may announce VIP {vip}")
+            }
+            Self::DarkPort { key, protocol, node } => {
+                format!("Node {node} announces the VIP of {protocol} {key} and has no ready endpoint for it")
+            }
+        }
+    }
+
+    fn fault_of_backend(&self) -> String {
+        match self {
+            Self::BackendOutsideSubnet { address, subnet } => {
+                format!("endpoint {address} lies outside Subnet {subnet}")
+            }
+            Self::BackendWithoutNode { address } => {
+                format!("endpoint {address} has no nodeName, so no node can answer for it")
+            }
+            Self::BackendOnUnknownNode { address, node } => {
+                format!("endpoint {address} is on Node {node}, which does not exist")
+            }
+            Self::BackendWithoutChassis { address, node } => format!(
+                "endpoint {address} is on Node {node}, which has no annotation ovn.kubernetes.io/chassis"
+            ),
+            Self::BackendNoPort { address, subnet } => {
+                format!("endpoint {address} is no port of logical switch {subnet}")
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// What to do.
+    pub fn cure(&self) -> String {
+        match self {
+            Self::NoVip => "is MetalLB's controller running, with a pool that has a free address?".into(),
+            Self::HostnameOnly { .. } => {
+                "a host name cannot be answered for on a VLAN: let MetalLB give the Service an address".into()
+            }
+            Self::NoSubnet { .. } => "give MetalLB a pool inside an underlay Subnet".into(),
+            Self::NotUnderlay { .. } => {
+                "spec.vlan must name a Vlan and spec.provider be empty, ovn or end in .ovn".into()
+            }
+            Self::ExternalLbDisabled { .. } => "set spec.enableExternalLBAddress: true there".into(),
+            Self::NotExcluded { vip, subnet } | Self::ServedNotExcluded { vip, subnet } => {
+                format!("add {vip} to spec.excludeIps of Subnet {subnet}")
+            }
+            Self::ReservedAddress { .. } => "take it out of MetalLB's pool".into(),
+            Self::NoSwitch { .. } => "is the Subnet ready, and is this its northbound?".into(),
+            Self::SkipsSubnetAddresses { .. } => {
+                "start kube-ovn-controller with --ls-ct-skip-dst-lport-ips=false".into()
+            }
+            Self::SkippedCidr { .. } => {
+                "take it out of kube-ovn-controller's --skip-conntrack-dst-cidrs".into()
+            }
+            Self::NativeOwner { kube_ovn: Some(subnet), .. } => format!(
+                "start kube-ovn-controller with --enable-ovn-lb-prefer-local=false to hand it over, or annotate Subnet {subnet} with ovn-vip.io/takeover=true to have it taken"
+            ),
+            Self::NativeOwner { kube_ovn: None, .. } => {
+                "ask its owner to take the VIP out of the row, or give the Service another VIP".into()
+            }
+            Self::PortTaken { .. } => "give one of the two another port or VIP".into(),
+            Self::NoReadyBackend { .. } => "nobody serves it until one is".into(),
+            Self::BackendOutsideSubnet { .. } => "only pods of the VIP's own subnet can serve it".into(),
+            Self::BackendWithoutNode { .. } => "set nodeName in its EndpointSlice".into(),
+            Self::BackendOnUnknownNode { .. } => "correct nodeName in its EndpointSlice".into(),
+            Self::BackendWithoutChassis { .. } => "is kube-ovn-cni running there?".into(),
+            Self::BackendNoPort { .. } => "OVN would drop its traffic".into(),
+            Self::NoVlan { .. } => "correct spec.vlan".into(),
+            Self::NoProvider { .. } => "correct spec.provider".into(),
+            Self::NoSteeringMac { .. } => "annotate the Subnet with ovn-vip.io/steering-mac".into(),
+            Self::VipIsPort { .. } => {
+                "take it out of MetalLB's pool, or release the port's address".into()
+            }
+            Self::AnnouncedByOthers { .. } => {
+                "run MetalLB without its speaker, or delete the L2Advertisements of the VIP's pool".into()
+            }
+            Self::NobodyMayAnnounce { .. } => {
+                "one must be Ready, have the provider network ready and no label node.kubernetes.io/exclude-from-external-load-balancers, and be among the nodes and interfaces of the pool's L2Advertisements".into()
+            }
+            Self::DarkPort { .. } => {
+                "run a pod of each Service that shares the VIP on one node, or give them VIPs of their own".into()
+            }
+        }
+    }
+
+    /// The object at fault and its field. `service` is the Service that was declined.
+    pub fn subject(&self, service: &ServiceKey) -> (String, &'static str) {
+        let service = || ObjectKey::Service(service.clone()).to_string();
+        let subnet = |subnet| ObjectKey::Subnet(subnet).to_string();
+        match self {
+            Self::NoVip
+            | Self::HostnameOnly { .. }
+            | Self::NoSubnet { .. }
+            | Self::ReservedAddress { .. }
+            | Self::VipIsPort { .. }
+            | Self::AnnouncedByOthers { .. }
+            | Self::NobodyMayAnnounce { .. } => (service(), "status.loadBalancer.ingress"),
+            Self::NotUnderlay { subnet: name, .. } => (subnet(name.clone()), "spec.vlan"),
+            Self::ExternalLbDisabled { subnet: name, .. } => {
+                (subnet(name.clone()), "spec.enableExternalLBAddress")
+            }
+            Self::NotExcluded { subnet: name, .. } | Self::ServedNotExcluded { subnet: name, .. } => {
+                (subnet(name.clone()), "spec.excludeIps")
+            }
+            Self::NoSwitch { subnet: name } => (subnet(name.clone()), "metadata.name"),
+            Self::SkipsSubnetAddresses { .. } => ("NB_Global".into(), "options:ls_ct_skip_dst_lport_ips"),
+            Self::SkippedCidr { .. } => ("NB_Global".into(), "options:skip_conntrack_dst_cidrs"),
+            Self::NativeOwner { row, .. } => (format!("Load_Balancer {row}"), "vips"),
+            Self::PortTaken { .. } | Self::DarkPort { .. } => (service(), "spec.ports"),
+            Self::NoReadyBackend { .. } | Self::BackendOutsideSubnet { .. } | Self::BackendNoPort { .. } => {
+                (service(), "endpoints")
+            }
+            Self::BackendWithoutNode { .. } | Self::BackendOnUnknownNode { .. } => {
+                (service(), "endpoints[].nodeName")
+            }
+            Self::BackendWithoutChassis { node, .. } => {
+                (ObjectKey::Node(node.clone()).to_string(), "metadata.annotations[ovn.kubernetes.io/chassis]")
+            }
+            Self::NoVlan { subnet: name, .. } => (subnet(name.clone()), "spec.vlan"),
+            Self::NoProvider { vlan, .. } => (ObjectKey::Vlan(vlan.clone()).to_string(), "spec.provider"),
+            Self::NoSteeringMac { subnet: name } => {
+                (subnet(name.clone()), "metadata.annotations[ovn-vip.io/steering-mac]")
+            }
+        }
+    }
+}

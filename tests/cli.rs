@@ -1,0 +1,109 @@
+//! `plan` and `check` as an operator runs them: what they print, and how they exit.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// Runs the program on a story's cluster.
+fn run(story: &str, arguments: &[&str]) -> (i32, String, String) {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["world.yaml", "topology.yaml"] {
+        let own = golden.join(story).join(file);
+        let file_of = if own.exists() { own } else { golden.join("base").join(file) };
+        std::fs::copy(file_of, folder.path().join(file)).unwrap();
+    }
+    run_in(folder.path(), arguments)
+}
+
+fn run_in(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let (command, rest) = arguments.split_first().unwrap();
+    let output: Output = Command::new(env!("CARGO_BIN_EXE_ovn-vip"))
+        .args([command, "-f", folder.to_str().unwrap()])
+        .args(rest)
+        .env_remove("OVN_NB_DB")
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn check_names_the_two_addresses_that_kube_ovns_own_example_forgets_and_the_line_to_add() {
+    let (code, out, _) = run("230-pool-not-excluded", &["check"]);
+    assert_eq!(code, 1);
+    assert!(out.contains("2 addresses of IPAddressPool metallb-system/underlay-pool"), "{out}");
+    assert!(out.contains(": 10.180.204.253, 10.180.204.254\n"), "{out}");
+    assert!(
+        out.contains("cure: add to spec.excludeIps:\n            - 10.180.204.253..10.180.204.254\n"),
+        "{out}"
+    );
+    let (code, out, _) = run("230-pool-not-excluded", &["check", "--exclude-ips", "warn"]);
+    assert!(code == 0 && out.contains("0 errors, 2 warnings"), "{out}");
+}
+
+#[test]
+fn check_finds_nothing_where_nothing_is_wrong() {
+    assert_eq!(run("010-seed-example", &["check"]), (0, "nothing found\n".into(), String::new()));
+}
+
+#[test]
+fn check_speaks_json_and_names_what_cannot_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let subnet = "apiVersion: kubeovn.io/v1\nkind: Subnet\nmetadata:\n  name: s\n  annotations: {ovn-vip.io/announce: maybe}\n";
+    std::fs::write(folder.path().join("s.yaml"), subnet).unwrap();
+    std::fs::write(folder.path().join("broken.yaml"), "kind: Service\nmetadata:\n  name: web\n   x: y\n")
+        .unwrap();
+    let (code, out, _) = run_in(folder.path(), &["check", "-o", "json"]);
+    let json: Value = serde_json::from_str(&out).unwrap();
+    let object = |i: usize| json["findings"][i]["object"].as_str().unwrap();
+    assert_eq!((code, &json["errors"], object(0), object(1)), (1, &2.into(), "Service web", "Subnet s"));
+    assert_eq!(json["findings"][1]["field"], "metadata.annotations[ovn-vip.io/announce]");
+    assert!(json["findings"][1]["cure"].as_str().unwrap().contains("\"true\" or \"false\""));
+}
+
+#[test]
+fn plan_says_what_would_be_written_and_why_and_exits_with_2() {
+    for ovn in ["kube-ovn", "upstream"] {
+        let (code, out, _) = run("230-pool-not-excluded", &["plan", "--ovn", ovn]);
+        assert_eq!(code, 2, "{out}");
+        assert!(out.contains("Service default/in has VIPs, and no row yet"), "{out}");
+        assert!(out.contains("+ vips 10.180.204.252:80: 10.180.204.111:80"), "{out}");
+        assert!(out.contains("default/out  NotExcluded"), "{out}");
+        assert_eq!(out.contains("needs a router port on this OVN"), ovn == "upstream");
+    }
+}
+
+#[test]
+fn plan_speaks_json() {
+    let (code, out, _) = run("230-pool-not-excluded", &["plan", "-o", "json"]);
+    let json: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(code, 2);
+    let changes = json["changes"].as_array().unwrap();
+    assert!(changes.iter().any(|change| change["action"] == "insert" && change["name"] == "default/in/tcp"));
+    assert_eq!(json["refusals"][0]["reason"], "NotExcluded");
+}
+
+#[test]
+fn without_a_subnet_that_takes_vips_there_is_nothing_to_plan() {
+    let (code, out, _) = run("110-subnet-takes-no-vips", &["plan"]);
+    assert!(code == 0 && out.starts_with("nothing would change"), "{out}");
+}
+
+#[test]
+fn a_northbound_that_does_not_answer_is_an_error_in_time_that_says_what_to_look_at() {
+    let (code, out, error) =
+        run("010-seed-example", &["plan", "--ovn-nb", "unix:/nowhere/nb.sock", "--timeout", "1"]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(error.contains("unix:/nowhere/nb.sock") && error.contains("--ovn-nb"), "{error}");
+}
+
+#[test]
+fn a_folder_that_is_not_there_or_a_flag_that_is_none_is_an_error() {
+    let (code, _, error) = run_in(Path::new("/nowhere"), &["check"]);
+    assert!(code == 1 && error.contains("cannot read the cluster folder /nowhere"), "{error}");
+    let (code, _, error) = run_in(Path::new("/nowhere"), &["plan", "--exclude-ips", "maybe"]);
+    assert!(code == 1 && error.contains("enforce, warn, fix"), "{error}");
+}

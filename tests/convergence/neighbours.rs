@@ -1,0 +1,63 @@
+//! What Kube-OVN and MetalLB tell: addresses given out, pools, advertisements, and who announces.
+
+use ovn_vip::model::{
+    AddressPool, AddressRange, Advertisement, AdvertisementKey, Allocation, L2Status, L2StatusKey, Labels,
+    Object, PoolKey, Requirement, Selector, ServiceKey, SubnetName,
+};
+use proptest::prelude::*;
+
+use super::{NODES, PODS, SERVICES, v4};
+
+/// A pod's address, or a VIP that a pod was given.
+pub fn allocation() -> impl Strategy<Value = Object> + Clone {
+    let last = prop::sample::select([&PODS[..], &[250, 251]].concat());
+    (last, prop::sample::select(&["underlay", "other"][..])).prop_map(|(last, subnet)| {
+        Object::Allocation(Allocation {
+            name: format!("p{last}.default").into(),
+            subnet: SubnetName::from(subnet),
+            addresses: [v4(last)].into(),
+            holder: format!("Pod default/p{last}").into(),
+        })
+    })
+}
+
+pub fn pool() -> impl Strategy<Value = Object> {
+    (prop::sample::select(&["x", "y"][..]), 249..252u8).prop_map(|(name, first)| {
+        Object::AddressPool(AddressPool {
+            key: PoolKey::new("metallb-system", name),
+            labels: Labels::new(),
+            ranges: vec![AddressRange::new(v4(first), v4(254)).unwrap()],
+            avoid_buggy_ips: false,
+        })
+    })
+}
+
+pub fn advertisement() -> impl Strategy<Value = Object> {
+    let pool = prop::option::of(prop::sample::select(&["x", "y"][..]));
+    (prop::sample::select(&["m", "n"][..]), pool, prop::sample::select(&NODES[..])).prop_map(
+        |(name, pool, node)| {
+            let values = [node.into()].into();
+            Object::Advertisement(Advertisement {
+                key: AdvertisementKey::new("metallb-system", name),
+                pools: pool.into_iter().map(Into::into).collect(),
+                pool_selectors: Vec::new(),
+                service_selectors: Vec::new(),
+                node_selectors: vec![Selector { requirements: vec![Requirement::In("name".into(), values)] }],
+                interfaces: Default::default(),
+            })
+        },
+    )
+}
+
+pub fn status() -> impl Strategy<Value = Object> + Clone {
+    (prop::sample::select(&SERVICES[..]), prop::sample::select(&NODES[..]), any::<bool>()).prop_map(
+        |(service, node, ours)| {
+            Object::L2Status(L2Status {
+                key: L2StatusKey::new("metallb-system", &format!("l2-{service}")),
+                service: ServiceKey::new("default", service),
+                node: node.into(),
+                ours,
+            })
+        },
+    )
+}
