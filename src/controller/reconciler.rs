@@ -131,11 +131,6 @@ impl Reconciler {
         &self.outcomes
     }
 
-    /// Whose rows are ours.
-    pub fn owner(&self) -> &Owner {
-        &self.rules.owner
-    }
-
     /// The cluster, as far as it is known.
     pub fn world(&self) -> &World {
         &self.world

@@ -163,7 +163,10 @@ mod tests {
         Service {
             key: ServiceKey::new("d", "web"),
             uid: "u".into(),
+            labels: Default::default(),
+            class: None,
             vips: BTreeSet::new(),
+            hostnames: BTreeSet::new(),
             ports: Vec::new(),
             traffic_policy: crate::model::TrafficPolicy::Cluster,
             client_ip_affinity: false,

@@ -27,7 +27,7 @@ mod tests {
 
     fn mac_of(port_type: &str, owned: bool) -> Option<Mac> {
         let id = |number: u8| format!("00000000-0000-4000-8000-00000000000{number}");
-        let owner = Owner::new("c");
+        let owner = Owner::new("c", 0);
         let marks = if owned { json!([["ovn-vip.io/cluster", "c"]]) } else { json!([]) };
         let replica = Replica::from_json(json!({
             "Logical_Switch": { id(1): { "name": "s", "ports": ["uuid", id(2)] } },

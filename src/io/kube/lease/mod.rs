@@ -19,7 +19,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::watch::{Lasting, Paced, forbidden, paced, root, silent};
+use super::watch::{Lasting, Need, Paced, forbidden, paced, root, silent};
 pub use candidate::LeaseTiming;
 use candidate::{Action, Candidate, Record};
 
@@ -114,7 +114,7 @@ impl Elector {
 
     async fn run(mut self, mut stopped: oneshot::Receiver<()>) {
         let only = watcher::Config::default().fields(&format!("metadata.name={}", self.config.name));
-        let mut seen = paced(watcher(self.api.clone(), only));
+        let mut seen = paced(Need::Required, watcher(self.api.clone(), only));
         loop {
             match self.candidate.next(Instant::now()) {
                 Action::Write => self.write().await,

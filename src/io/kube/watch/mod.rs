@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use super::status::Marks;
 use crate::model::{Change, ObjectKey};
 use feed::Feed;
+pub use raw::Need;
 use raw::{Raw, WATCHED, Watched};
 use trouble::Pace;
 pub use trouble::{Lasting, Trouble, forbidden, root, silent};
@@ -149,14 +150,15 @@ impl KubeWatch {
 fn watch(client: &Client, at: usize, watched: &'static Watched) -> BoxStream<'static, Told> {
     let api: Api<Raw> = Api::all_with(client.clone(), &watched.resource());
     let events = watcher(api, watcher::Config::default().timeout(WATCH_TIMEOUT_SECONDS));
-    paced(events).map(move |told| (at, told)).boxed()
+    paced(watched.need, events).map(move |told| (at, told)).boxed()
 }
 
 /// A watch that goes on for ever; after a failure there is a pause.
 pub fn paced<K: Send + 'static>(
+    need: Need,
     events: impl Stream<Item = Result<Event<K>, watcher::Error>> + Send + 'static,
 ) -> BoxStream<'static, Paced<K>> {
-    let pace = Pace::new(uuid::Uuid::new_v4().as_bytes()[0]);
+    let pace = Pace::new(need, uuid::Uuid::new_v4().as_bytes()[0]);
     stream::unfold((events.boxed(), pace, Duration::ZERO), next).boxed()
 }
 

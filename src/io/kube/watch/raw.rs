@@ -13,7 +13,7 @@ use crate::io::kube::Kind;
 
 /// Whether a cluster without this kind can be served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Need {
+pub enum Need {
     /// It cannot: nothing is decided before its objects are known.
     Required,
     /// It can; where the kind appears later it is picked up.

@@ -12,7 +12,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// For what the next attempt mends: history that is no longer kept is listed anew.
 const LONGEST_ROUTINE_PAUSE: Duration = Duration::from_secs(1);
-/// For a kind that the API server does not have: every node asks.
+/// For a kind that can be done without and that the API server does not have: every node asks.
 const LONGEST_ABSENT_PAUSE: Duration = Duration::from_secs(60);
 /// A watch says nothing when it is well again. So long after the last failure it is held to be.
 const WELL_AFTER: Duration = Duration::from_secs(15);
@@ -89,9 +89,10 @@ impl Trouble {
         }
     }
 
-    fn longest_pause(&self) -> Duration {
+    fn longest_pause(&self, need: Need) -> Duration {
         match self {
-            Trouble::Absent => LONGEST_ABSENT_PAUSE,
+            Trouble::Absent if need == Need::Optional => LONGEST_ABSENT_PAUSE,
+            Trouble::Absent => LONGEST_PAUSE,
             Trouble::Routine => LONGEST_ROUTINE_PAUSE,
             Trouble::Forbidden(_) | Trouble::Unwell(_) => LONGEST_PAUSE,
         }
@@ -148,6 +149,7 @@ impl<T> Lasting<T> {
 /// When to try again: doubling pauses, spread so that many clients do not come at once.
 #[derive(Debug)]
 pub(super) struct Pace {
+    need: Need,
     pause: Duration,
     failed: Option<Instant>,
     /// From 0.75 to 1.25, this watch's own.
@@ -155,15 +157,15 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub fn new(seed: u8) -> Self {
-        Self { pause: Duration::ZERO, failed: None, spread: 0.75 + f64::from(seed) / 510.0 }
+    pub fn new(need: Need, seed: u8) -> Self {
+        Self { need, pause: Duration::ZERO, failed: None, spread: 0.75 + f64::from(seed) / 510.0 }
     }
 
     /// A failure: how long to wait.
     pub fn failed(&mut self, trouble: &Trouble, now: Instant) -> Duration {
         let well = self.failed.is_some_and(|last| now - last > self.pause + WELL_AFTER);
         let pause = if well { FIRST_PAUSE } else { (self.pause * 2).max(FIRST_PAUSE) };
-        self.pause = pause.min(trouble.longest_pause());
+        self.pause = pause.min(trouble.longest_pause(self.need));
         self.failed = Some(now);
         self.pause.mul_f64(self.spread)
     }
@@ -216,7 +218,7 @@ mod tests {
 
     #[test]
     fn pauses_double_to_their_limit_and_start_over_after_a_quiet_time() {
-        let mut pace = Pace::new(127);
+        let mut pace = Pace::new(Need::Required, 127);
         let mut now = Instant::now();
         let trouble = Trouble::Unwell(String::new());
         let mut pauses = Vec::new();
