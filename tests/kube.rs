@@ -25,5 +25,9 @@ mod harness;
 mod leading;
 #[path = "kube/metrics.rs"]
 mod metrics;
+#[path = "kube/numbers.rs"]
+mod numbers;
 #[path = "kube/permissions.rs"]
 mod permissions;
+#[path = "kube/saying.rs"]
+mod saying;

@@ -19,6 +19,7 @@ use crate::process::{eventually, holds};
 
 /// The manager of the fields that tests write.
 const MANAGER: &str = "fieldManager=tests&force=true";
+const MERGE: &str = "application/merge-patch+json";
 
 /// A user's view of an API server.
 pub struct Cluster {
@@ -58,7 +59,7 @@ impl Cluster {
 
     /// Merges it into the object.
     pub fn patch(&self, path: &str, change: &Value) {
-        self.call("PATCH", "application/merge-patch+json", path, change).unwrap();
+        self.block_on(self.merge(path, change));
     }
 
     /// Returns once it is gone.
@@ -148,10 +149,29 @@ impl Cluster {
     }
 
     fn call(&self, method: &str, content: &str, path: &str, body: &Value) -> Result<Value, String> {
+        self.block_on(self.request(method, content, path, body))
+    }
+
+    /// Drives whatever it is, and the connections with it.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
+    }
+
+    /// As [`Cluster::patch`], for those who do something else meanwhile.
+    pub async fn merge(&self, path: &str, change: &Value) {
+        self.request("PATCH", MERGE, path, change).await.unwrap();
+    }
+
+    /// As [`Cluster::post`], for those who do something else meanwhile.
+    pub async fn create(&self, path: &str, object: &Value) {
+        self.request("POST", "application/json", path, object).await.unwrap();
+    }
+
+    async fn request(&self, method: &str, content: &str, path: &str, body: &Value) -> Result<Value, String> {
         let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
         let request = Request::builder().method(method).uri(path).header("content-type", content);
         let request = request.body(body).unwrap();
-        self.runtime.block_on(self.client.request(request)).map_err(|error| format!("{error:?}"))
+        self.client.request(request).await.map_err(|error| format!("{error:?}"))
     }
 }
 

@@ -49,6 +49,14 @@ impl Northbound {
         run(&mut self.script(&words)).trim().to_owned()
     }
 
+    /// `ovn-nbctl`, its arguments split as a shell does.
+    pub fn nb_shell(&self, arguments: &str) {
+        let script = format!("hack/lab.sh nb {arguments}");
+        let mut shell = Command::new("bash");
+        shell.current_dir(env!("CARGO_MANIFEST_DIR")).env("LAB_PREFIX", &self.prefix).env_remove("LAB_DIR");
+        run(shell.args(["-c", &script]));
+    }
+
     /// The load balancer rows by their names, as OVSDB has them: `_version` too, so that a write which changes
     /// nothing shows.
     pub fn rows(&self) -> BTreeMap<String, Value> {

@@ -59,7 +59,7 @@ impl Stage {
     /// `ovn-vip controller`, with exactly the Roles of `deploy/`.
     pub fn controller_command(&self, name: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ovn-vip"));
-        command.args(["controller", "--log=ovn_vip=debug", "--kubeconfig"]);
+        command.env("OVN_VIP_LOG", "ovn_vip=debug").args(["controller", "--kubeconfig"]);
         command.arg(self.server.service_account(NAMESPACE, "ovn-vip-controller"));
         command.args(["--pod-name", name, "--lease-namespace", NAMESPACE, "--http=127.0.0.1:0"]);
         command.args(["--ovn-nb", self.northbound.address(), "--ovn-sb", self.northbound.southbound()]);

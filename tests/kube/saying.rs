@@ -1,0 +1,114 @@
+//! What the controller says on the objects: a condition, annotations, Events, each once.
+
+use serde_json::{Value, json};
+
+use crate::process::{eventually, holds};
+use crate::stage::{DNS, DNS_ROW, NGINX, NGINX_ROW, NGINX_V4, Stage, warnings};
+
+const SUBNET: &str = "/apis/kubeovn.io/v1/subnets/underlay-subnet";
+const EVENTS: &str = "/apis/events.k8s.io/v1/events";
+const SERVED: &str = "ovn-vip.io/Served";
+
+/// The condition of that type on a Service.
+fn condition(stage: &Stage, service: &str, kind: &str) -> Option<Value> {
+    let found = stage.server.cluster.get(service).unwrap();
+    let conditions = found["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    conditions.into_iter().find(|condition| condition["type"] == kind)
+}
+
+/// Waits until our condition has that status and reason.
+fn becomes(stage: &Stage, service: &str, status: &str, reason: &str) -> Value {
+    eventually(&format!("{service} is {status}, {reason}"), || {
+        let found = condition(stage, service, SERVED).unwrap_or_default();
+        holds(found["status"] == status && found["reason"] == reason, &found).map(|()| found)
+    })
+}
+
+/// Waits until one of the Subnet's annotations is right; the annotation.
+fn annotation(stage: &Stage, name: &str, right: impl Fn(&str) -> bool) -> String {
+    eventually(&format!("the Subnet's {name}"), || {
+        let subnet = stage.server.cluster.get(SUBNET)?;
+        let text = subnet["metadata"]["annotations"][name].as_str().unwrap_or_default().to_owned();
+        if right(&text) { Ok(text) } else { Err(text) }
+    })
+}
+
+/// The Events on an object, by their reasons.
+fn events(stage: &Stage, kind: &str, name: &str) -> Vec<String> {
+    let events = stage.server.cluster.items(EVENTS).into_iter();
+    let on_it =
+        events.filter(|event| event["regarding"]["kind"] == kind && event["regarding"]["name"] == name);
+    on_it.map(|event| event["reason"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn what_is_served_is_said_once_over_all_starts() {
+    let stage = Stage::with_example();
+    let mut controller = stage.serving();
+    let said = becomes(&stage, NGINX, "True", "Served");
+    becomes(&stage, DNS, "True", "Served");
+    annotation(&stage, "ovn-vip.io/vips", |text| {
+        text.contains("fd00:180:204::252 default/dns default/nginx")
+    });
+    assert!(controller.terminate().success());
+    assert_eq!(warnings(&controller, "may not"), 0);
+
+    let mut again = stage.controller("again");
+    again.says("leading");
+    stage.server.cluster.delete(DNS);
+    stage.no_row(DNS_ROW);
+    // Everything was compared anew when this was found to differ.
+    annotation(&stage, "ovn-vip.io/vips", |text| !text.contains("default/dns"));
+    assert_eq!(condition(&stage, NGINX, SERVED), Some(said));
+    assert_eq!(events(&stage, "Service", "nginx"), ["Served"]);
+}
+
+#[test]
+fn a_vip_that_is_declined_is_said_on_the_service_and_on_the_subnet() {
+    let stage = Stage::with_example();
+    let _controller = stage.serving();
+    becomes(&stage, NGINX, "True", "Served");
+    stage.server.cluster.assign(NGINX, &["10.180.204.200"]);
+    let declined = becomes(&stage, NGINX, "False", "NotExcluded");
+    assert!(declined["message"].as_str().unwrap().contains("excludeIps"), "{declined}");
+    annotation(&stage, "ovn-vip.io/warnings", |text| text.contains("default/nginx NotExcluded"));
+    assert_eq!(events(&stage, "Subnet", "underlay-subnet"), ["VipsDeclined"]);
+    assert!(events(&stage, "Service", "nginx").contains(&"NotExcluded".to_owned()));
+
+    stage.server.cluster.assign(NGINX, &["10.180.204.251"]);
+    becomes(&stage, NGINX, "True", "Served");
+    annotation(&stage, "ovn-vip.io/warnings", str::is_empty);
+}
+
+#[test]
+fn what_others_say_of_the_service_stays() {
+    let stage = Stage::with_example();
+    let theirs = json!({"type": "example.com/Theirs", "status": "True", "reason": "R", "message": "m",
+        "lastTransitionTime": "2026-01-01T00:00:00Z"});
+    stage.server.cluster.patch(&format!("{NGINX}/status"), &json!({"status": {"conditions": [theirs]}}));
+    let _controller = stage.serving();
+    becomes(&stage, NGINX, "True", "Served");
+    assert_eq!(condition(&stage, NGINX, "example.com/Theirs"), Some(theirs));
+    let nginx = stage.server.cluster.get(NGINX).unwrap();
+    assert_eq!(nginx["status"]["loadBalancer"]["ingress"].as_array().unwrap().len(), 2);
+
+    stage.set_endpoints(NGINX_V4, &["10.180.204.111"]);
+    stage.server.cluster.assign(NGINX, &[]);
+    stage.no_row(NGINX_ROW);
+    eventually("our condition goes with the VIP", || {
+        let left = condition(&stage, NGINX, SERVED);
+        holds(left.is_none(), left)
+    });
+    assert!(condition(&stage, NGINX, "example.com/Theirs").is_some());
+}
+
+#[test]
+fn the_mac_of_a_switchs_router_port_is_published_for_the_speakers() {
+    let stage = Stage::with_example();
+    stage.northbound.nb("lr-add vpc -- lrp-add vpc vpc-underlay 0a:00:00:00:00:07 10.180.204.1/24 \
+         -- lsp-add underlay-subnet underlay-vpc -- lsp-set-type underlay-vpc router \
+         -- lsp-set-addresses underlay-vpc router -- lsp-set-options underlay-vpc router-port=vpc-underlay");
+    stage.server.cluster.patch(SUBNET, &json!({"spec": {"logicalGateway": true}}));
+    let _controller = stage.controller("controller");
+    annotation(&stage, "ovn-vip.io/steering-mac", |text| text == "0a:00:00:00:00:07");
+}
