@@ -76,6 +76,7 @@ pub async fn run(arguments: ControllerArgs) -> anyhow::Result<ExitCode> {
 
 struct Controller {
     cluster: Cluster,
+    once: bool,
     northbound: Client,
     southbound: Option<Client>,
     /// The southbound was read, or failed to answer: rows need not wait for it any longer.
@@ -128,6 +129,7 @@ impl Controller {
             metrics,
             health,
             cluster,
+            once: arguments.once,
             northbound: client(&northbound, NORTHBOUND, northbound_tables(), &tls).context("--ovn-nb")?,
             southbound_answered: southbound.is_none(),
             southbound,
@@ -294,8 +296,13 @@ impl Controller {
         Some(changes)
     }
 
+    /// An empty folder is taken at its word only by who looks at what comes of it.
+    fn knows_cluster(&self) -> bool {
+        self.cluster.is_complete() || (self.once && self.cluster.is_empty())
+    }
+
     fn can_write(&self, now: Instant) -> bool {
-        self.cluster.is_complete()
+        self.knows_cluster()
             && self.northbound.is_synced()
             && self.southbound_answered
             && self.commits.is_idle()
@@ -321,7 +328,7 @@ impl Controller {
     }
 
     fn waiting_for(&self) -> String {
-        if !self.cluster.is_complete() {
+        if !self.knows_cluster() {
             let problems: Vec<&str> = self.said.iter().map(String::as_str).collect();
             return format!("the cluster's objects are not all known yet; {}", problems.join("; "));
         }

@@ -18,10 +18,21 @@ pub enum Source {
 
 /// A cluster, followed.
 pub enum Cluster {
-    /// A folder, and whether it was read once.
-    Folder(Box<ManifestFolder>, bool),
+    /// A folder, and how far it was read.
+    Folder(Box<ManifestFolder>, Read),
     /// An API server, with a client for what else is asked of it.
     Kube(Box<KubeWatch>, ::kube::Client),
+}
+
+/// How far a folder was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// Not at all.
+    NotYet,
+    /// It had no object so far: not mounted yet, perhaps. That is not to be taken at its word.
+    Empty,
+    /// All of it.
+    Whole,
 }
 
 /// What happened in a cluster since it was last asked.
@@ -32,6 +43,9 @@ pub struct News {
     /// Everything that is wrong now, also what was wrong before, each with its cure.
     pub problems: Vec<String>,
 }
+
+const EMPTY: &str = "the cluster's folder has no object: nothing is done until it has one \
+                     (controller --once takes an empty folder at its word, and everything of ours out)";
 
 /// Why a cluster cannot be followed at all.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +62,7 @@ impl Cluster {
     /// Opens the folder, or finds out where the API server is. Nothing is read yet.
     pub async fn open(source: &Source) -> Result<Self, ClusterError> {
         Ok(match source {
-            Source::Folder(dir) => Self::Folder(Box::new(ManifestFolder::open(dir)?), false),
+            Source::Folder(dir) => Self::Folder(Box::new(ManifestFolder::open(dir)?), Read::NotYet),
             Source::Kube(target) => {
                 let client = connect(target).await?;
                 Self::Kube(Box::new(KubeWatch::new(&client)), client)
@@ -60,12 +74,18 @@ impl Cluster {
     pub async fn next(&mut self) -> News {
         match self {
             Self::Folder(folder, read) => {
-                if *read {
+                if *read != Read::NotYet {
                     folder.changed().await;
                 }
-                *read = true;
                 let Reading { changes, problems } = folder.reread();
-                News { changes, problems: problems.iter().map(ToString::to_string).collect() }
+                let mut problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                if *read != Read::Whole {
+                    *read = if changes.is_empty() { Read::Empty } else { Read::Whole };
+                }
+                if *read == Read::Empty {
+                    problems.push(EMPTY.to_owned());
+                }
+                News { changes, problems }
             }
             Self::Kube(watch, _) => {
                 let KubeReading { changes, problems } = watch.next().await;
@@ -77,9 +97,14 @@ impl Cluster {
     /// Whether all of it was told once. Before that nothing may be withdrawn or deleted.
     pub fn is_complete(&self) -> bool {
         match self {
-            Self::Folder(_, read) => *read,
+            Self::Folder(_, read) => *read == Read::Whole,
             Self::Kube(watch, _) => watch.is_complete(),
         }
+    }
+
+    /// Whether it is a folder without any object.
+    pub fn is_empty(&self) -> bool {
+        matches!(self, Self::Folder(_, Read::Empty))
     }
 
     /// How many objects of each kind are known, where they are watched.

@@ -53,6 +53,27 @@ fn a_northbound_that_is_not_there_is_told_once_waited_for_and_then_served() {
 }
 
 #[test]
+fn an_empty_folder_takes_nothing_out_unless_it_is_asked_for_once() {
+    let stage = Stage::silent_on(&Topology::default());
+    run(stage.controller_command().arg("--once"));
+    let before = stage.lab.northbound();
+    let empty = tempfile::tempdir().unwrap();
+    let command = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ovn-vip"));
+        command.args(["controller", "--cluster-dir"]).arg(empty.path());
+        command.args(["--ovn-nb", stage.lab.variable("LAB_NB"), "--ovn-sb", stage.lab.variable("LAB_SB")]);
+        command
+    };
+    let mut following = Process::start("empty", &mut command(), stage.folder.path());
+    following.says("the cluster's folder has no object");
+    following.says("connected to the southbound");
+    assert!(following.terminate().success());
+    assert_eq!(stage.lab.northbound(), before, "nothing is written");
+    run(command().arg("--once"));
+    assert_eq!(stage.row("default/nginx/tcp", "name"), "");
+}
+
+#[test]
 fn manifests_that_make_no_sense_are_told_with_file_and_line_and_the_others_are_served() {
     let mut stage = Stage::serving();
     let broken = "apiVersion: v1\nkind: Service\nmetadata:\n  name: broken\n  namespace: [default\n";
