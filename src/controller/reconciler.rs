@@ -38,6 +38,8 @@ pub struct Reconciler {
     desired: Desired,
     subnet_rows: BTreeSet<Uuid>,
     dirty: Dirty,
+    /// Services that are dirty because a row of theirs went.
+    bereft: BTreeSet<ServiceKey>,
     touched: Touched,
     refusals: BTreeMap<ServiceKey, BTreeSet<Refusal>>,
     outcomes: BTreeMap<ServiceKey, Outcome>,
@@ -77,6 +79,7 @@ impl Reconciler {
             desired: Desired::default(),
             subnet_rows: BTreeSet::new(),
             dirty: Dirty::everything(),
+            bereft: BTreeSet::new(),
             touched: Touched::everything(),
             refusals: BTreeMap::new(),
             outcomes: BTreeMap::new(),
@@ -113,7 +116,7 @@ impl Reconciler {
 
     /// Whether what is left to do is no decision's consequence: somebody altered our rows.
     pub fn is_planned(&self) -> bool {
-        self.dirty.is_empty()
+        !self.dirty.everything && self.dirty.services.is_subset(&self.bereft)
     }
 
     /// How many VIPs are programmed.
@@ -156,7 +159,10 @@ impl Reconciler {
     pub fn northbound_changed(&mut self, replica: &Replica, changes: &[RowChange]) {
         for renamed in changes.iter().filter_map(|change| self.rules.owner.observe(replica, change)) {
             match renamed {
-                RowKey::LoadBalancer(service, _) => drop(self.dirty.services.insert(service)),
+                RowKey::LoadBalancer(service, _) => {
+                    self.bereft.insert(service.clone());
+                    self.dirty.services.insert(service);
+                }
                 RowKey::Subnet(..) => self.dirty.everything = true,
             }
         }
@@ -185,6 +191,7 @@ impl Reconciler {
         let Some(locality) = self.network().locality else { return (Changes::default(), Vec::new()) };
         let dialect = Dialect { locality, selection: self.selection.clone() };
         let dirty = std::mem::take(&mut self.dirty);
+        self.bereft.clear();
         let services = if dirty.everything {
             self.plan_subnets();
             let known = self.world.services().map(|service| service.key.clone());

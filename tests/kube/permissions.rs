@@ -94,7 +94,10 @@ fn without_the_lease_it_says_so_once_and_writes_nothing() {
     await_forbidden(&stage, LEASES);
 
     let mut controller = stage.controller("short");
-    controller.says("leases.coordination.k8s.io");
+    eventually("it is told", || {
+        let told = warnings(&controller, "leases.coordination.k8s.io");
+        holds(told == 1, controller.log())
+    });
     controller.says("the northbound's replica is level");
     assert!(!has_written(&controller));
 
