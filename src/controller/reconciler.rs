@@ -94,6 +94,11 @@ impl Reconciler {
         self.network.network()
     }
 
+    /// What an operator chose.
+    pub fn policy(&self) -> &Policy {
+        &self.rules.policy
+    }
+
     /// Our rows' names and marks.
     pub fn owner(&self) -> &Owner {
         &self.rules.owner

@@ -130,6 +130,6 @@ fn event_key(saying: &Saying) -> Option<(String, String)> {
             };
             Some((object, reason.clone()))
         }
-        Saying::Condition { .. } | Saying::Annotations { .. } => None,
+        Saying::Condition { .. } | Saying::Annotations { .. } | Saying::ExcludeIps { .. } => None,
     }
 }

@@ -6,13 +6,15 @@ use std::net::IpAddr;
 
 use crate::io::kube::status::{Marks, Regarding, STEERING_MAC, Saying, Served, VIPS, WARNINGS, shortened};
 use crate::model::{Mac, ObjectKey, Service, ServiceKey, Subnet, SubnetName};
-use crate::plan::{Refusal, is_eligible};
+use crate::plan::{Refusal, fixed_exclude_ips, is_eligible};
 
 use super::Reconciler;
 use super::reconciler::Outcome;
 
-/// Lines of an annotation: it is for people, and all of an object's may have 256 KiB (Kubernetes API).
+/// Lines of the annotation that is for people; all of an object's may have 256 KiB (Kubernetes API).
 const LINES: usize = 100;
+/// Lines of the annotation that speakers read, of some 50 bytes each.
+const VIP_LINES: usize = 3000;
 /// The longest message of a condition (Kubernetes API, Condition v1).
 const MESSAGE_LIMIT: usize = 32_768;
 
@@ -36,7 +38,8 @@ pub fn sayings<'m>(
         let vips = vips.remove(&subnet.name).unwrap_or_default();
         let warnings = warnings.remove(&subnet.name).unwrap_or_default();
         let mac = is_eligible(subnet).then(|| router_mac(&subnet.name)).flatten();
-        say_subnet(subnet, &lines(vips), &lines(warnings), mac, marks, &mut sayings);
+        say_subnet(subnet, &lines(vips, VIP_LINES), &lines(warnings, LINES), mac, marks, &mut sayings);
+        sayings.extend(fix(reconciler, subnet, marks));
     }
     sayings
 }
@@ -143,12 +146,22 @@ fn warnings(reconciler: &Reconciler) -> BTreeMap<SubnetName, Vec<String>> {
     lines
 }
 
-fn lines(lines: Vec<String>) -> String {
-    let mut text = lines.iter().take(LINES).cloned().collect::<Vec<_>>().join("\n");
-    if lines.len() > LINES {
-        let _ = write!(text, "\n… and {} more", lines.len() - LINES);
+fn lines(lines: Vec<String>, most: usize) -> String {
+    let mut text = lines.iter().take(most).cloned().collect::<Vec<_>>().join("\n");
+    if lines.len() > most {
+        let _ = write!(text, "\n… and {} more", lines.len() - most);
     }
     text
+}
+
+/// `--exclude-ips=fix`: the list of a Subnet that Kube-OVN's address allocation must leave alone, made whole.
+fn fix(reconciler: &Reconciler, subnet: &Subnet, marks: &Marks) -> Option<Saying> {
+    let wanted = fixed_exclude_ips(reconciler.world(), reconciler.policy(), subnet)?;
+    Some(Saying::ExcludeIps {
+        subnet: subnet.name.clone(),
+        found: marks.exclude_ips.clone(),
+        wanted: wanted.iter().map(ToString::to_string).collect(),
+    })
 }
 
 #[cfg(test)]

@@ -112,3 +112,44 @@ fn the_mac_of_a_switchs_router_port_is_published_for_the_speakers() {
     let _controller = stage.controller("controller");
     annotation(&stage, "ovn-vip.io/steering-mac", |text| text == "0a:00:00:00:00:07");
 }
+
+/// The Subnet's excludeIps.
+fn exclude_ips(stage: &Stage) -> Vec<String> {
+    let subnet = stage.server.cluster.get(SUBNET).unwrap();
+    let list = subnet["spec"]["excludeIps"].as_array().cloned().unwrap_or_default();
+    list.iter().map(|entry| entry.as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_subnet_that_is_to_be_fixed_gets_what_is_missing_and_keeps_what_others_write() {
+    let stage = Stage::with_example();
+    let _controller = stage.serving();
+    stage.server.cluster.assign(NGINX, &["10.180.204.200"]);
+    becomes(&stage, NGINX, "False", "NotExcluded");
+    let before = exclude_ips(&stage);
+    let fix = json!({ "metadata": { "annotations": { "ovn-vip.io/exclude-ips": "fix" } } });
+    stage.server.cluster.patch(SUBNET, &fix);
+    becomes(&stage, NGINX, "True", "Served");
+    let fixed = exclude_ips(&stage);
+    assert!(fixed.contains(&"10.180.204.200".to_owned()), "{fixed:?}");
+    assert!(before.iter().all(|entry| fixed.contains(entry)), "{before:?} {fixed:?}");
+
+    let others: Vec<String> = (30..40).map(|last| format!("10.180.204.{last}")).collect();
+    for (number, other) in others.iter().enumerate() {
+        let list: Vec<String> = exclude_ips(&stage).into_iter().chain([other.clone()]).collect();
+        stage.server.cluster.patch(SUBNET, &json!({ "spec": { "excludeIps": list } }));
+        stage.server.cluster.assign(NGINX, &[&format!("10.180.204.{}", 201 + 2 * number)]);
+    }
+    becomes(&stage, NGINX, "True", "Served");
+    let list = exclude_ips(&stage);
+    let covered = |last: u8| list.iter().any(|entry| covers(entry, last));
+    assert!((30..40).all(covered) && covered(219), "nothing of theirs or ours is lost: {list:?}");
+}
+
+/// Whether an entry, `a` or `a..b`, holds 10.180.204.`last`.
+fn covers(entry: &str, last: u8) -> bool {
+    let last_of =
+        |address: &str| address.strip_prefix("10.180.204.").and_then(|last| last.parse::<u8>().ok());
+    let (first, end) = entry.split_once("..").unwrap_or((entry, entry));
+    last_of(first).zip(last_of(end)).is_some_and(|(first, end)| (first..=end).contains(&last))
+}

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use hyper::http::Request;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::events::v1 as events;
 use k8s_openapi::jiff::Timestamp;
@@ -50,6 +51,8 @@ pub struct Marks {
     pub served: Option<(Served, String)>,
     /// Our annotations.
     pub annotations: BTreeMap<String, String>,
+    /// A Subnet's `spec.excludeIps`, as it is written; none where the field is not there.
+    pub exclude_ips: Option<Vec<String>>,
 }
 
 impl Marks {
@@ -72,7 +75,9 @@ impl Marks {
         });
         let annotations: BTreeMap<String, String> = annotations.collect();
         let uid = text(&object["metadata"]["uid"]);
-        Self { uid, served, annotations }
+        let list = object["spec"]["excludeIps"].as_array();
+        let exclude_ips = list.map(|list| list.iter().map(text).collect());
+        Self { uid, served, annotations, exclude_ips }
     }
 
     /// Whether nothing of ours stands there.
@@ -99,6 +104,15 @@ pub enum Saying {
         subnet: SubnetName,
         /// By name.
         annotations: BTreeMap<String, Option<String>>,
+    },
+    /// A Subnet's `spec.excludeIps`, where an operator asked for it to be fixed.
+    ExcludeIps {
+        /// The Subnet.
+        subnet: SubnetName,
+        /// The list that was read: a list that somebody has altered since is left alone.
+        found: Option<Vec<String>>,
+        /// The whole new list.
+        wanted: Vec<String>,
     },
     /// An Event.
     Event {
@@ -131,6 +145,9 @@ pub async fn say(client: &Client, saying: &Saying) -> Result<(), String> {
         Saying::Annotations { subnet, annotations } => {
             (annotate(client, subnet, annotations).await, "patch", "subnets.kubeovn.io")
         }
+        Saying::ExcludeIps { subnet, found, wanted } => {
+            (exclude(client, subnet, found.as_deref(), wanted).await, "patch", "subnets.kubeovn.io")
+        }
         Saying::Event { regarding, warning, reason, note } => {
             (event(client, regarding, *warning, reason, note).await, "create", "events.events.k8s.io")
         }
@@ -138,6 +155,12 @@ pub async fn say(client: &Client, saying: &Saying) -> Result<(), String> {
     match done {
         Ok(()) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        // Somebody was faster (RFC 6902 §5): the watch brings what they wrote, and it is compared anew.
+        Err(kube::Error::Api(status))
+            if status.code == 422 && matches!(saying, Saying::ExcludeIps { .. }) =>
+        {
+            Ok(())
+        }
         Err(kube::Error::Api(status)) if status.code == 403 => Err(forbidden(verb, resource)),
         Err(error) => Err(format!("{resource} cannot be written: {}", root(&error))),
     }
@@ -180,6 +203,25 @@ async fn annotate(
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &kind);
     let patch = json!({ "metadata": { "annotations": annotations } });
     api.patch(subnet.as_str(), &PatchParams::default(), &Patch::Merge(patch)).await.map(drop)
+}
+
+/// Replaces the list if it still is what was found, by a JSON patch with a test (RFC 6902 §4.6): Kube-OVN and people
+/// write it as well, and nothing of theirs is lost.
+async fn exclude(
+    client: &Client,
+    subnet: &SubnetName,
+    found: Option<&[String]>,
+    wanted: &[String],
+) -> kube::Result<()> {
+    const PATH: &str = "/spec/excludeIps";
+    let test = found.map(|found| json!({ "op": "test", "path": PATH, "value": found }));
+    let write = json!({ "op": "add", "path": PATH, "value": wanted });
+    let patch: Vec<Value> = test.into_iter().chain([write]).collect();
+    let request = Request::patch(format!("/apis/{}/subnets/{subnet}", crd::API_VERSION))
+        .header("content-type", "application/json-patch+json")
+        .body(Value::from(patch).to_string().into_bytes())
+        .map_err(kube::Error::HttpError)?;
+    client.request::<Value>(request).await.map(drop)
 }
 
 async fn event(
