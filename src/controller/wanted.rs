@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_long_list_says_how_much_is_left_out() {
-        let text = lines((0..150).map(|number| number.to_string()).collect());
+        let text = lines((0..150).map(|number| number.to_string()).collect(), LINES);
         assert!(text.ends_with("\n99\n… and 50 more"), "{text}");
     }
 }
