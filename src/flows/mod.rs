@@ -1,16 +1,19 @@
 //! OpenFlow on the provider bridge, sans-I/O: which rules steer a VIP into OVN, and how they get onto the bridge.
 //!
 //! Decides: the rules of a segment ([`flows_for`]), what differs from what a bridge has ([`difference`]), and the whole
-//! conversation with a switch ([`Session`]: bytes and the time in, bytes and events out).
+//! conversation with a switch ([`Session`]: bytes and the time in, bytes and events out), and whether OVN delivers a VIP
+//! on this node ([`Delivery`]).
 //! Is given: a [`SegmentPlan`](crate::model::SegmentPlan), the bridge's port numbers, the switch's bytes, `now`.
 //! Never: opens a socket, reads a clock, or touches a flow without our cookie.
 
+mod delivery;
 mod diff;
 mod flow;
 mod program;
 mod session;
 pub mod wire;
 
+pub use delivery::{Delivery, Wish};
 pub use diff::{FlowMod, Wanted, difference};
 pub use flow::{Action, COOKIE, COOKIE_MASK, Flow, Match, PRIORITY, Traffic};
 pub use program::{BridgePorts, flows_for};

@@ -46,7 +46,10 @@ mod tests {
     use crate::model::{Protocol, Steered, VlanId};
 
     fn segment(vlan: Option<u16>) -> SegmentPlan {
-        let steered = |ports: &[(Protocol, u16)]| Steered { ports: ports.iter().copied().collect() };
+        let steered = |ports: &[(Protocol, u16)]| Steered {
+            ports: ports.iter().copied().collect(),
+            ..Steered::default()
+        };
         SegmentPlan {
             bridge: "br-provider".into(),
             nic: "eth1".into(),

@@ -4,6 +4,7 @@
 //! all flows when it restarts: the end of the connection is noticed at once, and the flows are put back as soon as the
 //! socket answers. Dropping a [`Switch`] leaves the flows where they are, so that a restart of ours is not noticed.
 
+mod delivery;
 mod event;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -18,6 +19,7 @@ use tokio::io::{Interest, Ready};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep_until};
 
+pub use self::delivery::{DeliveryEvent, Integration};
 use self::event::Broken;
 pub use self::event::{SwitchError, SwitchEvent};
 use crate::flows::{Flow, Session, Wanted};
@@ -126,10 +128,7 @@ impl Switch {
     }
 
     fn connect(&mut self) -> Result<(), SwitchError> {
-        let stream = open(&self.socket).map_err(|source| {
-            let socket = self.socket.display().to_string();
-            SwitchError::Connect { socket, source }
-        })?;
+        let stream = open(&self.socket)?;
         let session = Box::new(Session::new(self.origin.elapsed(), Arc::clone(&self.wanted)));
         self.link = Link::Up { stream, session };
         Ok(())
@@ -148,17 +147,24 @@ impl Switch {
     }
 
     fn explain(&self, broken: Broken) -> SwitchError {
-        let bridge = self.socket.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        broken.on(bridge)
+        broken.on(bridge_of(&self.socket))
     }
+}
+
+/// The bridge whose management socket that is.
+fn bridge_of(socket: &Path) -> String {
+    socket.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// Connects without waiting: to a Unix socket it works at once or not at all (unix(7); EAGAIN where too many wait), and
 /// what does not wait cannot be dropped half-way.
-fn open(socket: &Path) -> io::Result<UnixStream> {
-    let stream = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
-    stream.connect(&SockAddr::unix(socket)?)?;
-    UnixStream::from_std(OwnedFd::from(stream).into())
+fn open(socket: &Path) -> Result<UnixStream, SwitchError> {
+    let stream = || -> io::Result<UnixStream> {
+        let stream = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
+        stream.connect(&SockAddr::unix(socket)?)?;
+        UnixStream::from_std(OwnedFd::from(stream).into())
+    };
+    stream().map_err(|source| SwitchError::Connect { socket: socket.display().to_string(), source })
 }
 
 /// Waits until the socket can do something or the session's time is up, and does it. Nothing happens before the wait
@@ -206,11 +212,19 @@ fn read(
     origin: Instant,
     buffer: &mut [u8],
 ) -> Result<(), Broken> {
+    if let Some(bytes) = try_read(stream, buffer)? {
+        session.receive(origin.elapsed(), bytes)?;
+    }
+    Ok(())
+}
+
+/// What is there to read; `None` where there is nothing after all.
+fn try_read<'b>(stream: &UnixStream, buffer: &'b mut [u8]) -> io::Result<Option<&'b [u8]>> {
     match stream.try_read(buffer) {
-        Ok(0) => Err(io::Error::from(ErrorKind::UnexpectedEof).into()),
-        Ok(count) => Ok(session.receive(origin.elapsed(), buffer.get(..count).unwrap_or_default())?),
-        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
-        Err(error) => Err(error.into()),
+        Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
+        Ok(count) => Ok(buffer.get(..count)),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -38,4 +38,8 @@ pub struct SegmentPlan {
 pub struct Steered {
     /// Protocol and port, as clients use them.
     pub ports: BTreeSet<(Protocol, u16)>,
+    /// The addresses of this node's backends: what OVN has to translate it to here.
+    pub local: BTreeSet<IpAddr>,
+    /// The addresses of other nodes' backends, to which no frame can be delivered from here.
+    pub elsewhere: BTreeSet<IpAddr>,
 }

@@ -44,7 +44,11 @@ fn plan_vip(view: View<'_>, node: &Node, vip: IpAddr, plan: &mut AnnouncePlan) {
             continue;
         }
         let Some(segment) = plan.segments.get_mut(&subnet.name) else { continue };
-        segment.steered.entry(vip).or_default().ports.extend(ports);
+        let steered = segment.steered.entry(vip).or_default();
+        steered.ports.extend(ports);
+        let (local, elsewhere) = backends::addresses(view, &node.name, subnet, service, vip);
+        steered.local.extend(local);
+        steered.elsewhere.extend(elsewhere);
         let announcer = announcer.get_or_insert_with(|| elect::elected(view, vip));
         if *announcer == Some(&node.name) {
             segment.announced.insert(vip);

@@ -88,6 +88,21 @@ pub(super) fn ports_served_on(
     served.map(|port| (port.protocol, port.port)).collect()
 }
 
+/// The addresses of a Service's backends on this node, and on others.
+pub(super) fn addresses(
+    view: View<'_>,
+    node: &NodeName,
+    subnet: &Subnet,
+    service: &Service,
+    vip: IpAddr,
+) -> (BTreeSet<IpAddr>, BTreeSet<IpAddr>) {
+    let ports = service.ports.iter().filter(|port| port_owner(view, vip, port) == Some(&service.key));
+    let usable = ports.flat_map(|port| usable(view.world, subnet, service, port, Family::of(vip)).usable);
+    let (local, elsewhere): (Vec<Usable>, Vec<Usable>) = usable.partition(|found| found.node == *node);
+    let addresses = |found: Vec<Usable>| found.into_iter().map(|found| found.backend.ip()).collect();
+    (addresses(local), addresses(elsewhere))
+}
+
 /// A slice's port belongs to the Service's port of the same name and protocol.
 fn same_port(candidate: &SlicePort, port: &ServicePort) -> bool {
     candidate.protocol == port.protocol && candidate.name == port.name

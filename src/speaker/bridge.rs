@@ -13,6 +13,7 @@ pub const DATABASE: &str = "Open_vSwitch";
 /// What we follow of it (ovs-vswitchd.conf.db(5)); `ovsdb-schemas/vswitch.ovsschema` has the same.
 pub fn tables() -> TablesWanted {
     TablesWanted::new()
+        .require("Open_vSwitch", &["external_ids"])
         .require("Bridge", &["name", "ports", "external_ids"])
         .require("Port", &["name", "interfaces", "tag"])
         .require("Interface", &["name", "type", "ofport", "mac_in_use"])
@@ -81,6 +82,13 @@ pub fn locate(replica: &Replica, segment: &SegmentPlan) -> Result<Located, NotFo
     let mac = mac.ok_or_else(|| NotFound::Mac(speak_on.clone()))?;
     let vlan = if untagged { None } else { segment.vlan };
     Ok(Located { ports: BridgePorts { nic, patch, mac }, speak_on, interface: l2::Interface { mac, vlan } })
+}
+
+/// The bridge that OVN's own flows are on: `external_ids:ovn-bridge`, else `br-int` (ovn-controller(8)).
+pub fn integration_bridge(replica: &Replica) -> InterfaceName {
+    let settings = replica.rows("Open_vSwitch").find_map(|(_, row)| row.get("external_ids"));
+    let named = settings.and_then(|settings| settings.map_get("ovn-bridge"));
+    InterfaceName::from(named.unwrap_or("br-int"))
 }
 
 /// Whether the bridge exists.

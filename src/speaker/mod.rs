@@ -20,7 +20,7 @@ use tracing::{debug, error, info, warn};
 use crate::io::cluster::{Cluster, News};
 use crate::io::ovsdb_client::{Client, ClientConfig, Endpoint, Event};
 use crate::io::packet_socket::PacketSocketError;
-use crate::io::switch::{Switch, SwitchEvent};
+use crate::io::switch::{DeliveryEvent, Integration, Switch, SwitchEvent};
 use crate::l2::Received;
 use crate::model::{AnnouncePlan, InterfaceName, NodeName, SubnetName, World};
 use crate::plan::{Policy, announce_plan};
@@ -67,6 +67,8 @@ struct Speaker {
     /// Whether what the bridges confirm may have changed.
     rules_changed: bool,
     switches: BTreeMap<InterfaceName, Switch>,
+    /// OVN's own bridge: whether it delivers what we announce.
+    integration: Integration,
     segments: BTreeMap<SubnetName, Segment>,
     metrics: SpeakerMetrics,
     health: Arc<Health>,
@@ -79,6 +81,7 @@ enum Input {
     Cluster(News),
     Vswitch(Event),
     Bridge(InterfaceName, SwitchEvent),
+    Integration(DeliveryEvent),
     Frame(SubnetName, Result<Received, PacketSocketError>),
     Due,
 }
@@ -91,6 +94,7 @@ impl Speaker {
             .context("--ovs is no unix socket: say with --ovs-rundir where the bridges' sockets are")?;
         let (metrics, health) = SpeakerMetrics::new();
         health.listen(arguments.cluster.http.as_deref()).await?;
+        let integration = Integration::new(socket_of(&rundir, &InterfaceName::from("br-int")));
         Ok(Self {
             node: NodeName::from(arguments.node.as_str()),
             policy: arguments.cluster.policy(),
@@ -103,6 +107,7 @@ impl Speaker {
             vswitch_known: false,
             rules_changed: false,
             switches: BTreeMap::new(),
+            integration,
             segments: BTreeMap::new(),
             metrics,
             health,
@@ -123,6 +128,7 @@ impl Speaker {
         tokio::select! {
             news = self.cluster.next() => Input::Cluster(news),
             event = self.vswitch.next_event() => Input::Vswitch(event),
+            event = self.integration.next_event() => Input::Integration(event),
             input = any(bridges.chain(frames).collect()) => input,
             () = due(deadline) => Input::Due,
         }
@@ -136,6 +142,10 @@ impl Speaker {
                 self.rules_changed = true;
                 self.measure_switch(&bridge, &event);
                 say_switch_event(&bridge, event);
+            }
+            Input::Integration(event) => {
+                self.rules_changed = true;
+                say_delivery_event(event);
             }
             Input::Frame(subnet, frame) => {
                 let segment = self.segments.get_mut(&subnet);
@@ -187,7 +197,12 @@ impl Speaker {
             let opened = segment.open_socket(now);
             let switch = self.switches.get(segment.bridge());
             if let Some(switch) = switch.filter(|_| opened || rules_changed) {
-                segment.speak_what_is_steered(|flow| switch.confirms(flow), now);
+                let integration = &self.integration;
+                segment.speak_what_is_delivered(
+                    |flow| switch.confirms(flow),
+                    |vip| integration.confirms(vip),
+                    now,
+                );
             }
             segment.transmit(now);
         }
@@ -252,13 +267,24 @@ impl Speaker {
         say_problems(&mut self.said, problems.into_iter());
         self.plan = plan;
         self.want_rules();
+        self.want_delivery();
+    }
+
+    /// OVN is asked for what we are to announce, and for nothing else.
+    fn want_delivery(&mut self) {
+        let bridge = bridge::integration_bridge(self.vswitch.replica());
+        let socket = socket_of(&self.rundir, &bridge);
+        if *self.integration.socket() != socket {
+            self.integration = Integration::new(socket);
+        }
+        self.integration.set_wanted(self.segments.values().flat_map(Segment::wishes).collect());
     }
 
     /// Every bridge of a provider network has exactly the rules that its segments need; none, where there is none.
     fn want_rules(&mut self) {
         for bridge in &self.plan.bridges {
             if bridge::exists(self.vswitch.replica(), bridge) {
-                let socket = || Switch::new(self.rundir.join(format!("{bridge}.mgmt")));
+                let socket = || Switch::new(socket_of(&self.rundir, bridge));
                 self.switches.entry(bridge.clone()).or_insert_with(socket);
             }
         }
@@ -271,6 +297,11 @@ impl Speaker {
 
 fn folder_of(address: &str) -> Option<PathBuf> {
     address.strip_prefix("unix:").and_then(|path| Path::new(path).parent()).map(Path::to_path_buf)
+}
+
+/// A bridge's management socket (ovs-vswitchd(8)).
+fn socket_of(rundir: &Path, bridge: &InterfaceName) -> PathBuf {
+    rundir.join(format!("{bridge}.mgmt"))
 }
 
 async fn any(sources: Vec<LocalBoxFuture<'_, Input>>) -> Input {
@@ -287,6 +318,16 @@ async fn due(deadline: Option<Instant>) {
 #[expect(clippy::disallowed_methods, reason = "a shell reads the clock")]
 fn now() -> Instant {
     Instant::now()
+}
+
+fn say_delivery_event(event: DeliveryEvent) {
+    match event {
+        DeliveryEvent::Delivered => debug!("OVN delivers more of the VIPs here"),
+        DeliveryEvent::Disconnected { reason, first: true } => {
+            warn!("{reason}; nothing is announced until OVN's bridge answers")
+        }
+        DeliveryEvent::Disconnected { reason, first: false } => debug!("{reason}"),
+    }
 }
 
 fn say_switch_event(bridge: &InterfaceName, event: SwitchEvent) {

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 use tracing::{debug, info, trace, warn};
 
-use crate::flows::{Flow, flows_for};
+use crate::flows::{Flow, Wish, flows_for};
 use crate::io::packet_socket::{PacketSocket, PacketSocketError};
 use crate::l2::{ClaimMode, Peers, Received, Responder, Verdict};
-use crate::model::{InterfaceName, SegmentPlan, SubnetName};
+use crate::model::{InterfaceName, SegmentPlan, Steered, SubnetName};
 
 use super::bridge::Located;
 
@@ -77,14 +77,29 @@ impl Segment {
         &self.flows
     }
 
-    /// Speaks for the announced VIPs whose rules are on the bridge, and for no other.
-    pub fn speak_what_is_steered(&mut self, is_on_bridge: impl Fn(&Flow) -> bool, now: Instant) {
+    /// What OVN has to deliver here before the announced VIPs may be spoken.
+    pub fn wishes(&self) -> impl Iterator<Item = (IpAddr, Wish)> + '_ {
+        self.plan.announced.iter().filter_map(|vip| {
+            let Steered { ports, local, elsewhere } = self.plan.steered.get(vip)?;
+            let (local, elsewhere) = (local.clone(), elsewhere.clone());
+            Some((*vip, Wish { ports: ports.len(), local, elsewhere }))
+        })
+    }
+
+    /// Speaks for the announced VIPs whose rules are on the bridge and that OVN delivers, and for no other.
+    pub fn speak_what_is_delivered(
+        &mut self,
+        is_on_bridge: impl Fn(&Flow) -> bool,
+        is_delivered: impl Fn(IpAddr) -> bool,
+        now: Instant,
+    ) {
         let mut rules: BTreeMap<IpAddr, bool> = BTreeMap::new();
         for flow in &self.flows {
             *rules.entry(flow.matches.destination).or_insert(true) &= is_on_bridge(flow);
         }
-        let is_steered = |vip: &&IpAddr| self.socket.is_some() && rules.get(*vip) == Some(&true);
-        let speakable = self.plan.announced.iter().filter(is_steered).copied().collect();
+        let is_speakable =
+            |vip: &&IpAddr| self.socket.is_some() && rules.get(*vip) == Some(&true) && is_delivered(**vip);
+        let speakable = self.plan.announced.iter().filter(is_speakable).copied().collect();
         self.speak(speakable, now);
     }
 

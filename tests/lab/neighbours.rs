@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::capture::Frame;
+use crate::lab::Topology;
 use crate::stage::{NODES, Stage, VIP4, VIP6, VIPS};
 use crate::traffic::{CLIENTS, Transport, pods_on};
 
@@ -61,6 +62,31 @@ fn without_a_ready_endpoint_nobody_answers_and_the_row_stays_with_no_backend() {
         assert_eq!(frames.iter().find(|frame| frame.claims(vip)), None, "nobody answers for {vip}");
     }
     assert_eq!(stage.row("default/nginx/tcp", "vips"), r"10.180.204.252:80= [fd00:180:204::252]:80=");
+}
+
+/// The barrier: rules alone do not deliver. Before the controller has written a row nobody answers.
+#[test]
+fn nobody_answers_before_ovn_delivers_and_the_announcer_does_as_soon_as_it_does() {
+    let mut stage = Stage::silent_on(&Topology::default());
+    stage.start_speakers();
+    for node in ["node1", "node2"] {
+        stage.speaker(node).says("rules installed bridge=br-provider added=6");
+    }
+    let capture = stage.capture_at_client();
+    for vip in VIPS {
+        let failures = stage.one_request("client", vip).failures;
+        assert!(failures.contains_key("EHOSTUNREACH"), "the kernel asks three times: {failures:?}");
+    }
+    let frames = capture.frames(&stage);
+    for vip in VIPS {
+        assert!(frames.iter().any(|frame| frame.asks_for(vip)), "the client asked for {vip}");
+        assert_eq!(frames.iter().find(|frame| frame.claims(vip)), None, "nobody answers for {vip}");
+    }
+    stage.start_controller();
+    for vip in VIPS {
+        let announcer = stage.becomes_announced(vip);
+        stage.becomes_served("client", vip, pods_on(announcer));
+    }
 }
 
 #[test]

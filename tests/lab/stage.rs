@@ -37,11 +37,14 @@ impl Stage {
         stage.start_controller();
         stage.start_speakers();
         for vip in VIPS {
-            eventually(&format!("{vip} is announced"), || {
-                stage.says_announcing(vip).ok_or("by nobody".into())
-            });
+            stage.becomes_announced(vip);
         }
         stage
+    }
+
+    /// Waits until a speaker says that it announces the VIP; which.
+    pub fn becomes_announced(&self, vip: &str) -> &'static str {
+        eventually(&format!("{vip} is announced"), || self.says_announcing(vip).ok_or("by nobody".into()))
     }
 
     /// A lab and a cluster; nothing of ours runs.

@@ -161,7 +161,7 @@ fn kill(child: &mut Option<Child>) {
 
 /// The rules of as many VIPs, half of them IPv6: one port of each protocol, and path MTU.
 pub fn flows(vips: u16, vlan: Option<u16>) -> BTreeSet<Flow> {
-    let ports = Steered { ports: Protocol::ALL.map(|protocol| (protocol, 80)).into() };
+    let ports = Steered { ports: Protocol::ALL.map(|protocol| (protocol, 80)).into(), ..Steered::default() };
     let vip = |index: u16| match index % 2 {
         0 => format!("10.180.{}.{}", index >> 8, index & 0xff).parse().unwrap(),
         _ => format!("fd00:180:204::{index:x}").parse().unwrap(),

@@ -6,6 +6,7 @@
 
 mod action;
 mod bytes;
+mod delivery;
 mod error;
 mod flow_mod;
 mod framing;
@@ -14,6 +15,7 @@ mod oxm;
 mod stats;
 
 pub use bytes::Truncated;
+pub use delivery::{Answer, Translation, ask_flows_to, ask_groups, decode_answer};
 pub use error::OpenFlowError;
 pub use flow_mod::FlowMod;
 pub use framing::{BadFrame, Framer};
@@ -21,6 +23,8 @@ pub use message::{Body, BundleStep, Message, Request, encode};
 pub use oxm::FoundMatch;
 pub use stats::{FlowChange, Found};
 
+#[cfg(test)]
+pub(super) use delivery::tests::{flow_reply, group_action, group_reply, no_flow_reply};
 #[cfg(test)]
 pub(super) use flow_mod::tests::{FlowModParts, flow_mod_parts};
 #[cfg(test)]

@@ -69,6 +69,13 @@ pub(super) fn put_match_all(out: &mut Vec<u8>) {
     put_match(&FoundMatch::Other(Vec::new()), out);
 }
 
+/// Appends an `ofp_match` of everything to this IP address.
+pub(super) fn put_match_to(destination: IpAddr, out: &mut Vec<u8>) {
+    let mut fields = Vec::new();
+    put_destination(destination, &mut fields, |_| ());
+    put_match(&FoundMatch::Other(fields), out);
+}
+
 /// Reads an `ofp_match` and its padding.
 pub(super) fn take_match(reader: &mut Reader<'_>) -> Result<FoundMatch, Truncated> {
     let mut part = reader.part(2, 4)?;
@@ -108,22 +115,29 @@ fn put_fields(matches: &Match, out: &mut Vec<u8>) {
     let Match { in_port, eth_dst, vlan, destination, traffic } = matches;
     put_field(field::IN_PORT, &in_port.to_be_bytes(), out);
     put_eth_dst(*eth_dst, out);
-    let eth_type = if destination.is_ipv4() { IPV4 } else { IPV6 };
-    put_field(field::ETH_TYPE, &eth_type.to_be_bytes(), out);
-    if let Some(vlan) = vlan {
-        put_field(field::VLAN_VID, &(VID_PRESENT | vlan.get()).to_be_bytes(), out);
-    }
-    put_field(field::IP_PROTO, &[ip_protocol(*traffic, *destination)], out);
-    match destination {
-        IpAddr::V4(address) => put_field(field::IPV4_DST, &address.octets(), out),
-        IpAddr::V6(address) => put_field(field::IPV6_DST, &address.octets(), out),
-    }
+    put_destination(*destination, out, |out| {
+        if let Some(vlan) = vlan {
+            put_field(field::VLAN_VID, &(VID_PRESENT | vlan.get()).to_be_bytes(), out);
+        }
+        put_field(field::IP_PROTO, &[ip_protocol(*traffic, *destination)], out);
+    });
     match traffic {
         Traffic::Port(protocol, port) => put_field(port_field(*protocol), &port.to_be_bytes(), out),
         Traffic::PathMtu => {
             let number = if destination.is_ipv4() { field::ICMPV4_TYPE } else { field::ICMPV6_TYPE };
             put_field(number, &[Traffic::icmp_type(*destination)], out);
         }
+    }
+}
+
+/// The address, with what must come before it.
+fn put_destination(destination: IpAddr, out: &mut Vec<u8>, between: impl FnOnce(&mut Vec<u8>)) {
+    let eth_type = if destination.is_ipv4() { IPV4 } else { IPV6 };
+    put_field(field::ETH_TYPE, &eth_type.to_be_bytes(), out);
+    between(out);
+    match destination {
+        IpAddr::V4(address) => put_field(field::IPV4_DST, &address.octets(), out),
+        IpAddr::V6(address) => put_field(field::IPV6_DST, &address.octets(), out),
     }
 }
 

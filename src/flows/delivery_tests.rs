@@ -1,0 +1,146 @@
+//! A conversation with a bridge of ten lines, in virtual time.
+
+use super::*;
+use crate::flows::wire::{flow_reply, group_action, group_reply, no_flow_reply};
+
+const HELLO: [u8; 16] = [4, 0, 0, 16, 0, 0, 0, 9, 0, 1, 0, 8, 0, 0, 0, 0x10];
+const START: Duration = Duration::from_secs(1);
+
+fn ip(last: u8) -> IpAddr {
+    [10, 0, 0, last].into()
+}
+
+fn wish(ports: usize, local: &[u8], elsewhere: &[u8]) -> Wish {
+    let addresses = |lasts: &[u8]| lasts.iter().map(|last| ip(*last)).collect();
+    Wish { ports, local: addresses(local), elsewhere: addresses(elsewhere) }
+}
+
+/// Types and xids of the requests that wait to be sent; they are sent by this.
+fn requests(delivery: &mut Delivery) -> Vec<(u8, u32)> {
+    let mut framer = Framer::default();
+    framer.push(&std::mem::take(delivery.output()));
+    let mut seen = Vec::new();
+    while let Some(message) = framer.next_message().unwrap() {
+        seen.push((message[1], u32::from_be_bytes(message[4..8].try_into().unwrap())));
+    }
+    seen
+}
+
+/// Answers a round for one VIP: a flow for each of the groups. Whether that was news.
+fn answer(delivery: &mut Delivery, now: Duration, groups: &[&[u8]]) -> bool {
+    let asked = requests(delivery);
+    let [(_, flows), (_, desc)] = asked[..] else { panic!("{asked:?}") };
+    if groups.is_empty() {
+        delivery.receive(now, &no_flow_reply(flows)).unwrap();
+        return delivery.receive(now, &group_reply(desc, 1, &[])).unwrap();
+    }
+    let mut news = false;
+    for (number, _) in (1..).zip(groups) {
+        news |= delivery.receive(now, &flow_reply(flows, &[group_action(number)])).unwrap();
+    }
+    assert!(!news, "not before the groups are known");
+    for (number, targets) in (1..).zip(groups) {
+        let targets: Vec<IpAddr> = targets.iter().map(|last| ip(*last)).collect();
+        let mut reply = group_reply(desc, number, &targets);
+        let is_last = number as usize == groups.len();
+        reply[11] = u8::from(!is_last);
+        news |= delivery.receive(now, &reply).unwrap();
+    }
+    news
+}
+
+/// One that wants this of the VIP .9, and has said hello.
+fn greeted(wish: Wish) -> Delivery {
+    let mut delivery = Delivery::new(START, [(ip(9), wish)].into());
+    assert_eq!(requests(&mut delivery), [(0, 1)]);
+    delivery.receive(START, &HELLO).unwrap();
+    delivery
+}
+
+#[test]
+fn a_vip_is_delivered_once_its_flow_translates_to_a_local_backend() {
+    let mut delivery = greeted(wish(1, &[1, 2], &[3]));
+    assert!(!answer(&mut delivery, START, &[]), "no flow yet");
+    assert!(!delivery.confirms(ip(9)));
+    assert_eq!(delivery.deadline(), Some(START + FIRST_PAUSE));
+    delivery.tick(START + FIRST_PAUSE).unwrap();
+    assert!(answer(&mut delivery, START + FIRST_PAUSE, &[&[1]]));
+    assert!(delivery.confirms(ip(9)));
+    assert_eq!(delivery.deadline(), None, "nothing is asked any more");
+}
+
+#[test]
+fn a_translation_to_another_nodes_backend_is_none() {
+    for groups in [&[3][..], &[1, 3], &[]] {
+        let mut delivery = greeted(wish(1, &[1, 2], &[3]));
+        assert!(!answer(&mut delivery, START, &[groups]), "{groups:?}");
+    }
+}
+
+#[test]
+fn kube_ovns_fall_back_to_all_backends_beside_the_local_ones_does_not_matter() {
+    let mut delivery = greeted(wish(1, &[1], &[3]));
+    assert!(answer(&mut delivery, START, &[&[1, 3], &[1]]));
+}
+
+#[test]
+fn every_port_needs_a_translation() {
+    let mut delivery = greeted(wish(2, &[1], &[]));
+    assert!(!answer(&mut delivery, START, &[&[1]]));
+    delivery.tick(START + FIRST_PAUSE).unwrap();
+    assert!(answer(&mut delivery, START + FIRST_PAUSE, &[&[1], &[1]]));
+}
+
+#[test]
+fn what_is_delivered_stays_so_while_one_of_its_backends_stays() {
+    let mut delivery = greeted(wish(1, &[1, 2], &[]));
+    assert!(answer(&mut delivery, START, &[&[1, 2]]));
+    delivery.set_wanted(START, [(ip(9), wish(1, &[2, 4], &[]))].into());
+    assert!(delivery.confirms(ip(9)));
+    delivery.set_wanted(START, [(ip(9), wish(1, &[5], &[]))].into());
+    assert!(!delivery.confirms(ip(9)), "all of them are others");
+    delivery.set_wanted(START, BTreeMap::new());
+    assert!(!delivery.confirms(ip(9)));
+}
+
+#[test]
+fn the_pauses_grow_to_half_a_second_and_a_silent_bridge_ends_it() {
+    let mut delivery = greeted(wish(1, &[1], &[]));
+    let mut now = START;
+    for _ in 0..20 {
+        answer(&mut delivery, now, &[]);
+        let next = delivery.deadline().unwrap();
+        assert!(next - now <= LONGEST_PAUSE);
+        now = next;
+        delivery.tick(now).unwrap();
+    }
+    assert_eq!(delivery.pause, LONGEST_PAUSE);
+    let overdue = delivery.tick(now + ANSWER_WITHIN);
+    assert_eq!(overdue, Err(SessionError::Silent("a request for its flows")));
+}
+
+#[test]
+fn every_vip_has_its_turn_however_many_there_are() {
+    let vips = |count: u32| {
+        (0..count).map(|number| (IpAddr::from((0x0a00_0000 + number).to_be_bytes()), wish(1, &[1], &[])))
+    };
+    let mut delivery = Delivery::new(START, vips(600).collect());
+    delivery.receive(START, &HELLO).unwrap();
+    let (mut asked, mut now) = (BTreeSet::new(), START);
+    for _ in 0..3 {
+        let Phase::Asking(round) = &delivery.phase else { panic!("{delivery:?}") };
+        asked.extend(round.asked.values().copied());
+        let groups = round.groups_xid;
+        delivery.receive(now, &group_reply(groups, 1, &[])).unwrap();
+        now = delivery.deadline().unwrap();
+        delivery.tick(now).unwrap();
+    }
+    assert_eq!(asked.len(), 600);
+}
+
+#[test]
+fn a_bridge_without_a_version_in_common_is_named() {
+    let mut delivery = Delivery::new(START, BTreeMap::new());
+    let only_10 = [1, 0, 0, 8, 0, 0, 0, 9];
+    assert_eq!(delivery.receive(START, &only_10), Err(SessionError::Versions([1].into())));
+}
