@@ -64,6 +64,7 @@ mod tests {
             .map(|(vip, steered)| (vip.parse().unwrap(), steered))
             .into(),
             announced: BTreeSet::new(),
+            handed_over: BTreeSet::new(),
         }
     }
 

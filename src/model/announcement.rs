@@ -31,6 +31,9 @@ pub struct SegmentPlan {
     pub steered: BTreeMap<IpAddr, Steered>,
     /// The VIPs that this node answers for; each is also in `steered`.
     pub announced: BTreeSet<IpAddr>,
+    /// The VIPs of `steered` that another node is to announce: one that this node still answers for is let go once the
+    /// other is heard.
+    pub handed_over: BTreeSet<IpAddr>,
 }
 
 /// What of a VIP is steered into OVN.

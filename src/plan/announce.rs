@@ -50,8 +50,10 @@ fn plan_vip(view: View<'_>, node: &Node, vip: IpAddr, plan: &mut AnnouncePlan) {
         steered.local.extend(local);
         steered.elsewhere.extend(elsewhere);
         let announcer = announcer.get_or_insert_with(|| elect::elected(view, vip));
-        if *announcer == Some(&node.name) {
-            segment.announced.insert(vip);
+        match announcer {
+            Some(announcer) if *announcer == &node.name => drop(segment.announced.insert(vip)),
+            Some(_) => drop(segment.handed_over.insert(vip)),
+            None => {}
         }
     }
 }
@@ -85,5 +87,6 @@ fn new_segment(
         steering_mac,
         steered: BTreeMap::<IpAddr, Steered>::new(),
         announced: BTreeSet::new(),
+        handed_over: BTreeSet::new(),
     }
 }

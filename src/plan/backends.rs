@@ -12,7 +12,7 @@ use super::view::View;
 
 /// What became of a port's endpoints.
 pub(super) struct Backends {
-    /// Those that serve: every one of them ready, or, where none is, serving while it terminates.
+    /// Those that serve: the ready ones, and on nodes without one those that serve while they terminate.
     pub usable: Vec<Usable>,
     /// Those that would, but cannot.
     pub refusals: Vec<Refusal>,
@@ -24,6 +24,9 @@ pub(super) struct Usable {
     pub backend: SocketAddr,
     /// Its node.
     pub node: NodeName,
+    /// Whether it is ready. One that only terminates keeps its node delivering until another has taken the VIP over;
+    /// it makes no node a candidate while there is a ready one anywhere.
+    pub ready: bool,
 }
 
 /// The endpoints of a Service's port, in one family.
@@ -45,16 +48,21 @@ pub(super) fn usable(
     };
     // The API server's own slices say "ready" of every endpoint of such a Service; others may not.
     let is_ready = |endpoint: &Endpoint| endpoint.ready || service.publish_not_ready;
-    let any_ready = endpoints().any(|(endpoint, _)| is_ready(endpoint));
-    let serves = |endpoint: &Endpoint| match any_ready {
-        true => is_ready(endpoint),
-        false => endpoint.serving && endpoint.terminating,
+    let ready_nodes: BTreeSet<&NodeName> = endpoints()
+        .filter(|(endpoint, _)| is_ready(endpoint))
+        .filter_map(|(found, _)| found.node.as_ref())
+        .collect();
+    let outlasts = |endpoint: &Endpoint| endpoint.serving && endpoint.terminating;
+    let serves = |endpoint: &Endpoint| {
+        let alone = || !endpoint.node.as_ref().is_some_and(|node| ready_nodes.contains(node));
+        is_ready(endpoint) || (outlasts(endpoint) && alone())
     };
     let mut backends = Backends { usable: Vec::new(), refusals: Vec::new() };
     for (endpoint, target_port) in endpoints().filter(|(endpoint, _)| serves(endpoint)) {
         match place(world, subnet, endpoint) {
             Ok(node) => {
-                backends.usable.push(Usable { backend: SocketAddr::new(endpoint.address, target_port), node })
+                let backend = SocketAddr::new(endpoint.address, target_port);
+                backends.usable.push(Usable { backend, node, ready: is_ready(endpoint) });
             }
             Err(refusal) => backends.refusals.push(refusal),
         }

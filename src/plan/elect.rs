@@ -39,7 +39,8 @@ pub(super) fn elected<'w>(view: View<'w>, vip: IpAddr) -> Option<&'w NodeName> {
     candidates.min_by_key(|node| rank(node, vip))
 }
 
-/// The nodes that have a local backend for at least one port of the Service, and may announce.
+/// The nodes that have a local backend for at least one port of the Service, and may announce; a ready one, where there
+/// is one anywhere.
 pub(super) fn nodes_serving<'w>(
     view: View<'w>,
     subnet: &Subnet,
@@ -52,7 +53,13 @@ pub(super) fn nodes_serving<'w>(
         .iter()
         .filter(|port| backends::port_owner(view, vip, port) == Some(&service.key))
         .flat_map(|port| backends::usable(view.world, subnet, service, port, family).usable);
-    let named: BTreeSet<NodeName> = usable.map(|backend| backend.node).collect();
+    let usable: Vec<_> = usable.collect();
+    let any_ready = usable.iter().any(|backend| backend.ready);
+    let named: BTreeSet<NodeName> = usable
+        .into_iter()
+        .filter(|backend| backend.ready || !any_ready)
+        .map(|backend| backend.node)
+        .collect();
     let nodes = named.iter().filter_map(|node| view.world.node(node));
     nodes.filter(|node| may_announce(view.world, subnet, service, vip, node)).map(|node| &node.name).collect()
 }

@@ -169,6 +169,7 @@ mod tests {
             steering_mac: Mac([0x0a; 6]),
             steered: BTreeMap::new(),
             announced: BTreeSet::new(),
+            handed_over: BTreeSet::new(),
         }
     }
 

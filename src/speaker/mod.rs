@@ -4,6 +4,7 @@
 //! while its rules are known to be on the bridge.
 
 pub mod bridge;
+mod handover;
 mod segment;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -13,6 +13,7 @@ use crate::l2::{ClaimMode, Peers, Received, Responder, Verdict};
 use crate::model::{InterfaceName, SegmentPlan, Steered, SubnetName};
 
 use super::bridge::Located;
+use super::handover::Handover;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -27,6 +28,7 @@ pub struct Segment {
     responder: Responder,
     socket: Option<PacketSocket>,
     spoken: BTreeSet<IpAddr>,
+    handover: Handover,
     pause: Duration,
     open_at: Instant,
     said: Option<String>,
@@ -47,6 +49,7 @@ impl Segment {
             located,
             socket: None,
             spoken: BTreeSet::new(),
+            handover: Handover::default(),
             pause: FIRST_PAUSE,
             open_at: now,
             said: None,
@@ -58,18 +61,26 @@ impl Segment {
         &self.plan.bridge
     }
 
-    /// Takes a new plan. What is no longer to be said is silent from here on, before any rule is touched.
+    /// Takes a new plan. What is no longer to be said is silent from here on, before any rule is
+    /// touched; what another node is to say goes on until that one is heard.
     pub fn set_plan(&mut self, plan: SegmentPlan, located: Located, now: Instant) {
         if self.located.speak_on != located.speak_on {
             self.socket = None;
             self.open_at = now;
         }
-        let still = self.spoken.intersection(&plan.announced).copied().collect();
         self.flows = flows_for(&plan, &located.ports);
         self.plan = plan;
         self.located = located;
+        let still = self.spoken.iter().filter(|vip| self.is_to_be_spoken(**vip, now)).copied().collect();
         self.speak(still, now);
         self.responder.set_interface(self.located.interface, now);
+    }
+
+    /// Whether the VIP is ours to answer for: to announce, or ours still until the next one is heard.
+    fn is_to_be_spoken(&self, vip: IpAddr, now: Instant) -> bool {
+        let SegmentPlan { announced, handed_over, .. } = &self.plan;
+        let awaited = || self.spoken.contains(&vip) && self.handover.is_awaited(vip, now);
+        announced.contains(&vip) || (handed_over.contains(&vip) && awaited())
     }
 
     /// The rules it needs.
@@ -79,7 +90,8 @@ impl Segment {
 
     /// What OVN has to deliver here before the announced VIPs may be spoken.
     pub fn wishes(&self) -> impl Iterator<Item = (IpAddr, Wish)> + '_ {
-        self.plan.announced.iter().filter_map(|vip| {
+        let held = self.plan.handed_over.intersection(&self.spoken);
+        self.plan.announced.iter().chain(held).filter_map(|vip| {
             let Steered { ports, local, elsewhere } = self.plan.steered.get(vip)?;
             let (local, elsewhere) = (local.clone(), elsewhere.clone());
             Some((*vip, Wish { ports: ports.len(), local, elsewhere }))
@@ -99,7 +111,9 @@ impl Segment {
         }
         let is_speakable =
             |vip: &&IpAddr| self.socket.is_some() && rules.get(*vip) == Some(&true) && is_delivered(**vip);
-        let speakable = self.plan.announced.iter().filter(is_speakable).copied().collect();
+        let ours = self.plan.announced.union(&self.plan.handed_over);
+        let ours = ours.filter(|vip| self.is_to_be_spoken(**vip, now));
+        let speakable = ours.filter(is_speakable).copied().collect();
         self.speak(speakable, now);
     }
 
@@ -181,7 +195,14 @@ impl Segment {
         let verdict = self.responder.handle_frame(&frame, now);
         match verdict {
             Verdict::Conflict { vip, mac, outcome } => {
-                warn!(%vip, foreign_mac = %mac, ?outcome, subnet = %self.subnet, "another host claims a VIP of ours");
+                self.handover.hear(vip, now);
+                if self.plan.handed_over.contains(&vip) {
+                    info!(%vip, subnet = %self.subnet, to = %mac, "handed over");
+                    let rest = self.spoken.iter().filter(|spoken| **spoken != vip).copied().collect();
+                    self.speak(rest, now);
+                } else {
+                    warn!(%vip, foreign_mac = %mac, ?outcome, subnet = %self.subnet, "another host claims a VIP of ours");
+                }
             }
             Verdict::Answered { .. } => debug!(subnet = %self.subnet, ?verdict, "answered"),
             Verdict::Ignored(_) => trace!(subnet = %self.subnet, ?verdict, "ignored"),

@@ -90,7 +90,7 @@ fn a_vip_moves_back_and_forth_under_load_and_loses_nothing_but_what_was_under_wa
         let (to, others) = if vip == VIP4 { ("node2", &["p21"][..]) } else { ("node1", &["p11", "p12"][..]) };
         let load = stage.load(vip);
         stage.becomes_served("far", vip, pods);
-        stage.cluster.set_ready(pods, false);
+        stage.cluster.set_terminating(pods);
         stage.learns("client", vip, to);
         stage.becomes_served("far", vip, others);
         stage.cluster.set_ready(pods, true);
@@ -99,4 +99,21 @@ fn a_vip_moves_back_and_forth_under_load_and_loses_nothing_but_what_was_under_wa
         let sample = ends_with_at_most_failed(load, 2 * UNDER_WAY);
         eprintln!("{vip} moved twice: {} answers, {sample:?}", sample.ok);
     }
+}
+
+/// Make before break: the holder goes on until it hears its successor, though the pods only serve out their time.
+#[test]
+fn a_vip_whose_last_local_pods_end_is_handed_over_before_they_are_gone() {
+    let mut stage = Stage::serving();
+    let load = stage.load(VIP4);
+    stage.becomes_served("far", VIP4, &["p11", "p12"]);
+    let mark = stage.speaker("node1").mark();
+    stage.cluster.set_terminating(&["p11", "p12"]);
+    stage.speaker("node1").says_after(mark, &format!("handed over vip={VIP4} "));
+    stage.learns("client", VIP4, "node2");
+    stage.becomes_served("far", VIP4, &["p21"]);
+    stage.cluster.set_ready(&["p11", "p12"], false);
+    stage.controller().says("Load_Balancer default/nginx/tcp");
+    let sample = ends_with_at_most_failed(load, UNDER_WAY);
+    eprintln!("handed over: {} answers, {sample:?}", sample.ok);
 }

@@ -73,6 +73,15 @@ impl Cluster {
         });
     }
 
+    /// Makes pods end: they serve still, and take nothing new.
+    pub fn set_terminating(&mut self, pods: &[&str]) {
+        self.edit_endpoints(|endpoints, at| {
+            for endpoint in endpoints.iter_mut().filter(|endpoint| is_one_of(endpoint, pods, at)) {
+                endpoint["conditions"] = json!({ "ready": false, "serving": true, "terminating": true });
+            }
+        });
+    }
+
     /// Says that a pod is on another node.
     pub fn set_node(&mut self, pod: &str, node: &str) {
         self.edit_endpoints(|endpoints, at| {
