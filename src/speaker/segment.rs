@@ -207,11 +207,7 @@ impl Segment {
             Verdict::Answered { .. } => debug!(subnet = %self.subnet, ?verdict, "answered"),
             Verdict::Ignored(_) => trace!(subnet = %self.subnet, ?verdict, "ignored"),
         }
-        Some(match verdict {
-            Verdict::Conflict { .. } => "conflict",
-            Verdict::Answered { .. } => "answered",
-            Verdict::Ignored(_) => "ignored",
-        })
+        Some(verdict.as_str())
     }
 
     /// Sends what is due. A frame that the interface does not take at once is lost: its asker asks again.
