@@ -11,8 +11,8 @@ use crate::io::kube::connect::KubeTarget;
 use crate::io::ovsdb_client::{TlsConfig, Verify};
 use crate::plan::{ClassRule, ExcludeIps, Policy};
 
-pub use offline::{AssumedOvn, CheckArgs, FolderArgs, NorthboundArgs, Output, PlanArgs};
-use offline::{CHECK_EXAMPLES, PLAN_EXAMPLES};
+pub use offline::{AssumedOvn, CheckArgs, FolderArgs, NorthboundArgs, Output, PlanArgs, StatusArgs};
+use offline::{CHECK_EXAMPLES, PLAN_EXAMPLES, STATUS_EXAMPLES};
 
 /// Makes MetalLB VIPs work on Kube-OVN underlay subnets.
 ///
@@ -56,6 +56,9 @@ pub enum Command {
     /// Say what is wrong with a cluster's objects, and what to do about it.
     #[command(after_long_help = CHECK_EXAMPLES)]
     Check(CheckArgs),
+    /// Ask speakers which VIPs their nodes announce, since when, and what the others wait for.
+    #[command(after_long_help = STATUS_EXAMPLES)]
+    Status(StatusArgs),
 }
 
 /// Where the cluster's objects come from.
@@ -72,7 +75,7 @@ pub struct ClusterArgs {
     /// The context of the kubeconfig; the current one by default.
     #[arg(long, env = "OVN_VIP_KUBE_CONTEXT", value_name = "NAME")]
     pub kube_context: Option<String>,
-    /// Where to serve /healthz, /readyz and /metrics: ADDR:PORT, or :PORT for every address. Nowhere by default.
+    /// Where to serve /healthz, /readyz, /metrics and a speaker's /status: ADDR:PORT, or :PORT for every address. Nowhere by default.
     #[arg(long, env = "OVN_VIP_HTTP", value_name = "ADDR")]
     pub http: Option<String>,
     #[command(flatten)]

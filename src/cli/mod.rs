@@ -5,6 +5,7 @@ mod check;
 mod explain;
 mod northbound;
 mod plan;
+mod status;
 mod table;
 
 use std::process::ExitCode;
@@ -42,5 +43,6 @@ fn run(line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Speaker(arguments) => runtime.block_on(speaker::run(arguments)),
         Command::Plan(arguments) => runtime.block_on(plan::run(&arguments)),
         Command::Check(arguments) => runtime.block_on(check::run(&arguments)),
+        Command::Status(arguments) => runtime.block_on(status::run(&arguments)),
     }
 }

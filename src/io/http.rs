@@ -1,5 +1,7 @@
 //! A small HTTP server for probes and metrics: GET, nothing else, and never many at once.
 
+pub mod fetch;
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;

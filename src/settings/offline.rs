@@ -1,4 +1,4 @@
-//! The command lines of `plan` and `check`.
+//! The command lines of `plan`, `check` and `status`.
 
 use std::path::PathBuf;
 
@@ -29,6 +29,28 @@ Examples:
   ovn-vip check -f cluster -o json | jq '.findings[] | select(.severity == \"error\")'
 
 docs/refusals.md has every reason with its cause and cure.";
+
+pub(super) const STATUS_EXAMPLES: &str = "\
+Exit code: 0 every speaker answered, 1 one did not.
+
+States: announced; handing-over (until the next node is heard); waiting (it says for what); standby (another node is to
+announce it, and everything is ready here).
+
+Examples:
+  ovn-vip status                                              # this node's
+  ovn-vip status 10.0.0.11:10686 10.0.0.12:10686              # some nodes'
+  ovn-vip status -o json | jq '.speakers[].vips[] | select(.state == \"announced\") | .vip'";
+
+/// `ovn-vip status`.
+#[derive(Clone, Debug, Args)]
+pub struct StatusArgs {
+    /// Where speakers serve their pages (their --http).
+    #[arg(default_value = "127.0.0.1:10686", value_name = "ADDR:PORT")]
+    pub speakers: Vec<String>,
+    /// How to print.
+    #[arg(short = 'o', long, default_value = "table", value_name = "FORMAT")]
+    pub output: Output,
+}
 
 /// What `plan` and `check` read, and how they print.
 #[derive(Clone, Debug, Args)]

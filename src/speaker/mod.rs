@@ -6,6 +6,7 @@
 pub mod bridge;
 mod handover;
 mod segment;
+pub mod status;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use futures::FutureExt;
 use futures::future::{LocalBoxFuture, select_all};
 use tracing::{debug, error, info, warn};
 
+use crate::flows::Flow;
 use crate::io::cluster::{Cluster, News};
 use crate::io::ovsdb_client::{Client, ClientConfig, Endpoint, Event};
 use crate::io::packet_socket::PacketSocketError;
@@ -31,6 +33,7 @@ use crate::telemetry::{Shutdown, say_problems};
 
 use bridge::locate;
 use segment::Segment;
+use status::Status;
 
 /// Runs until it is told to stop. Rules stay when it ends, so that its restart interrupts no one.
 pub async fn run(arguments: SpeakerArgs) -> anyhow::Result<ExitCode> {
@@ -67,6 +70,8 @@ struct Speaker {
     vswitch_known: bool,
     /// Whether what the bridges confirm may have changed.
     rules_changed: bool,
+    /// Whether the page `/status` may have to be another.
+    status_stale: bool,
     switches: BTreeMap<InterfaceName, Switch>,
     /// OVN's own bridge: whether it delivers what we announce.
     integration: Integration,
@@ -107,6 +112,7 @@ impl Speaker {
             stale: true,
             vswitch_known: false,
             rules_changed: false,
+            status_stale: true,
             switches: BTreeMap::new(),
             integration,
             segments: BTreeMap::new(),
@@ -151,6 +157,7 @@ impl Speaker {
             Input::Frame(subnet, frame) => {
                 let segment = self.segments.get_mut(&subnet);
                 if let Some(verdict) = segment.and_then(|segment| segment.received(frame, now())) {
+                    self.status_stale |= verdict.starts_with("conflict");
                     self.metrics.verdicts.get_or_create(&label("verdict", verdict)).inc();
                 }
             }
@@ -197,6 +204,7 @@ impl Speaker {
         for segment in self.segments.values_mut() {
             let opened = segment.open_socket(now);
             let switch = self.switches.get(segment.bridge());
+            self.status_stale |= opened || rules_changed;
             if let Some(switch) = switch.filter(|_| opened || rules_changed) {
                 let integration = &self.integration;
                 segment.speak_what_is_delivered(
@@ -229,6 +237,9 @@ impl Speaker {
         self.metrics.announced.set(gauge(spoken));
         self.metrics.rules.set(gauge(rules));
         replace(&self.metrics.objects, "kind", self.cluster.counts());
+        if std::mem::take(&mut self.status_stale) {
+            self.health.set_status(serde_json::to_string(&self.status()).unwrap_or_default());
+        }
         let waiting_for = if !self.cluster.is_complete() {
             Some("the cluster's objects")
         } else if !self.vswitch_known {
@@ -237,6 +248,17 @@ impl Speaker {
             None
         };
         self.health.set_ready(waiting_for);
+    }
+
+    fn status(&self) -> Status {
+        let mut vips = Vec::new();
+        for segment in self.segments.values() {
+            let switch = self.switches.get(segment.bridge());
+            let has_rule = |flow: &Flow| switch.is_some_and(|switch| switch.confirms(flow));
+            vips.extend(segment.status(has_rule, |vip| self.integration.confirms(vip)));
+        }
+        vips.sort_by_key(|vip| vip.vip);
+        Status { node: self.node.to_string(), vips }
     }
 
     fn plan_anew(&mut self, now: Instant) {

@@ -5,15 +5,17 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
+use k8s_openapi::jiff::Timestamp;
 use tracing::{debug, info, trace, warn};
 
 use crate::flows::{Flow, Wish, flows_for};
 use crate::io::packet_socket::{PacketSocket, PacketSocketError};
 use crate::l2::{ClaimMode, Peers, Received, Responder, Verdict};
-use crate::model::{InterfaceName, SegmentPlan, Steered, SubnetName};
+use crate::model::{InterfaceName, SegmentPlan, Steered, SubnetName, VlanId};
 
 use super::bridge::Located;
 use super::handover::Handover;
+use super::status::{Facts, VipStatus, state};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -28,6 +30,8 @@ pub struct Segment {
     responder: Responder,
     socket: Option<PacketSocket>,
     spoken: BTreeSet<IpAddr>,
+    /// Since when each of `spoken` is.
+    since: BTreeMap<IpAddr, Timestamp>,
     handover: Handover,
     pause: Duration,
     open_at: Instant,
@@ -49,6 +53,7 @@ impl Segment {
             located,
             socket: None,
             spoken: BTreeSet::new(),
+            since: BTreeMap::new(),
             handover: Handover::default(),
             pause: FIRST_PAUSE,
             open_at: now,
@@ -105,16 +110,55 @@ impl Segment {
         is_delivered: impl Fn(IpAddr) -> bool,
         now: Instant,
     ) {
-        let mut rules: BTreeMap<IpAddr, bool> = BTreeMap::new();
-        for flow in &self.flows {
-            *rules.entry(flow.matches.destination).or_insert(true) &= is_on_bridge(flow);
-        }
+        let rules = self.steered_vips(is_on_bridge);
         let is_speakable =
             |vip: &&IpAddr| self.socket.is_some() && rules.get(*vip) == Some(&true) && is_delivered(**vip);
         let ours = self.plan.announced.union(&self.plan.handed_over);
         let ours = ours.filter(|vip| self.is_to_be_spoken(**vip, now));
         let speakable = ours.filter(is_speakable).copied().collect();
         self.speak(speakable, now);
+    }
+
+    /// How far each VIP is that this node can deliver.
+    pub fn status(
+        &self,
+        is_on_bridge: impl Fn(&Flow) -> bool,
+        is_delivered: impl Fn(IpAddr) -> bool,
+    ) -> Vec<VipStatus> {
+        let rules = self.steered_vips(is_on_bridge);
+        let about = |(vip, steered): (&IpAddr, &Steered)| {
+            let (state, why) = state(Facts {
+                spoken: self.spoken.contains(vip),
+                ours: self.plan.announced.contains(vip),
+                has_socket: self.socket.is_some(),
+                has_rules: rules.get(vip) == Some(&true),
+                is_delivered: is_delivered(*vip),
+            });
+            let Steered { ports, local, elsewhere } = steered;
+            VipStatus {
+                vip: *vip,
+                subnet: self.subnet.to_string(),
+                state,
+                why: why.to_owned(),
+                since: self.since.get(vip).map(ToString::to_string),
+                mac: self.located.interface.mac.to_string(),
+                interface: self.located.speak_on.to_string(),
+                vlan: self.located.interface.vlan.map(VlanId::get),
+                ports: ports.iter().map(|(protocol, port)| format!("{protocol}/{port}")).collect(),
+                local: local.clone(),
+                elsewhere: elsewhere.clone(),
+            }
+        };
+        self.plan.steered.iter().map(about).collect()
+    }
+
+    /// Whether all rules of a VIP are on the bridge.
+    fn steered_vips(&self, is_on_bridge: impl Fn(&Flow) -> bool) -> BTreeMap<IpAddr, bool> {
+        let mut rules: BTreeMap<IpAddr, bool> = BTreeMap::new();
+        for flow in &self.flows {
+            *rules.entry(flow.matches.destination).or_insert(true) &= is_on_bridge(flow);
+        }
+        rules
     }
 
     /// Says nothing any more, and says so in the log.
@@ -129,6 +173,10 @@ impl Segment {
         }
         for vip in self.spoken.difference(&vips) {
             info!(%vip, subnet = %self.subnet, "withdrawn");
+        }
+        self.since.retain(|vip, _| vips.contains(vip));
+        for vip in &vips {
+            self.since.entry(*vip).or_insert_with(Timestamp::now);
         }
         let claims = vips.iter().map(|vip| (*vip, ClaimMode::TakeOver)).collect();
         self.responder.set_vips(&claims, now);

@@ -27,6 +27,7 @@ pub struct Health {
     registry: Registry,
     ready: AtomicBool,
     waiting_for: Mutex<String>,
+    status: Mutex<Option<String>>,
 }
 
 /// Metrics under construction: every name begins with `ovn_vip_`.
@@ -60,6 +61,7 @@ impl Metrics {
             registry: self.0,
             ready: AtomicBool::new(false),
             waiting_for: Mutex::new("starting".to_owned()),
+            status: Mutex::new(None),
         })
     }
 }
@@ -69,7 +71,7 @@ impl Health {
     pub async fn listen(self: &Arc<Self>, address: Option<&str>) -> Result<(), HttpError> {
         if let Some(address) = address {
             let address = serve(address, self.clone()).await?;
-            info!(%address, "serving /healthz, /readyz and /metrics");
+            info!(%address, "serving /healthz, /readyz, /metrics and what there is of /status");
         }
         Ok(())
     }
@@ -84,6 +86,15 @@ impl Health {
     }
 }
 
+impl Health {
+    /// The page `/status`, as JSON.
+    pub fn set_status(&self, status: String) {
+        if let Ok(mut page) = self.status.lock() {
+            *page = Some(status);
+        }
+    }
+}
+
 impl Pages for Health {
     fn page(&self, path: &str) -> Option<Page> {
         let plain = |well: bool, body: String| Some(Page { well, content_type: "text/plain", body });
@@ -93,6 +104,10 @@ impl Pages for Health {
             "/readyz" => {
                 let words = self.waiting_for.lock().map(|words| words.clone()).unwrap_or_default();
                 plain(self.ready.load(Ordering::Relaxed), words + "\n")
+            }
+            "/status" => {
+                let body = self.status.lock().ok()?.clone()?;
+                Some(Page { well: true, content_type: "application/json", body })
             }
             "/metrics" => {
                 let mut body = String::new();

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::capture::Frame;
 use crate::lab::Topology;
+use crate::process::{eventually, holds};
 use crate::stage::{NODES, Stage, VIP4, VIP6, VIPS};
 use crate::traffic::{CLIENTS, Transport, pods_on};
 
@@ -82,9 +83,17 @@ fn nobody_answers_before_ovn_delivers_and_the_announcer_does_as_soon_as_it_does(
         assert!(frames.iter().any(|frame| frame.asks_for(vip)), "the client asked for {vip}");
         assert_eq!(frames.iter().find(|frame| frame.claims(vip)), None, "nobody answers for {vip}");
     }
+    let why = "OVN has no flow here that translates it to a local backend";
+    assert!(NODES.iter().any(|node| stage.status(node).contains(why)), "the status says what is waited for");
     stage.start_controller();
     for vip in VIPS {
         let announcer = stage.becomes_announced(vip);
+        eventually("the status says who announces", || {
+            let status = stage.status(announcer);
+            let line = status.lines().find(|line| line.starts_with(&format!("{vip} ")));
+            let words: Vec<&str> = line.unwrap_or_default().split_whitespace().collect();
+            holds(words.get(1..3) == Some(&[announcer, "announced"]), status)
+        });
         stage.becomes_served("client", vip, pods_on(announcer));
     }
 }

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::cluster::Cluster;
 use crate::lab::{Lab, Topology};
-use crate::process::{Process, eventually, holds};
+use crate::process::{Process, eventually, holds, run};
 
 /// The examples' VIP, in both families.
 pub const VIP4: &str = "10.180.204.252";
@@ -87,9 +87,15 @@ impl Stage {
     pub fn start_speaker(&mut self, node: &'static str) {
         let mut command = self.lab.command_in(node, env!("CARGO_BIN_EXE_ovn-vip"));
         command.args(["speaker", "--log=debug", "--node", node, "--cluster-dir"]).arg(self.cluster.path());
+        command.args(["--http", "127.0.0.1:10686"]);
         command.args(["--ovs", self.lab.variable(&format!("LAB_{}_DB", node.to_uppercase()))]);
         let name = format!("speaker-{node}");
         self.speakers.insert(node, Process::start(&name, &mut command, self.folder.path()));
+    }
+
+    /// What `ovn-vip status` says on a node, as a table.
+    pub fn status(&self, node: &str) -> String {
+        run(self.lab.command_in(node, env!("CARGO_BIN_EXE_ovn-vip")).arg("status"))
     }
 
     pub fn controller(&mut self) -> &mut Process {

@@ -1,0 +1,138 @@
+//! What a speaker tells of itself, and `ovn-vip status` shows: each VIP that this node can deliver, and how far it is.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// A speaker's page `/status`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The Node.
+    pub node: String,
+    /// The VIPs that have a backend here, in order.
+    pub vips: Vec<VipStatus>,
+}
+
+/// One VIP on one node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VipStatus {
+    /// The VIP.
+    pub vip: IpAddr,
+    /// Its Subnet.
+    pub subnet: String,
+    /// How far it is.
+    pub state: State,
+    /// Why it is so, and what is waited for.
+    pub why: String,
+    /// Since when it is announced: RFC 3339.
+    pub since: Option<String>,
+    /// The MAC that it is announced with.
+    pub mac: String,
+    /// The interface that the speaker speaks on.
+    pub interface: String,
+    /// The tag that the speaker writes itself.
+    pub vlan: Option<u16>,
+    /// What is steered: protocol and port.
+    pub ports: BTreeSet<String>,
+    /// Backends on this node.
+    pub local: BTreeSet<IpAddr>,
+    /// Backends on other nodes.
+    pub elsewhere: BTreeSet<IpAddr>,
+}
+
+/// How far a VIP is on a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// This node answers for it.
+    Announced,
+    /// This node answers for it until its successor is heard.
+    HandingOver,
+    /// This node is to answer for it, and waits for something.
+    Waiting,
+    /// Another node is to answer for it; here everything is ready.
+    Standby,
+}
+
+impl State {
+    /// As JSON has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            State::Announced => "announced",
+            State::HandingOver => "handing-over",
+            State::Waiting => "waiting",
+            State::Standby => "standby",
+        }
+    }
+}
+
+/// What is known of a VIP when its state is told.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Facts {
+    pub spoken: bool,
+    pub ours: bool,
+    pub has_socket: bool,
+    pub has_rules: bool,
+    pub is_delivered: bool,
+}
+
+/// A VIP's state, and why.
+pub(super) fn state(facts: Facts) -> (State, &'static str) {
+    let Facts { spoken, ours, has_socket, has_rules, is_delivered } = facts;
+    match (spoken, ours) {
+        (true, true) => (State::Announced, "elected among the nodes with a ready backend"),
+        (true, false) => (State::HandingOver, "another node is elected, and was not heard yet"),
+        (false, false) => (State::Standby, "another node is elected, or none may announce"),
+        (false, true) if !has_rules => (State::Waiting, "its rules are not on the provider bridge yet"),
+        (false, true) if !is_delivered => (
+            State::Waiting,
+            "OVN has no flow here that translates it to a local backend; is the controller running, and ovn-controller?",
+        ),
+        (false, true) if !has_socket => (State::Waiting, "the interface cannot be spoken on; see the log"),
+        (false, true) => (State::Waiting, "it is about to be claimed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_waited_for_is_told_in_the_order_in_which_it_comes() {
+        let mut facts =
+            Facts { spoken: false, ours: true, has_socket: false, has_rules: false, is_delivered: false };
+        assert!(state(facts).1.contains("rules"));
+        facts.has_rules = true;
+        assert!(state(facts).1.contains("OVN has no flow"));
+        facts.is_delivered = true;
+        assert!(state(facts).1.contains("interface"));
+        facts.has_socket = true;
+        assert_eq!(state(facts).0, State::Waiting);
+        facts.spoken = true;
+        assert_eq!(state(facts).0, State::Announced);
+        facts.ours = false;
+        assert_eq!(state(facts).0, State::HandingOver);
+    }
+
+    #[test]
+    fn a_status_is_read_as_it_was_written() {
+        let vip = VipStatus {
+            vip: [10, 0, 0, 9].into(),
+            subnet: "underlay".into(),
+            state: State::HandingOver,
+            why: "x".into(),
+            since: None,
+            mac: "02:00:00:00:00:01".into(),
+            interface: "br-provider".into(),
+            vlan: Some(341),
+            ports: BTreeSet::from(["tcp/80".into()]),
+            local: BTreeSet::new(),
+            elsewhere: BTreeSet::new(),
+        };
+        let status = Status { node: "node1".into(), vips: vec![vip] };
+        let text = serde_json::to_string(&status).unwrap();
+        assert!(text.contains(&format!("\"{}\"", State::HandingOver.as_str())));
+        assert_eq!(serde_json::from_str::<Status>(&text).unwrap(), status);
+    }
+}
