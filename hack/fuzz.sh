@@ -3,7 +3,7 @@
 # looks for what is not in it yet, and is for an afternoon.
 #
 #   hack/fuzz.sh [TARGET...]          these, else all: hack/fuzz/targets/ has one file for each
-#   hack/fuzz.sh --keep [TARGET...]   adds to tests/corpus/<target>/ the fewest of the inputs found that cover more code
+#   hack/fuzz.sh --keep [TARGET...]   adds to tests/corpus/<target>/ inputs found that cover more code, up to 60
 #
 # For each target one line: executions, executions a second, crashes. What crashes it is left in hack/fuzz/artifacts/<target>/,
 # and the exit code is 1: mend it, and put the file into tests/corpus/<target>/ under a name that tells what it is. New inputs
@@ -18,6 +18,8 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$HERE/.."
 PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
 export RUSTC_BOOTSTRAP=1 # cargo-fuzz asks for coverage by an unstable flag; there is no nightly here
+
+MOST_FILES=60 # as in tests/corpus.rs
 
 # The parsers are safe Rust, so that a panic is all that a sanitizer could find as well.
 cargo_fuzz() { cargo fuzz "$1" --fuzz-dir hack/fuzz --sanitizer none "${@:2}"; }
@@ -49,11 +51,20 @@ fuzz() { # TARGET: its line, and whether nothing crashed
   [ "$code" = 0 ] && [ "$crashes" = 0 ]
 }
 
-keep() { # TARGET: inputs that reach an edge which no committed one reaches; how often an edge is taken does not count
+keep() { # TARGET: what reaches an edge that no other does; those that reach most, where the tests take no more files
   local target=$1 folder=tests/corpus/$1
-  cargo_fuzz run "$target" "$folder" "hack/fuzz/corpus/$target" -- -merge=1 -use_counters=0 \
-    -max_len="$(longest_input "$target")" >"hack/fuzz/artifacts/$target.log" 2>&1
+  mkdir -p "hack/fuzz/corpus/$target" hack/fuzz/artifacts
+  cargo_fuzz run "$target" "$folder" "hack/fuzz/corpus/$target" -- -set_cover_merge=1 -use_counters=0 \
+    -max_len=4096 >"hack/fuzz/artifacts/$target.log" 2>&1
+  drop_smallest "$folder"
   printf '%-14s %3s files, %6s bytes\n' "$target" "$(find "$folder" -type f | wc -l)" "$(cat "$folder"/* | wc -c)"
+}
+
+drop_smallest() { # FOLDER: of the files that libFuzzer has named by their hash
+  local name
+  find "$1" -type f -regextype posix-egrep -regex '.*/[0-9a-f]{40}' -printf '%s %p\n' | sort -n | cut -d ' ' -f 2- |
+    head -n "$(($(find "$1" -type f | wc -l) > MOST_FILES ? $(find "$1" -type f | wc -l) - MOST_FILES : 0))" |
+    while read -r name; do rm "$name"; done
 }
 
 main() {

@@ -16,8 +16,10 @@ pub use ovsdb::{ovsdb_framing, ovsdb_value};
 pub use responder::responder;
 pub use update::ovsdb_update;
 
+type Body = fn(&[u8]);
+
 /// Every target, by the name of its folder.
-pub const TARGETS: [(&str, fn(&[u8])); 8] = [
+pub const TARGETS: [(&str, Body); 8] = [
     ("arp", arp),
     ("dot1q", dot1q),
     ("ndp", ndp),

@@ -46,7 +46,8 @@ pub fn ovsdb_update(data: &[u8]) {
         }
         let Ok(changes) = changes else { return };
         let before = model.clone();
-        let seen = advance(&mut model, way, update).expect("the replica took what the model cannot read");
+        let seen = advance(&mut model, way, update);
+        let Some(seen) = seen else { panic!("the replica took what the model cannot read: {update}") };
         assert_eq!(rows(&replica), model);
         if seen.iter().collect::<BTreeSet<_>>().len() == seen.len() {
             assert_eq!(told(&changes), differences(&before, &model));
