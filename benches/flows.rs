@@ -7,7 +7,6 @@
     reason = "a benchmark may panic"
 )]
 
-#[allow(dead_code, reason = "shared with the tests")]
 #[path = "../tests/openflow/harness.rs"]
 mod harness;
 

@@ -88,11 +88,21 @@ impl Beside {
         let table = |rows: BTreeMap<Uuid, BTreeMap<String, Datum>>| {
             rows.into_iter().map(|(uuid, held)| (name(uuid), row(held))).collect()
         };
-        self.northbound.content().into_iter().map(|(name, rows)| (name, table(rows))).collect()
+        content(&self.northbound).into_iter().map(|(name, rows)| (name, table(rows))).collect()
     }
 }
 
 type Content = BTreeMap<String, BTreeMap<Uuid, BTreeMap<String, Datum>>>;
+
+/// What a northbound holds; an empty column is as good as one that is not there.
+fn content(northbound: &Northbound) -> Content {
+    let mut tables = northbound.tables.clone();
+    for row in tables.values_mut().flat_map(BTreeMap::values_mut) {
+        row.retain(|_, datum| !datum.is_empty());
+    }
+    tables.retain(|_, rows| !rows.is_empty());
+    tables
+}
 
 fn rules() -> Rules {
     Rules { owner: Owner::new("test", 0), policy: Policy::default(), own_router_port: Default::default() }

@@ -11,7 +11,6 @@ mod apiserver;
 mod cluster;
 #[path = "kube/northbound.rs"]
 mod northbound;
-#[allow(dead_code, reason = "the lab's tests use the rest of it")]
 #[path = "lab/process.rs"]
 mod process;
 #[path = "kube/stage.rs"]

@@ -1,6 +1,6 @@
 //! World in, what should exist out: every decision, and nothing else.
 //!
-//! Given a [`World`] and what the northbound tells ([`Network`]). Never reads a clock, a socket or a row, and
+//! Given a [`World`](crate::model::World) and what the northbound tells ([`Network`](crate::model::Network)). Never reads a clock, a socket or a row, and
 //! never remembers: the same input gives the same answer. A "no" is a [`Refusal`], which carries its cure; everything
 //! that is wrong at once is what [`check`] finds.
 
@@ -27,6 +27,3 @@ pub use policy::{ClassRule, Policy};
 pub use refusal::{Refusal, Reserved};
 pub use service::{ServicePlan, plan_service};
 pub use subnet::{derived_steering_mac, is_eligible, steering_mac};
-
-#[allow(unused_imports, reason = "named in this module's documentation")]
-use crate::model::{Network, World};

@@ -51,18 +51,23 @@ fn without_a_ready_endpoint_nobody_answers_and_the_row_stays_with_no_backend() {
         stage.speaker(node).says_after(mark, "withdrawn");
     }
     stage.controller().says("no endpoint for tcp 10.180.204.252:80 is ready");
+    nobody_answers(&stage);
+    assert_eq!(stage.row("default/nginx/tcp", "vips"), r"10.180.204.252:80= [fd00:180:204::252]:80=");
+}
+
+/// The client asks for each VIP, and nobody says to have it.
+fn nobody_answers(stage: &Stage) {
     let capture = stage.capture_at_client();
     for vip in VIPS {
         stage.forget("client", vip);
         let failures = stage.one_request("client", vip).failures;
         assert!(failures.contains_key("EHOSTUNREACH"), "the kernel asks three times: {failures:?}");
     }
-    let frames = capture.frames(&stage);
+    let frames = capture.frames(stage);
     for vip in VIPS {
         assert!(frames.iter().any(|frame| frame.asks_for(vip)), "the client asked for {vip}");
         assert_eq!(frames.iter().find(|frame| frame.claims(vip)), None, "nobody answers for {vip}");
     }
-    assert_eq!(stage.row("default/nginx/tcp", "vips"), r"10.180.204.252:80= [fd00:180:204::252]:80=");
 }
 
 /// The barrier: rules alone do not deliver. Before the controller has written a row nobody answers.
@@ -73,16 +78,7 @@ fn nobody_answers_before_ovn_delivers_and_the_announcer_does_as_soon_as_it_does(
     for node in ["node1", "node2"] {
         stage.speaker(node).says("rules installed bridge=br-provider added=6");
     }
-    let capture = stage.capture_at_client();
-    for vip in VIPS {
-        let failures = stage.one_request("client", vip).failures;
-        assert!(failures.contains_key("EHOSTUNREACH"), "the kernel asks three times: {failures:?}");
-    }
-    let frames = capture.frames(&stage);
-    for vip in VIPS {
-        assert!(frames.iter().any(|frame| frame.asks_for(vip)), "the client asked for {vip}");
-        assert_eq!(frames.iter().find(|frame| frame.claims(vip)), None, "nobody answers for {vip}");
-    }
+    nobody_answers(&stage);
     let why = "OVN has no flow here that translates it to a local backend";
     assert!(NODES.iter().any(|node| stage.status(node).contains(why)), "the status says what is waited for");
     stage.start_controller();

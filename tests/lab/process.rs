@@ -62,7 +62,6 @@ impl Process {
     }
 
     /// Its id.
-    #[allow(dead_code, reason = "other tests that share this file use it")]
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -99,7 +98,7 @@ impl Process {
 
     /// Asks it to end, and waits until it has.
     pub fn terminate(&mut self) -> ExitStatus {
-        run(Command::new("kill").args(["-TERM", &self.child.id().to_string()]));
+        run(Command::new("kill").args(["-TERM", &self.pid().to_string()]));
         self.wait()
     }
 

@@ -108,13 +108,6 @@ impl OpenVSwitch {
         self.ofctl(&["--bundle", command, "br-x", &file]);
     }
 
-    /// The flows with this cookie, each as `ovs-ofctl` prints it without the cookie.
-    pub fn dump(&self, cookie: &str) -> BTreeSet<String> {
-        let flows = self.ofctl(&["--no-stats", "dump-flows", "br-x", &format!("cookie={cookie}")]);
-        let flow = |line: &str| Some(line.split_once(", ")?.1.to_owned());
-        flows.lines().filter(|line| line.contains("actions=")).filter_map(flow).collect()
-    }
-
     fn command(&self, name: &str) -> Command {
         let mut command = Command::new(program(name));
         for variable in ["OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR"] {
@@ -147,7 +140,7 @@ impl OpenVSwitch {
 
 impl Drop for OpenVSwitch {
     fn drop(&mut self) {
-        kill(&mut self.vswitchd);
+        self.kill_vswitchd();
         kill(&mut self.ovsdb);
     }
 }

@@ -1,4 +1,4 @@
 //! What several tests share.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, reason = "each test uses its part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "each test uses its part")]
 
 pub mod northbound;

@@ -20,7 +20,7 @@ const NOT_ROOT: &[&str] = &["Logical_Switch_Port", "Logical_Router_Port"];
 
 #[derive(Clone, Default)]
 pub struct Northbound {
-    tables: BTreeMap<String, BTreeMap<Uuid, Row>>,
+    pub tables: BTreeMap<String, BTreeMap<Uuid, Row>>,
     replica: Replica,
 }
 
@@ -49,16 +49,6 @@ impl Northbound {
 
     pub fn rows(&self, table: &str) -> impl Iterator<Item = (&Uuid, &Row)> {
         self.tables.get(table).into_iter().flatten()
-    }
-
-    /// What it holds; an empty column is as good as one that is not there.
-    pub fn content(&self) -> BTreeMap<String, BTreeMap<Uuid, Row>> {
-        let mut tables = self.tables.clone();
-        for row in tables.values_mut().flat_map(BTreeMap::values_mut) {
-            row.retain(|_, datum| !datum.is_empty());
-        }
-        tables.retain(|_, rows| !rows.is_empty());
-        tables
     }
 
     /// Executes one transaction, and says what changed. Panics where a server would refuse it.

@@ -3,4 +3,4 @@
 #[path = "../../../tests/corpus/bodies/mod.rs"]
 mod bodies;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::responder(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::run("responder", data));
