@@ -39,14 +39,14 @@ fn plan_vip(view: View<'_>, node: &Node, vip: IpAddr, plan: &mut AnnouncePlan) {
     for service in view.services_at(vip) {
         // Why a VIP is refused is the controller's to say, once for the cluster.
         let Ok(subnet) = subnet::checked(view, service, vip) else { continue };
-        let ports = backends::ports_served_on(view, &node.name, subnet, service, vip);
+        let Steered { ports, local, elsewhere } =
+            backends::steered_on(view, &node.name, subnet, service, vip);
         if ports.is_empty() {
             continue;
         }
         let Some(segment) = plan.segments.get_mut(&subnet.name) else { continue };
         let steered = segment.steered.entry(vip).or_default();
         steered.ports.extend(ports);
-        let (local, elsewhere) = backends::addresses(view, &node.name, subnet, service, vip);
         steered.local.extend(local);
         steered.elsewhere.extend(elsewhere);
         let announcer = announcer.get_or_insert_with(|| elect::elected(view, vip));

@@ -41,7 +41,7 @@ pub(super) fn review(
     }
     // Speakers know nothing of the northbound, and so decide without.
     let Some(node) = elect::elected(View { network: None, ..view }, vip) else { return };
-    let there = backends::ports_served_on(view, node, subnet, service, vip);
+    let there = backends::steered_on(view, node, subnet, service, vip).ports;
     for port in served.iter().filter(|port| !there.contains(&(port.protocol, port.port))) {
         let key = SocketAddr::new(vip, port.port);
         refusals.insert(Refusal::DarkPort { key, protocol: port.protocol, node: node.clone() });

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::model::{
-    Endpoint, Family, NodeName, Protocol, Service, ServiceKey, ServicePort, SlicePort, Subnet, World,
+    Endpoint, Family, NodeName, Service, ServiceKey, ServicePort, SlicePort, Steered, Subnet, World,
 };
 
 use super::Refusal;
@@ -48,14 +48,15 @@ pub(super) fn usable(
     };
     // The API server's own slices say "ready" of every endpoint of such a Service; others may not.
     let is_ready = |endpoint: &Endpoint| endpoint.ready || service.publish_not_ready;
+    let any_ready = endpoints().any(|(endpoint, _)| is_ready(endpoint));
     let ready_nodes: BTreeSet<&NodeName> = endpoints()
         .filter(|(endpoint, _)| is_ready(endpoint))
         .filter_map(|(found, _)| found.node.as_ref())
         .collect();
     let outlasts = |endpoint: &Endpoint| endpoint.serving && endpoint.terminating;
     let serves = |endpoint: &Endpoint| {
-        let alone = || !endpoint.node.as_ref().is_some_and(|node| ready_nodes.contains(node));
-        is_ready(endpoint) || (outlasts(endpoint) && alone())
+        let alone = || endpoint.node.as_ref().is_some_and(|node| !ready_nodes.contains(node));
+        is_ready(endpoint) || (outlasts(endpoint) && (!any_ready || alone()))
     };
     let mut backends = Backends { usable: Vec::new(), refusals: Vec::new() };
     for (endpoint, target_port) in endpoints().filter(|(endpoint, _)| serves(endpoint)) {
@@ -78,37 +79,28 @@ pub(super) fn port_owner<'w>(view: View<'w>, vip: IpAddr, port: &ServicePort) ->
     view.services_at(vip).find(wants).map(|service| &service.key)
 }
 
-/// The ports of a Service that a backend on this node serves.
-pub(super) fn ports_served_on(
+/// What of a Service's VIP a node can deliver: the ports that a backend of its own serves, and where the backends are.
+pub(super) fn steered_on(
     view: View<'_>,
     node: &NodeName,
     subnet: &Subnet,
     service: &Service,
     vip: IpAddr,
-) -> BTreeSet<(Protocol, u16)> {
-    let served = service.ports.iter().filter(|port| {
-        port_owner(view, vip, port) == Some(&service.key)
-            && usable(view.world, subnet, service, port, Family::of(vip))
-                .usable
-                .iter()
-                .any(|backend| backend.node == *node)
-    });
-    served.map(|port| (port.protocol, port.port)).collect()
-}
-
-/// The addresses of a Service's backends on this node, and on others.
-pub(super) fn addresses(
-    view: View<'_>,
-    node: &NodeName,
-    subnet: &Subnet,
-    service: &Service,
-    vip: IpAddr,
-) -> (BTreeSet<IpAddr>, BTreeSet<IpAddr>) {
-    let ports = service.ports.iter().filter(|port| port_owner(view, vip, port) == Some(&service.key));
-    let usable = ports.flat_map(|port| usable(view.world, subnet, service, port, Family::of(vip)).usable);
-    let (local, elsewhere): (Vec<Usable>, Vec<Usable>) = usable.partition(|found| found.node == *node);
-    let addresses = |found: Vec<Usable>| found.into_iter().map(|found| found.backend.ip()).collect();
-    (addresses(local), addresses(elsewhere))
+) -> Steered {
+    let mut steered = Steered::default();
+    for port in service.ports.iter().filter(|port| port_owner(view, vip, port) == Some(&service.key)) {
+        for Usable { backend, node: at, ready: _ } in
+            usable(view.world, subnet, service, port, Family::of(vip)).usable
+        {
+            if at == *node {
+                steered.ports.insert((port.protocol, port.port));
+                steered.local.insert(backend.ip());
+            } else {
+                steered.elsewhere.insert(backend.ip());
+            }
+        }
+    }
+    steered
 }
 
 /// A slice's port belongs to the Service's port of the same name and protocol.

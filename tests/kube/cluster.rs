@@ -25,7 +25,7 @@ const MERGE: &str = "application/merge-patch+json";
 pub struct Cluster {
     kubeconfig: PathBuf,
     runtime: Runtime,
-    client: Client,
+    pub client: Client,
     kinds: RefCell<BTreeMap<(String, String), (ApiResource, bool)>>,
 }
 

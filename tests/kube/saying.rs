@@ -1,5 +1,6 @@
 //! What the controller says on the objects: a condition, annotations, Events, each once.
 
+use ovn_vip::io::kube::status::{Saying, say};
 use serde_json::{Value, json};
 
 use crate::process::{eventually, holds};
@@ -146,6 +147,26 @@ fn a_subnet_that_is_to_be_fixed_gets_what_is_missing_and_keeps_what_others_write
         holds((30..40).all(covered) && covered(219), list.clone())
     });
     becomes(&stage, NGINX, "True", "Served");
+}
+
+#[test]
+fn a_list_that_somebody_writes_after_it_was_read_is_left_alone_also_where_there_was_none() {
+    let stage = Stage::with_example();
+    let before = exclude_ips(&stage);
+    let fix = |found: Option<&[&str]>| Saying::ExcludeIps {
+        subnet: "underlay-subnet".into(),
+        found: found.map(|found| found.iter().map(ToString::to_string).collect()),
+        wanted: vec!["10.180.204.9".into()],
+    };
+    let cluster = &stage.server.cluster;
+    let say = |saying: &Saying| cluster.block_on(say(&cluster.client, saying)).unwrap();
+    say(&fix(None));
+    assert_eq!(exclude_ips(&stage), before, "it was read before the list was there");
+    say(&fix(Some(&["10.180.204.1"])));
+    assert_eq!(exclude_ips(&stage), before, "it was another list");
+    cluster.patch(SUBNET, &json!({ "spec": { "excludeIps": null } }));
+    say(&fix(None));
+    assert_eq!(exclude_ips(&stage), ["10.180.204.9"]);
 }
 
 /// Whether an entry, `a` or `a..b`, holds 10.180.204.`last`.

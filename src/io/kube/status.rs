@@ -214,12 +214,14 @@ async fn exclude(
     wanted: &[String],
 ) -> kube::Result<()> {
     const PATH: &str = "/spec/excludeIps";
-    let test = found.map(|found| json!({ "op": "test", "path": PATH, "value": found }));
-    let write = json!({ "op": "add", "path": PATH, "value": wanted });
-    let patch: Vec<Value> = test.into_iter().chain([write]).collect();
+    // A list that was not there must not be there still: null is what the API server takes an absent member for.
+    let patch = json!([
+        { "op": "test", "path": PATH, "value": found },
+        { "op": "add", "path": PATH, "value": wanted },
+    ]);
     let request = Request::patch(format!("/apis/{}/subnets/{subnet}", crd::API_VERSION))
         .header("content-type", "application/json-patch+json")
-        .body(Value::from(patch).to_string().into_bytes())
+        .body(patch.to_string().into_bytes())
         .map_err(kube::Error::HttpError)?;
     client.request::<Value>(request).await.map(drop)
 }

@@ -1,7 +1,7 @@
 //! OpenFlow: the stream cut into messages, and each message read.
 
 use ovn_vip::flows::Version;
-use ovn_vip::flows::wire::{BadFrame, Body, FlowMod, Found, Framer, Message, Request, encode};
+use ovn_vip::flows::wire::{BadFrame, Body, FlowMod, Found, Framer, Message, Request, decode_answer, encode};
 
 use super::pieces;
 
@@ -41,6 +41,8 @@ fn cut(pieces: &[&[u8]]) -> (Vec<Vec<u8>>, Option<BadFrame>) {
 }
 
 fn read(bytes: &[u8]) {
+    // The same message as the integration bridge's answer: it may be none, and does no harm.
+    let _ = decode_answer(bytes);
     let Ok(Message { version, xid, body }) = Message::decode(bytes) else { return };
     assert_eq!((version, xid.to_be_bytes()), (bytes[0], [bytes[4], bytes[5], bytes[6], bytes[7]]));
     match body {
