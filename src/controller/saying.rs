@@ -91,7 +91,8 @@ impl Voice {
     ) {
         self.next_at = None;
         let (Some(client), Cluster::Kube(watch, _)) = (self.client.clone(), cluster) else { return };
-        let all = sayings(reconciler, |key: &ObjectKey| watch.marks_of(key), router_mac);
+        let stands = |key: &ObjectKey| Some((watch.marks_of(key)?, watch.problems_of(key)));
+        let all = sayings(reconciler, stands, router_mac);
         self.events.retain(|_, at| now < *at + EVENT_PAUSE);
         let fresh = all.into_iter().filter(|saying| self.is_fresh(saying, now));
         let portion: Vec<Saying> = fresh.take(PORTION).collect();

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::net::IpAddr;
 
+use crate::io::kube::Problem;
 use crate::io::kube::status::{Marks, Regarding, STEERING_MAC, Saying, Served, VIPS, WARNINGS, shortened};
 use crate::model::{Mac, ObjectKey, Service, ServiceKey, Subnet, SubnetName};
 use crate::plan::{Refusal, fixed_exclude_ips, is_eligible};
@@ -18,27 +19,31 @@ const VIP_LINES: usize = 3000;
 /// The longest message of a condition (Kubernetes API, Condition v1).
 const MESSAGE_LIMIT: usize = 32_768;
 
-/// What differs from what stands there, in order; each with the Event that goes with it.
+/// What differs from what stands there, in order; each with the Event that goes with it. `stands` is what we said on an
+/// object, and what of it could not be understood.
 pub fn sayings<'m>(
     reconciler: &Reconciler,
-    marks_of: impl Fn(&ObjectKey) -> Option<&'m Marks>,
+    stands: impl Fn(&ObjectKey) -> Option<(&'m Marks, &'m [Problem])>,
     router_mac: impl Fn(&SubnetName) -> Option<Mac>,
 ) -> Vec<Saying> {
     let mut sayings = Vec::new();
     for (key, outcome) in reconciler.outcomes() {
         let Some(service) = reconciler.world().service(key) else { continue };
-        let marks = marks_of(&ObjectKey::Service(key.clone()));
+        let marks = stands(&ObjectKey::Service(key.clone())).map(|(marks, _)| marks);
         let refusals = reconciler.refusals().get(key);
         say_service(service, served(outcome, refusals), marks, &mut sayings);
     }
     let mut vips = vips(reconciler);
     let mut warnings = warnings(reconciler);
     for subnet in reconciler.world().subnets() {
-        let Some(marks) = marks_of(&ObjectKey::Subnet(subnet.name.clone())) else { continue };
+        let Some((marks, problems)) = stands(&ObjectKey::Subnet(subnet.name.clone())) else { continue };
         let vips = vips.remove(&subnet.name).unwrap_or_default();
-        let warnings = warnings.remove(&subnet.name).unwrap_or_default();
+        let invalid = problems.iter().map(ToString::to_string);
+        let warnings = invalid.chain(warnings.remove(&subnet.name).unwrap_or_default()).collect();
+        let reason = if problems.is_empty() { "VipsDeclined" } else { "InvalidValue" };
         let mac = is_eligible(subnet).then(|| router_mac(&subnet.name)).flatten();
-        say_subnet(subnet, &lines(vips, VIP_LINES), &lines(warnings, LINES), mac, marks, &mut sayings);
+        let texts = (&*lines(vips, VIP_LINES), &*lines(warnings, LINES));
+        say_subnet(subnet, texts, reason, mac, marks, &mut sayings);
         sayings.extend(fix(reconciler, subnet, marks));
     }
     sayings
@@ -86,8 +91,8 @@ fn say_service(service: &Service, wanted: Option<Served>, marks: Option<&Marks>,
 
 fn say_subnet(
     subnet: &Subnet,
-    vips: &str,
-    warnings: &str,
+    (vips, warnings): (&str, &str),
+    reason: &str,
     mac: Option<Mac>,
     marks: &Marks,
     sayings: &mut Vec<Saying>,
@@ -107,7 +112,7 @@ fn say_subnet(
         sayings.push(Saying::Event {
             regarding: Regarding::Subnet(subnet.name.clone(), marks.uid.clone()),
             warning: true,
-            reason: "VipsDeclined".to_owned(),
+            reason: reason.to_owned(),
             note: note.clone(),
         });
     }

@@ -169,6 +169,27 @@ fn a_list_that_somebody_writes_after_it_was_read_is_left_alone_also_where_there_
     assert_eq!(exclude_ips(&stage), ["10.180.204.9"]);
 }
 
+#[test]
+fn a_bad_value_of_an_annotation_is_an_event_on_the_subnet_and_costs_nothing_else() {
+    let stage = Stage::with_example();
+    let _controller = stage.serving();
+    becomes(&stage, NGINX, "True", "Served");
+    let announce = |value: &str| json!({ "metadata": { "annotations": { "ovn-vip.io/announce": value } } });
+    stage.server.cluster.patch(SUBNET, &announce("maybe"));
+    let warning = annotation(&stage, "ovn-vip.io/warnings", |text| !text.is_empty());
+    assert!(
+        warning.contains("ovn-vip.io/announce") && warning.contains(r#"write "true" or "false""#),
+        "{warning}"
+    );
+    eventually("the Subnet has an Event", || {
+        let events = events(&stage, "Subnet", "underlay-subnet");
+        holds(events == ["InvalidValue"], events)
+    });
+    becomes(&stage, NGINX, "True", "Served");
+    stage.server.cluster.patch(SUBNET, &announce("true"));
+    annotation(&stage, "ovn-vip.io/warnings", str::is_empty);
+}
+
 /// Whether an entry, `a` or `a..b`, holds 10.180.204.`last`.
 fn covers(entry: &str, last: u8) -> bool {
     let last_of =

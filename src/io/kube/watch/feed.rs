@@ -75,6 +75,11 @@ impl Feed {
         self.problems.values().flatten()
     }
 
+    /// The same of one object.
+    pub fn problems_of(&self, key: &ObjectKey) -> Option<&[Problem]> {
+        self.problems.get(key).map(Vec::as_slice)
+    }
+
     /// Takes an event in, and adds what it alters.
     pub fn take(&mut self, event: Event<Raw>, changes: &mut Vec<Change>) {
         match event {

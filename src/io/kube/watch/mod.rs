@@ -17,6 +17,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client};
 use tokio::time::Instant;
 
+use super::Problem;
 use super::status::Marks;
 use crate::model::{Change, ObjectKey};
 use feed::Feed;
@@ -83,6 +84,11 @@ impl KubeWatch {
     /// What stands on one object.
     pub fn marks_of(&self, key: &ObjectKey) -> Option<&Marks> {
         self.feeds.iter().find_map(|feed| feed.marks().get(key))
+    }
+
+    /// What could not be understood in one object.
+    pub fn problems_of(&self, key: &ObjectKey) -> &[Problem] {
+        self.feeds.iter().find_map(|feed| feed.problems_of(key)).unwrap_or_default()
     }
 
     /// The next changes, many at once where many came; or other problems. Cancel-safe.
