@@ -13,7 +13,7 @@ use ovn_vip::controller::{Reconciler, Rules};
 use ovn_vip::model::{Change, NodeName, Object, ServiceKey, World};
 use ovn_vip::nb::{NetworkIndex, Owner, transaction};
 use ovn_vip::ovsdb::{Datum, Operation, Replica};
-use ovn_vip::plan::{Policy, announce_plan, plan_service};
+use ovn_vip::plan::{Policy, Refusal, announce_plan, plan_service};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -151,6 +151,29 @@ fn a_vip_that_was_given_up_is_not_served_again_unless_it_is_excluded() {
         beside.converge();
     }
     assert_eq!(balanced(&beside), Vec::<String>::new());
+}
+
+#[test]
+fn a_vip_whose_ports_all_went_to_another_service_is_not_served_and_must_be_excluded() {
+    let mut beside = Beside::start(northbound());
+    for object in history::base() {
+        beside.take(&Step::Cluster(Change::Apply(object)));
+    }
+    for name in ["c", "a"] {
+        let service = Object::Service(history::bare(name, [history::v4(250)].into()));
+        beside.take(&Step::Cluster(Change::Apply(service)));
+        beside.converge();
+    }
+    beside.take(&Step::Cluster(Change::Apply(history::subnet("underlay", true, false))));
+    beside.converge();
+    let reasons = |name| {
+        let refusals = beside.reconciler.refusals().get(&ServiceKey::new("default", name));
+        refusals.into_iter().flatten().map(Refusal::reason).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (reasons("a"), reasons("c")),
+        (vec!["ServedNotExcluded", "NoReadyBackend"], vec!["NotExcluded"])
+    );
 }
 
 #[test]

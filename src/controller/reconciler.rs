@@ -4,7 +4,7 @@
 //! touched with what is there.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use uuid::Uuid;
 
@@ -208,7 +208,9 @@ impl Reconciler {
         let mut refusal_changes = Vec::new();
         for key in services {
             let plan = plan_service(&self.world, self.network.network(), &self.rules.policy, &key);
-            self.network.keep_served(&key, plan.vips.keys());
+            // Not every VIP that it has: one whose ports are all another Service's is in no row of its own.
+            let balanced = plan.load_balancers.iter().flat_map(|row| row.vips.keys());
+            self.network.keep_served(&key, balanced.map(SocketAddr::ip));
             let rows = self.desired.put_service(&self.rules.owner, &dialect, &key, &plan.load_balancers);
             self.touched.load_balancers.extend(rows);
             self.touched.subnets |= self.desired.put_vips(&key, &plan.vips);

@@ -157,10 +157,9 @@ impl NetworkIndex {
 
     /// Of a Service's served VIPs only these are left. A row that goes, or loses a VIP, tells nothing by itself:
     /// Kube-OVN deletes rows that it does not know, and ours come back.
-    pub fn keep_served<'v>(&mut self, service: &ServiceKey, vips: impl IntoIterator<Item = &'v IpAddr>) {
+    pub fn keep_served(&mut self, service: &ServiceKey, vips: impl IntoIterator<Item = IpAddr>) {
         if let Some(served) = self.network.served.get_mut(service) {
-            let kept: BTreeSet<IpAddr> =
-                vips.into_iter().copied().filter(|vip| served.contains(vip)).collect();
+            let kept: BTreeSet<IpAddr> = vips.into_iter().filter(|vip| served.contains(vip)).collect();
             *served = kept;
             if served.is_empty() {
                 self.network.served.remove(service);

@@ -19,7 +19,8 @@ fn ends_with_at_most_failed(load: Load, most: u64) -> Sample {
 #[test]
 fn backends_are_removed_and_added_under_load_without_a_lost_request() {
     let mut stage = Stage::serving();
-    let load = stage.load(VIP4);
+    // OVN itself drops a SYN now and then at the moment its flows change (docs/benchmarks.md); it is sent again.
+    let load = stage.patient_load(VIP4);
     stage.becomes_served("far", VIP4, &["p11", "p12"]);
     for _ in 0..3 {
         stage.cluster.remove_backend("p11");

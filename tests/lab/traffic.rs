@@ -127,8 +127,17 @@ impl Stage {
 
     /// A steady load of TCP requests from the on-link client, fifty a second, until [`Load::end`].
     pub fn load(&self, vip: &str) -> Load {
+        self.load_with(vip, TIMEOUT)
+    }
+
+    /// As [`Stage::load`], of requests that wait for a packet to be sent again (RFC 6298: 1 s, then 2 s).
+    pub fn patient_load(&self, vip: &str) -> Load {
+        self.load_with(vip, "--timeout=4.9")
+    }
+
+    fn load_with(&self, vip: &str, timeout: &str) -> Load {
         let mut command = self.probe("client", "probe.py");
-        command.args([vip, "600", "--interval=0.02", TIMEOUT]);
+        command.args([vip, "600", "--interval=0.02", timeout]);
         let name = format!("probe-{}", LOADS.fetch_add(1, Ordering::Relaxed));
         Load { process: Process::start(&name, &mut command, self.folder.path()) }
     }
