@@ -29,7 +29,7 @@ longest_input() { # TARGET: what is longer finds nothing new, slower
   arp) echo 64 ;;
   dot1q | ndp) echo 128 ;;
   ovsdb_value) echo 320 ;;
-  openflow | ovsdb_framing | responder) echo 700 ;;
+  openflow | ovsdb_framing | ovsdb_update | responder) echo 512 ;;
   *) echo 1024 ;;
   esac
 }

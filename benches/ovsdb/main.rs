@@ -33,6 +33,8 @@ const PEER_CHANGES: usize = 50;
 const RAW: &str = "raw";
 const RAW_FOLLOWS: &str = "raw, following too";
 const OURS: &str = "ovn-vip";
+/// Who writes, in the order of the table; ratios are to the first.
+const WRITERS: [&str; 3] = [RAW, RAW_FOLLOWS, OURS];
 
 /// Measures the OVSDB client.
 #[derive(Debug, Parser)]
@@ -83,30 +85,32 @@ async fn clients(arguments: &Arguments, peers: &[Peer]) -> anyhow::Result<()> {
     let mut sync = Contest::new("first sync of 5,000 rows, ms");
     let mut write = Contest::new("5,000 rows rewritten, 150 a transaction, rows/s");
     let mut change = Contest::new("one change, round trip p50, ms");
+    sync.of(RAW);
+    for name in WRITERS {
+        write.of(name);
+        change.of(name);
+    }
     for run in 0..arguments.runs {
-        let (_, _, took) = Raw::sync(&server.socket())?;
-        sync.of(RAW).push_ms(took);
-        let (mut ours, took) = Ours::sync(&server.socket(), ROWS).await?;
-        sync.of(OURS).push_ms(took);
-        write.of(RAW);
-        write.of(RAW_FOLLOWS);
-        let rewrites = |round: usize| load::batches(ROWS, move |row| load::rewrite(row, 1 + 3 * run + round));
-        write.of(OURS).push(rate(ours.write(rewrites(0)).await?));
-        let mut samples = Samples::default();
-        for number in 0..CHANGES {
-            let took = ours.write(vec![vec![load::change(number / 2, number % 2 == 0)]]).await?;
-            samples.push_ms(took);
-        }
-        change.of(RAW);
-        change.of(RAW_FOLLOWS);
-        change.of(OURS).push(samples.median());
-        drop(ours);
-        let follower = Raw::sync(&server.socket())?.0;
-        for (name, mut raw, round) in [(RAW, Raw::connect(&server.socket())?, 1), (RAW_FOLLOWS, follower, 2)]
-        {
-            write.of(name).push(rate(raw.write(&rewrites(round))?));
-            change.of(name).push(changes(&mut raw)?);
-            drop(raw);
+        // Whoever is first finds the server as the others left it: each is first in its turn, and alone on it.
+        for turn in 0..WRITERS.len() {
+            let name = WRITERS[(run + turn) % WRITERS.len()];
+            let rewrites = load::batches(ROWS, |row| load::rewrite(row, 1 + 3 * run + turn));
+            if name == OURS {
+                let (mut ours, took) = Ours::sync(&server.socket(), ROWS).await?;
+                sync.of(OURS).push_ms(took);
+                write.of(OURS).push(rate(ours.write(rewrites).await?));
+                change.of(OURS).push(our_changes(&mut ours).await?);
+            } else {
+                let mut raw = if name == RAW {
+                    Raw::connect(&server.socket())?
+                } else {
+                    let (raw, _, took) = Raw::sync(&server.socket())?;
+                    sync.of(RAW).push_ms(took);
+                    raw
+                };
+                write.of(name).push(rate(raw.write(&rewrites)?));
+                change.of(name).push(changes(&mut raw)?);
+            }
         }
     }
     for peer in peers {
@@ -122,6 +126,14 @@ async fn clients(arguments: &Arguments, peers: &[Peer]) -> anyhow::Result<()> {
 
 fn rate(took: Duration) -> f64 {
     ROWS as f64 / took.as_secs_f64()
+}
+
+async fn our_changes(ours: &mut Ours) -> anyhow::Result<f64> {
+    let mut samples = Samples::default();
+    for number in 0..CHANGES {
+        samples.push_ms(ours.write(vec![vec![load::change(number / 2, number % 2 == 0)]]).await?);
+    }
+    Ok(samples.median())
 }
 
 /// The median of changes one after another, in milliseconds.

@@ -1,6 +1,6 @@
 //! JSON-RPC 1.0 as OVSDB uses it (RFC 7047 §4).
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -74,9 +74,17 @@ pub fn read<'a, T: Deserialize<'a>>(what: &'static str, raw: &'a RawValue) -> Re
     })
 }
 
-/// A request of ours.
-pub fn request(id: u64, method: &str, params: &Value) -> Vec<u8> {
-    json!({"id": id, "method": method, "params": params}).to_string().into_bytes()
+/// A request of ours, as on the wire.
+#[derive(Serialize)]
+struct Request<'a, P> {
+    id: u64,
+    method: &'a str,
+    params: &'a P,
+}
+
+/// A request of ours. Nothing of OVSDB's has a key that is no text, and writing to memory cannot fail otherwise.
+pub fn request(id: u64, method: &str, params: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(&Request { id, method, params }).unwrap_or_default()
 }
 
 /// Our answer to a request of the peer.

@@ -16,7 +16,7 @@ pub fn tables() -> TablesWanted {
         .require("Open_vSwitch", &["external_ids"])
         .require("Bridge", &["name", "ports", "external_ids"])
         .require("Port", &["name", "interfaces", "tag"])
-        .require("Interface", &["name", "type", "ofport", "mac_in_use"])
+        .require("Interface", &["name", "type", "ofport", "mac_in_use", "link_state", "admin_state"])
 }
 
 /// A segment, found.
@@ -28,6 +28,8 @@ pub struct Located {
     pub speak_on: InterfaceName,
     /// What the speaker is on the wire.
     pub interface: l2::Interface,
+    /// Whether the NIC is up and has a carrier, as ovs-vswitchd hears it from the kernel (rtnetlink(7)) at once.
+    pub carrier: bool,
 }
 
 /// Why a segment cannot be served yet. It is looked for again at every change of the database.
@@ -80,8 +82,9 @@ pub fn locate(replica: &Replica, segment: &SegmentPlan) -> Result<Located, NotFo
     };
     let mac = interfaces.get(speak_on.as_str()).and_then(|(_, row)| mac(row));
     let mac = mac.ok_or_else(|| NotFound::Mac(speak_on.clone()))?;
-    let vlan = if untagged { None } else { segment.vlan };
-    Ok(Located { ports: BridgePorts { nic, patch, mac }, speak_on, interface: l2::Interface { mac, vlan } })
+    let interface = l2::Interface { mac, vlan: if untagged { None } else { segment.vlan } };
+    let carrier = interfaces.get(segment.nic.as_str()).is_some_and(|(_, row)| is_up(row));
+    Ok(Located { ports: BridgePorts { nic, patch, mac }, speak_on, interface, carrier })
 }
 
 /// The bridge that OVN's own flows are on: `external_ids:ovn-bridge`, else `br-int` (ovn-controller(8)).
@@ -117,6 +120,11 @@ fn ofport(row: &Row) -> Option<u32> {
         .and_then(Datum::as_integer)
         .and_then(|port| u32::try_from(port).ok())
         .filter(|port| *port > 0)
+}
+
+/// Up unless told otherwise: a NIC whose driver says nothing is taken to be (ovs-vswitchd.conf.db(5)).
+fn is_up(row: &Row) -> bool {
+    ["link_state", "admin_state"].into_iter().all(|column| text(row, column) != "down")
 }
 
 fn mac(row: &Row) -> Option<Mac> {
@@ -192,6 +200,19 @@ mod tests {
             let located = locate(&replica(access_tag), &segment(Some(341))).unwrap();
             assert_eq!((located.speak_on.as_str(), located.interface.vlan), ("br-p", VlanId::new(341)));
         }
+    }
+
+    #[test]
+    fn a_nic_is_up_unless_its_link_or_its_admin_says_down() {
+        let carrier = |state: serde_json::Value| {
+            let mut replica = replica(None);
+            let nic = "00000000-0000-4000-8000-000000000012";
+            replica.apply(&json!({ "Interface": { nic: { "modify": state } } })).unwrap();
+            locate(&replica, &segment(None)).unwrap().carrier
+        };
+        assert!(carrier(json!({ "link_state": ["set", []], "admin_state": "up" })));
+        assert!(!carrier(json!({ "link_state": "down", "admin_state": "up" })));
+        assert!(!carrier(json!({ "link_state": "up", "admin_state": "down" })));
     }
 
     #[test]

@@ -69,6 +69,9 @@ impl Segment {
     /// Takes a new plan. What is no longer to be said is silent from here on, before any rule is
     /// touched; what another node is to say goes on until that one is heard.
     pub fn set_plan(&mut self, plan: SegmentPlan, located: Located, now: Instant) {
+        if self.located.carrier != located.carrier {
+            info!(subnet = %self.subnet, nic = %plan.nic, carrier = located.carrier, "the NIC's link changed");
+        }
         if self.located.speak_on != located.speak_on {
             self.socket = None;
             self.open_at = now;
@@ -82,10 +85,12 @@ impl Segment {
     }
 
     /// Whether the VIP is ours to answer for: to announce, or ours still until the next one is heard.
+    /// Without a carrier nobody hears it, and once there is one again it has to be claimed anew.
     fn is_to_be_spoken(&self, vip: IpAddr, now: Instant) -> bool {
         let SegmentPlan { announced, handed_over, .. } = &self.plan;
         let awaited = || self.spoken.contains(&vip) && self.handover.is_awaited(vip, now);
-        announced.contains(&vip) || (handed_over.contains(&vip) && awaited())
+        let ours = announced.contains(&vip) || (handed_over.contains(&vip) && awaited());
+        ours && self.located.carrier
     }
 
     /// The rules it needs.
@@ -130,6 +135,7 @@ impl Segment {
             let (state, why) = state(Facts {
                 spoken: self.spoken.contains(vip),
                 ours: self.plan.announced.contains(vip),
+                has_carrier: self.located.carrier,
                 has_socket: self.socket.is_some(),
                 has_rules: rules.get(vip) == Some(&true),
                 is_delivered: is_delivered(*vip),

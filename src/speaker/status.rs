@@ -72,6 +72,7 @@ impl State {
 pub(super) struct Facts {
     pub spoken: bool,
     pub ours: bool,
+    pub has_carrier: bool,
     pub has_socket: bool,
     pub has_rules: bool,
     pub is_delivered: bool,
@@ -79,11 +80,12 @@ pub(super) struct Facts {
 
 /// A VIP's state, and why.
 pub(super) fn state(facts: Facts) -> (State, &'static str) {
-    let Facts { spoken, ours, has_socket, has_rules, is_delivered } = facts;
+    let Facts { spoken, ours, has_carrier, has_socket, has_rules, is_delivered } = facts;
     match (spoken, ours) {
         (true, true) => (State::Announced, "elected among the nodes with a ready backend"),
         (true, false) => (State::HandingOver, "another node is elected, and was not heard yet"),
         (false, false) => (State::Standby, "another node is elected, or none may announce"),
+        (false, true) if !has_carrier => (State::Waiting, "the NIC has no carrier, or is down"),
         (false, true) if !has_rules => (State::Waiting, "its rules are not on the provider bridge yet"),
         (false, true) if !is_delivered => (
             State::Waiting,
@@ -100,8 +102,16 @@ mod tests {
 
     #[test]
     fn what_is_waited_for_is_told_in_the_order_in_which_it_comes() {
-        let mut facts =
-            Facts { spoken: false, ours: true, has_socket: false, has_rules: false, is_delivered: false };
+        let mut facts = Facts {
+            spoken: false,
+            ours: true,
+            has_carrier: false,
+            has_socket: false,
+            has_rules: false,
+            is_delivered: false,
+        };
+        assert!(state(facts).1.contains("carrier"));
+        facts.has_carrier = true;
         assert!(state(facts).1.contains("rules"));
         facts.has_rules = true;
         assert!(state(facts).1.contains("OVN has no flow"));

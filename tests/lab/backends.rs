@@ -118,3 +118,35 @@ fn a_vip_whose_last_local_pods_end_is_handed_over_before_they_are_gone() {
     let sample = ends_with_at_most_failed(load, UNDER_WAY);
     eprintln!("handed over: {} answers, {sample:?}", sample.ok);
 }
+
+#[test]
+fn a_node_whose_nic_has_no_carrier_or_is_down_is_silent_and_claims_again_once_it_is_back() {
+    let stage = Stage::serving();
+    stage.becomes_served("client", VIP4, &["p11", "p12"]);
+    let at_the_switch = |verb| drop(stage.lab.run(&[verb, "node1"]));
+    let on_the_node = |state| drop(stage.lab.run_in("node1", &format!("ip link set underlay0 {state}")));
+    at_the_switch("cut");
+    says_that_it_has_no_carrier(&stage);
+    claims_again(&stage, || at_the_switch("mend"));
+    on_the_node("down");
+    says_that_it_has_no_carrier(&stage);
+    claims_again(&stage, || on_the_node("up"));
+}
+
+fn says_that_it_has_no_carrier(stage: &Stage) {
+    eventually("node1 withdraws it, and says why", || {
+        let status = stage.status("node1");
+        holds(status.contains("no carrier") && stage.says_announcing(VIP4).is_none(), status)
+    });
+}
+
+fn claims_again(stage: &Stage, once: impl FnOnce()) {
+    let capture = stage.capture_at_client();
+    once();
+    stage.becomes_announced(VIP4);
+    eventually("node1 tells everybody", || {
+        let frames = capture.frames(stage);
+        holds(frames.iter().any(|frame| frame.claims(VIP4) && frame.is_to_all()), frames)
+    });
+    stage.becomes_served("client", VIP4, &["p11", "p12"]);
+}

@@ -1,16 +1,23 @@
 //! Operations as JSON (RFC 7047 §5.2).
 
-use std::collections::BTreeMap;
-
-use serde_json::{Map, Value, json};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use super::{Condition, Function, Mutation, Mutator, Operation, Until};
-use crate::ovsdb::value::Datum;
+use crate::ovsdb::value::written;
+
+/// The `<condition>` of RFC 7047.
+impl Serialize for Condition {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (&self.column, self.function.as_str(), &self.value).serialize(serializer)
+    }
+}
 
 impl Condition {
-    /// The `<condition>` of RFC 7047.
+    /// As it is written.
     pub fn to_json(&self) -> Value {
-        json!([self.column, self.function.as_str(), self.value.to_json()])
+        written(self)
     }
 }
 
@@ -29,9 +36,10 @@ impl Function {
     }
 }
 
-impl Mutation {
-    fn to_json(&self) -> Value {
-        json!([self.column, self.mutator.as_str(), self.value.to_json()])
+/// The `<mutation>` of RFC 7047.
+impl Serialize for Mutation {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (&self.column, self.mutator.as_str(), &self.value).serialize(serializer)
     }
 }
 
@@ -49,78 +57,109 @@ impl Mutator {
     }
 }
 
+impl Until {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Equal => "==",
+            Self::NotEqual => "!=",
+        }
+    }
+}
+
+/// The `<operation>` of RFC 7047.
+impl Serialize for Operation {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut json = serializer.serialize_map(None)?;
+        self.serialize_members(&mut json)?;
+        json.end()
+    }
+}
+
 impl Operation {
-    /// The `<operation>` of RFC 7047.
+    /// As it is written.
     pub fn to_json(&self) -> Value {
+        written(self)
+    }
+
+    fn serialize_members<M: SerializeMap>(&self, json: &mut M) -> Result<(), M::Error> {
         match self {
             Self::Insert { table, uuid, uuid_name, row } => {
-                let mut json = json!({"op": "insert", "table": table, "row": row_to_json(row)});
-                if let Some(uuid) = uuid {
-                    json["uuid"] = json!(uuid);
-                }
-                if let Some(name) = uuid_name {
-                    json["uuid-name"] = json!(name);
-                }
-                json
+                json.serialize_entry("op", "insert")?;
+                json.serialize_entry("table", table)?;
+                json.serialize_entry("row", row)?;
+                optional(json, "uuid", uuid.as_ref())?;
+                optional(json, "uuid-name", uuid_name.as_ref())
             }
             Self::Update { table, condition, row } => {
-                json!({"op": "update", "table": table, "where": where_to_json(condition), "row": row_to_json(row)})
+                json.serialize_entry("op", "update")?;
+                json.serialize_entry("table", table)?;
+                json.serialize_entry("where", condition)?;
+                json.serialize_entry("row", row)
             }
             Self::Mutate { table, condition, mutations } => {
-                let mutations: Vec<_> = mutations.iter().map(Mutation::to_json).collect();
-                json!({"op": "mutate", "table": table, "where": where_to_json(condition), "mutations": mutations})
+                json.serialize_entry("op", "mutate")?;
+                json.serialize_entry("table", table)?;
+                json.serialize_entry("where", condition)?;
+                json.serialize_entry("mutations", mutations)
             }
             Self::Delete { table, condition } => {
-                json!({"op": "delete", "table": table, "where": where_to_json(condition)})
+                json.serialize_entry("op", "delete")?;
+                json.serialize_entry("table", table)?;
+                json.serialize_entry("where", condition)
             }
             Self::Select { table, condition, columns } => {
-                let mut json = json!({"op": "select", "table": table, "where": where_to_json(condition)});
-                if let Some(columns) = columns {
-                    json["columns"] = json!(columns);
-                }
-                json
+                json.serialize_entry("op", "select")?;
+                json.serialize_entry("table", table)?;
+                json.serialize_entry("where", condition)?;
+                optional(json, "columns", columns.as_ref())
             }
-            Self::Wait { .. } => self.wait_to_json(),
-            Self::Commit { durable } => json!({"op": "commit", "durable": durable}),
-            Self::Abort => json!({"op": "abort"}),
-            Self::Comment(comment) => json!({"op": "comment", "comment": comment}),
-            Self::Assert(lock) => json!({"op": "assert", "lock": lock}),
-            Self::Checked { operation, .. } => operation.to_json(),
+            Self::Wait { table, condition, columns, until, rows, timeout } => {
+                json.serialize_entry("op", "wait")?;
+                json.serialize_entry("table", table)?;
+                json.serialize_entry("where", condition)?;
+                json.serialize_entry("columns", columns)?;
+                json.serialize_entry("until", until.as_str())?;
+                json.serialize_entry("rows", rows)?;
+                let timeout = timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+                optional(json, "timeout", timeout.as_ref())
+            }
+            Self::Commit { durable } => {
+                json.serialize_entry("op", "commit")?;
+                json.serialize_entry("durable", durable)
+            }
+            Self::Abort => json.serialize_entry("op", "abort"),
+            Self::Comment(comment) => {
+                json.serialize_entry("op", "comment")?;
+                json.serialize_entry("comment", comment)
+            }
+            Self::Assert(lock) => {
+                json.serialize_entry("op", "assert")?;
+                json.serialize_entry("lock", lock)
+            }
+            Self::Checked { operation, .. } => operation.serialize_members(json),
         }
-    }
-
-    fn wait_to_json(&self) -> Value {
-        let Self::Wait { table, condition, columns, until, rows, timeout } = self else { return Value::Null };
-        let until = match until {
-            Until::Equal => "==",
-            Until::NotEqual => "!=",
-        };
-        let rows: Vec<_> = rows.iter().map(row_to_json).collect();
-        let mut json = json!({"op": "wait", "table": table, "where": where_to_json(condition), "columns": columns,
-                              "until": until, "rows": rows});
-        if let Some(timeout) = timeout {
-            json["timeout"] = json!(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
-        }
-        json
     }
 }
 
-fn row_to_json(row: &BTreeMap<String, Datum>) -> Value {
-    row.iter().map(|(column, datum)| (column.clone(), datum.to_json())).collect::<Map<_, _>>().into()
-}
-
-fn where_to_json(conditions: &[Condition]) -> Vec<Value> {
-    conditions.iter().map(Condition::to_json).collect()
+fn optional<M: SerializeMap>(
+    json: &mut M,
+    name: &str,
+    value: Option<&impl Serialize>,
+) -> Result<(), M::Error> {
+    value.map_or(Ok(()), |value| json.serialize_entry(name, value))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::time::Duration;
 
+    use serde_json::json;
     use uuid::Uuid;
 
     use super::*;
     use crate::ovsdb::operation::Expect;
+    use crate::ovsdb::value::Datum;
 
     const ROW: &str = "00000000-0000-0000-0000-000000000007";
 

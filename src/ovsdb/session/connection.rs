@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::fault::Fault;
@@ -103,11 +104,16 @@ impl Connection {
         &mut self,
         id: u64,
         method: &str,
-        params: &Value,
+        params: &impl Serialize,
         purpose: Purpose,
         until: Option<Duration>,
     ) {
-        self.outbound.push(&message::request(id, method, params));
+        self.send(id, &message::request(id, method, params), purpose, until);
+    }
+
+    /// Sends a request as it is on the wire.
+    pub(super) fn send(&mut self, id: u64, request: &[u8], purpose: Purpose, until: Option<Duration>) {
+        self.outbound.push(request);
         self.pending.insert(id, Pending { purpose, until });
         self.deadlines.extend(until.map(|until| (until, id)));
     }

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde::ser::SerializeSeq;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use super::connection::{Connection, Purpose};
 use super::{Event, Link, Session, TransactionId};
+use crate::ovsdb::message;
 use crate::ovsdb::operation::Operation;
 use crate::ovsdb::outcome::{self, TransactionError};
 
@@ -14,6 +17,21 @@ use crate::ovsdb::outcome::{self, TransactionError};
 pub(super) struct Queued {
     id: TransactionId,
     operations: Vec<Operation>,
+}
+
+/// The parameters of `transact` (RFC 7047 §4.1.3): the database, then the operations.
+struct Params<'a> {
+    database: &'a str,
+    operations: &'a [Operation],
+}
+
+impl Serialize for Params<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut params = serializer.serialize_seq(Some(1 + self.operations.len()))?;
+        params.serialize_element(self.database)?;
+        self.operations.iter().try_for_each(|operation| params.serialize_element(operation))?;
+        params.end()
+    }
 }
 
 impl Session {
@@ -44,11 +62,13 @@ impl Session {
         let Link::Up(connection) = &mut self.link else { return };
         while connection.outbound.bytes().len() < self.config.outbound_limit {
             let Some(Queued { id, operations }) = self.queue.pop_front() else { return };
-            let mut params = vec![json!(self.config.database)];
-            params.extend(operations.iter().map(Operation::to_json));
             let until = Some(now + self.config.timing.transaction);
-            let purpose = Purpose::Transaction { id, operations };
-            connection.request(id.0, "transact", &Value::Array(params), purpose, until);
+            let request = message::request(
+                id.0,
+                "transact",
+                &Params { database: &self.config.database, operations: &operations },
+            );
+            connection.send(id.0, &request, Purpose::Transaction { id, operations }, until);
         }
     }
 

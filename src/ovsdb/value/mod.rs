@@ -11,6 +11,8 @@ use uuid::Uuid;
 
 mod wire;
 
+pub(in crate::ovsdb) use wire::written;
+
 /// A finite real number with a total order, so that it may stand in sets and keys.
 #[derive(Debug, Clone, Copy)]
 pub struct Real(f64);

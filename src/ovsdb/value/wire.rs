@@ -1,6 +1,9 @@
 //! Values as JSON (RFC 7047 §5.1).
 
-use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Atom, Datum, Real};
@@ -19,19 +22,48 @@ fn tagged(value: &Value) -> Option<(&str, &Value)> {
     }
 }
 
-impl Atom {
-    /// The `<atom>` of RFC 7047.
-    pub fn to_json(&self) -> Value {
+/// What is written of it. Nothing of OVSDB's has a key that is no text, and nothing else can fail.
+pub(in crate::ovsdb) fn written(it: &impl Serialize) -> Value {
+    serde_json::to_value(it).unwrap_or_default()
+}
+
+/// The `<atom>` of RFC 7047.
+impl Serialize for Atom {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Integer(number) => json!(number),
-            Self::Real(number) => json!(number.value()),
-            Self::Boolean(value) => json!(value),
-            Self::String(text) => json!(text.as_ref()),
-            Self::Uuid(uuid) => json!(["uuid", uuid]),
-            Self::NamedUuid(name) => json!(["named-uuid", name.as_ref()]),
+            Self::Integer(number) => serializer.serialize_i64(*number),
+            Self::Real(number) => serializer.serialize_f64(number.value()),
+            Self::Boolean(value) => serializer.serialize_bool(*value),
+            Self::String(text) => serializer.serialize_str(text),
+            Self::Uuid(uuid) => ("uuid", uuid).serialize(serializer),
+            Self::NamedUuid(name) => ("named-uuid", name.as_ref()).serialize(serializer),
         }
     }
+}
 
+/// The `<value>` of RFC 7047, always in the same order. A set of one is written as its atom.
+impl Serialize for Datum {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Set(members) => match (members.len(), members.first()) {
+                (1, Some(only)) => only.serialize(serializer),
+                _ => ("set", members).serialize(serializer),
+            },
+            Self::Map(entries) => ("map", Pairs(entries)).serialize(serializer),
+        }
+    }
+}
+
+/// A map's entries as `<pair>`s: its keys are no JSON names.
+struct Pairs<'d>(&'d BTreeMap<Atom, Atom>);
+
+impl Serialize for Pairs<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0)
+    }
+}
+
+impl Atom {
     /// Reads an `<atom>`. The JSON tells its type, except that a whole number may stand for a real.
     pub fn from_json(value: &Value, kind: Option<AtomType>) -> Result<Self, ProtocolError> {
         match value {
@@ -56,19 +88,9 @@ impl Atom {
 }
 
 impl Datum {
-    /// The `<value>` of RFC 7047, always in the same order. A set of one is written as its atom.
+    /// As it is written.
     pub fn to_json(&self) -> Value {
-        match self {
-            Self::Set(members) => match (members.len(), members.first()) {
-                (1, Some(only)) => only.to_json(),
-                _ => json!(["set", members.iter().map(Atom::to_json).collect::<Vec<_>>()]),
-            },
-            Self::Map(entries) => {
-                let pairs: Vec<_> =
-                    entries.iter().map(|(key, value)| json!([key.to_json(), value.to_json()])).collect();
-                json!(["map", pairs])
-            }
-        }
+        written(self)
     }
 
     /// Reads a `<value>` whose type is not known; a whole number is an integer.
@@ -105,6 +127,8 @@ impl Datum {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn round(value: Value) {
