@@ -9,8 +9,6 @@ mod harness;
 mod client;
 #[path = "session/cluster.rs"]
 mod cluster;
-#[path = "session/cost.rs"]
-mod cost;
 #[path = "session/fake_server.rs"]
 mod fake_server;
 #[path = "session/filters.rs"]

@@ -198,6 +198,36 @@ fn rules_that_somebody_deletes_or_adds_are_repaired() {
     is_served(&stage);
 }
 
+/// As kube-ovn-cni does every 15 s and at each change: all flows but its own (cookies 0x1000 and 0x1001) are read,
+/// and the bridge is given exactly those and its own. What came in between, as `knows` has it, it does not know.
+fn replace_flows(stage: &Stage, node: &str, knows: impl Fn(&str) -> bool) {
+    let dump = stage.lab.run(&["of", node, "--no-stats", "dump-flows", "br-provider"]);
+    let own = |line: &str| line.contains("cookie=0x1000,") || line.contains("cookie=0x1001,");
+    let mut flows: Vec<&str> = dump.lines().map(str::trim).filter(|line| !own(line) && knows(line)).collect();
+    flows.push("cookie=0x1000,priority=10000,in_port=1,tcp,nw_dst=10.180.204.250,tp_dst=80 actions=drop");
+    let file = stage.folder.path().join("flows");
+    std::fs::write(&file, flows.join("\n")).unwrap();
+    stage.lab.run(&["of", node, "--bundle", "replace-flows", "br-provider", file.to_str().unwrap()]);
+}
+
+#[test]
+fn kube_ovns_replacing_of_all_flows_keeps_our_rules_and_one_that_it_loses_is_back_at_once() {
+    let mut stage = Stage::serving();
+    let before = stage.lab.rules("node1");
+    let mark = stage.speaker("node1").mark();
+    for _ in 0..3 {
+        replace_flows(&stage, "node1", |_| true);
+        assert_eq!(stage.lab.rules("node1"), before, "our rules come through as they are");
+    }
+    is_served(&stage);
+    let log = stage.speaker("node1").log();
+    assert!(!log[mark..].contains("repaired"), "there was nothing to repair: {log}");
+    replace_flows(&stage, "node1", |flow| !flow.contains(",tcp,"));
+    stage.speaker("node1").says_after(mark, "repaired");
+    eventually("the lost rules are back", || holds(stage.lab.rules("node1") == before, before.len()));
+    is_served(&stage);
+}
+
 #[test]
 fn speakers_that_end_or_crash_leave_their_rules_and_traffic_goes_on() {
     let mut stage = Stage::serving();
