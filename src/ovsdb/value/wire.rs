@@ -71,8 +71,13 @@ impl Atom {
             Value::Bool(value) => Ok(Self::Boolean(*value)),
             Value::Number(number) => match (number.as_i64(), number.as_f64(), kind) {
                 (Some(integer), _, None | Some(AtomType::Integer)) => Ok(Self::Integer(integer)),
-                (_, Some(real), _) => Ok(Self::Real(Real::new(real))),
-                _ => Err(wrong("a number of 64 bits", value)),
+                (_, Some(real), None | Some(AtomType::Real)) => Ok(Self::Real(Real::new(real))),
+                (.., None | Some(AtomType::Integer | AtomType::Real)) => {
+                    Err(wrong("a number of 64 bits", value))
+                }
+                (.., Some(AtomType::Boolean | AtomType::String | AtomType::Uuid)) => {
+                    Err(wrong("what is no number", value))
+                }
             },
             Value::Array(_) => match tagged(value) {
                 Some(("uuid", Value::String(text))) => match Uuid::try_parse(text) {
@@ -166,6 +171,22 @@ mod tests {
         let kind = ColumnType::scalar(AtomType::Real);
         assert_eq!(Datum::from_json_typed(&json!(3), &kind).unwrap(), Datum::from(3.0));
         assert_eq!(Datum::from_json(&json!(3)).unwrap(), Datum::from(3));
+    }
+
+    #[test]
+    fn a_number_is_what_its_column_holds_to_the_last_digit() {
+        for real in ["3.0000000000000003e30", "3e30", "1.7976931348623157e308", "5e-324"] {
+            let value: Value = serde_json::from_str(real).unwrap();
+            let datum = Datum::from_json_typed(&value, &ColumnType::scalar(AtomType::Real)).unwrap();
+            assert_eq!(datum, Datum::from(real.parse::<f64>().unwrap()), "{real}");
+        }
+        let beyond: Value = serde_json::from_str("3000000000000000000001430642294").unwrap();
+        for (number, atom) in
+            [(&beyond, AtomType::Integer), (&json!(1.5), AtomType::Integer), (&json!(1), AtomType::String)]
+        {
+            let error = Datum::from_json_typed(number, &ColumnType::scalar(atom)).unwrap_err().to_string();
+            assert!(error.contains("number"), "{error}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::mem::{Discriminant, discriminant};
 use ovn_vip::ovsdb::framing::{Framer, FramingError};
 use ovn_vip::ovsdb::message::{Message, error_text};
 use ovn_vip::ovsdb::schema::{AtomType, BaseType, ColumnType};
-use ovn_vip::ovsdb::{Atom, Datum, Schema};
+use ovn_vip::ovsdb::{Datum, Schema};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -65,11 +65,8 @@ pub fn ovsdb_value(data: &[u8]) {
     if let Ok(datum) = Datum::from_json(&json) {
         let written = datum.to_json();
         assert_eq!(Datum::from_json(&written).as_ref(), Ok(&datum));
-        // serde_json reads a real back to within one unit in its last place, unless it is told to be exact.
-        if !has_real(&datum) {
-            let read: Value = serde_json::from_str(&written.to_string()).unwrap();
-            assert_eq!(Datum::from_json(&read), Ok(datum));
-        }
+        let read: Value = serde_json::from_str(&written.to_string()).unwrap();
+        assert_eq!(Datum::from_json(&read), Ok(datum));
     }
     let atoms = [AtomType::Integer, AtomType::Real, AtomType::Boolean, AtomType::String, AtomType::Uuid];
     for kind in atoms.into_iter().flat_map(|atom| [column(atom, false), column(atom, true)]) {
@@ -83,9 +80,4 @@ pub fn ovsdb_value(data: &[u8]) {
 fn column(atom: AtomType, is_map: bool) -> ColumnType {
     let base = || BaseType { atom, allowed: None, refers_to: None };
     ColumnType { key: base(), value: is_map.then(base), min: 0, max: None }
-}
-
-fn has_real(datum: &Datum) -> bool {
-    let entries = datum.entries().flat_map(|(key, value)| [key, value]);
-    datum.members().chain(entries).any(|atom| matches!(atom, Atom::Real(_)))
 }
