@@ -37,22 +37,30 @@ impl Ours {
         let started = Instant::now();
         let mut open: BTreeSet<_> =
             transactions.into_iter().map(|operations| self.client.transact(operations)).collect();
-        while !open.is_empty() {
-            if let Event::Committed { id, .. } = self.event().await? {
-                open.remove(&id);
+        // One alarm for all of it: raw's is the socket's own.
+        let all = async {
+            while !open.is_empty() {
+                if let Event::Committed { id, .. } = good(self.client.next_event().await)? {
+                    open.remove(&id);
+                }
             }
-        }
+            anyhow::Ok(())
+        };
+        tokio::time::timeout(PATIENCE, all).await.context("nothing came")??;
         Ok(started.elapsed())
     }
 
-    /// The next event, which is nothing bad.
     async fn event(&mut self) -> anyhow::Result<Event> {
-        let event = tokio::time::timeout(PATIENCE, self.client.next_event()).await;
-        match event.context("nothing came")? {
-            Event::Disconnected { reason, .. } => bail!("the server went away: {reason}"),
-            Event::SchemaRefused(missing) => bail!("{missing}"),
-            Event::Committed { result: Err(error), .. } => bail!("{error}"),
-            event => Ok(event),
-        }
+        good(tokio::time::timeout(PATIENCE, self.client.next_event()).await.context("nothing came")?)
+    }
+}
+
+/// An event that is nothing bad.
+fn good(event: Event) -> anyhow::Result<Event> {
+    match event {
+        Event::Disconnected { reason, .. } => bail!("the server went away: {reason}"),
+        Event::SchemaRefused(missing) => bail!("{missing}"),
+        Event::Committed { result: Err(error), .. } => bail!("{error}"),
+        event => Ok(event),
     }
 }
