@@ -130,9 +130,10 @@ impl Stage {
         self.load_with(vip, TIMEOUT)
     }
 
-    /// As [`Stage::load`], of requests that wait for a packet to be sent again (RFC 6298: 1 s, then 2 s).
+    /// As [`Stage::load`], of requests that wait for a SYN to be sent again once: after 1 s (RFC 6298 §2.1); the next
+    /// time would be 2 s later.
     pub fn patient_load(&self, vip: &str) -> Load {
-        self.load_with(vip, "--timeout=4.9")
+        self.load_with(vip, "--timeout=1.9")
     }
 
     fn load_with(&self, vip: &str, timeout: &str) -> Load {
