@@ -306,9 +306,9 @@ proptest! {
         let mut announcers: BTreeMap<IpAddr, NodeName> = BTreeMap::new();
         for node in history::NODES {
             let node = NodeName::from(node);
-            let (plan, _) = announce_plan(&world, &Policy::default(), &node);
+            let (plan, _) = announce_plan(&world, &Policy::default(), None, &node);
             for segment in plan.segments.values() {
-                for vip in &segment.announced {
+                for vip in segment.announced.keys() {
                     prop_assert!(segment.steered.contains_key(vip), "{vip} is announced and not steered");
                     let other = announcers.insert(*vip, node.clone());
                     prop_assert_eq!(other, None, "two nodes announce {}", vip);

@@ -10,13 +10,14 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use ovn_vip::controller::{Reconciler, Rules};
 use ovn_vip::flows::{BridgePorts, flows_for};
 use ovn_vip::io::manifests::ManifestFolder;
-use ovn_vip::model::{Change, Mac, NodeName, World};
+use ovn_vip::model::{Change, Mac, NodeName, PlannedClaim, SegmentPlan, World};
 use ovn_vip::nb::{Owner, transaction};
 use ovn_vip::plan::{Policy, announce_plan, check};
 use ovn_vip::settings::{Command, CommandLine};
@@ -203,7 +204,7 @@ fn speak_on(
     announced: &mut String,
     flows: &mut String,
 ) {
-    let (plan, refusals) = announce_plan(world, policy, node);
+    let (plan, refusals) = announce_plan(world, policy, None, node);
     writeln!(announced, "{node}").unwrap();
     writeln!(flows, "{node}").unwrap();
     for refusal in refusals {
@@ -213,14 +214,26 @@ fn speak_on(
         for (vip, steered) in &segment.steered {
             let ports: Vec<String> =
                 steered.ports.iter().map(|(protocol, port)| format!("{protocol}/{port}")).collect();
-            let verb = if segment.announced.contains(vip) { "announces" } else { "is ready for" };
-            writeln!(announced, "  {verb} {vip} {} in {subnet} on {}", ports.join(" "), segment.bridge)
+            let verb = if segment.announced.contains_key(vip) { "announces" } else { "is ready for" };
+            let how = how(&segment, *vip);
+            writeln!(announced, "  {verb} {vip} {} in {subnet} on {}{how}", ports.join(" "), segment.bridge)
                 .unwrap();
         }
         let ports = BridgePorts { nic: 1, patch: 2, mac: Mac([2, 0, 0, 0, 0, number]) };
         for flow in flows_for(&segment, &ports) {
             writeln!(flows, "  {flow}").unwrap();
         }
+    }
+}
+
+/// What speakers that know each other make of a VIP; nothing, where they do not.
+fn how(segment: &SegmentPlan, vip: IpAddr) -> String {
+    match segment.announced.get(&vip) {
+        _ if segment.peers.is_none() => String::new(),
+        Some(PlannedClaim { first: true, .. }) => ", and asks first whether somebody has it".into(),
+        Some(PlannedClaim { term, first: false }) => format!(", term {term}"),
+        None if segment.taken_over.contains(&vip) => ", which another node has".into(),
+        None => String::new(),
     }
 }
 

@@ -9,6 +9,8 @@
 mod capture;
 #[path = "lab/cluster.rs"]
 mod cluster;
+#[path = "lab/kubernetes.rs"]
+mod kubernetes;
 #[path = "lab/lab.rs"]
 mod lab;
 #[path = "lab/process.rs"]
@@ -20,6 +22,8 @@ mod traffic;
 
 #[path = "lab/backends.rs"]
 mod backends;
+#[path = "lab/claims.rs"]
+mod claims;
 #[path = "lab/following.rs"]
 mod following;
 #[path = "lab/migration.rs"]

@@ -81,7 +81,8 @@ fn table(statuses: &[Status]) -> String {
             elsewhere.len().to_string(),
             ports.join(","),
         ];
-        let below = if *state == State::Waiting { vec![why.clone()] } else { Vec::new() };
+        let says_why = matches!(state, State::Waiting | State::Yielded);
+        let below = if says_why { vec![why.clone()] } else { Vec::new() };
         table.push(cells.into(), below);
     }
     table.to_string()

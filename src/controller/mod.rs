@@ -5,7 +5,6 @@ mod leading;
 mod once;
 mod reconciler;
 mod report;
-mod saying;
 mod wanted;
 mod words;
 
@@ -19,8 +18,9 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use crate::io::cluster::{Cluster, News};
+use crate::io::kube::voice::{Said, Tempo, Voice};
 use crate::io::ovsdb_client::{Client, ClientConfig, Endpoint, Event, TlsConfig};
-use crate::model::SubnetName;
+use crate::model::{ObjectKey, SubnetName};
 use crate::nb::diff::Changes;
 use crate::nb::router::foreign_router_mac;
 use crate::nb::rows::{
@@ -36,11 +36,13 @@ use commits::Commits;
 use leading::Leading;
 use once::Once;
 pub use reconciler::{Outcome, Reconciler, RefusalChange, Rules};
-use saying::{Said, Voice};
+use wanted::sayings;
 use words::{say_disconnected, say_refusals, too_old};
 
 /// How long a stopping controller waits for the answers to what it sent.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
+/// How fast what we know is said on the objects.
+const TEMPO: Tempo = Tempo { pause: Duration::from_secs(1), portion: 50 };
 
 /// Runs until it is told to stop; with `--once`, until the northbound is as it should be.
 #[expect(clippy::disallowed_methods, reason = "a shell reads the clock")]
@@ -125,7 +127,7 @@ impl Controller {
         let cluster = Cluster::open(&arguments.cluster.source()).await?;
         Ok(Self {
             leading: Leading::start(cluster.client(), arguments),
-            voice: Voice::new(cluster.client().filter(|_| !arguments.once)),
+            voice: Voice::new(cluster.client().filter(|_| !arguments.once), TEMPO),
             metrics,
             health,
             cluster,
@@ -188,7 +190,9 @@ impl Controller {
         }
         let (replica, owner) = (self.northbound.replica(), self.reconciler.owner());
         let router_mac = |subnet: &SubnetName| foreign_router_mac(replica, owner, subnet);
-        self.voice.speak(&self.cluster, &self.reconciler, router_mac, now);
+        let Cluster::Kube(watch, _) = &self.cluster else { return };
+        let stands = |key: &ObjectKey| Some((watch.marks_of(key)?, watch.problems_of(key)));
+        self.voice.speak(sayings(&self.reconciler, stands, router_mac), now);
     }
 
     fn settle_lead(&mut self) {

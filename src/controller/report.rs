@@ -2,13 +2,13 @@
 
 use tokio::time::Instant;
 
+use crate::io::kube::voice::Said;
 use crate::io::ovsdb_client::TransactionId;
 use crate::nb::diff::Changes;
 use crate::nb::rows::{NORTHBOUND, SOUTHBOUND};
 use crate::ovsdb::TransactionError;
 use crate::telemetry::metrics::{label, observe, replace};
 
-use super::saying::Said;
 use super::{Controller, now};
 
 impl Controller {

@@ -84,6 +84,7 @@ fn say_service(service: &Service, wanted: Option<Served>, marks: Option<&Marks>,
             warning: wanted.reason != "Served",
             reason: wanted.reason.clone(),
             note: wanted.message.clone(),
+            about: String::new(),
         });
     }
     sayings.push(Saying::Condition { service: service.key.clone(), since, served: wanted });
@@ -114,6 +115,7 @@ fn say_subnet(
             warning: true,
             reason: reason.to_owned(),
             note: note.clone(),
+            about: String::new(),
         });
     }
     let annotations = wanted.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();

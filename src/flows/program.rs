@@ -63,8 +63,10 @@ mod tests {
             ]
             .map(|(vip, steered)| (vip.parse().unwrap(), steered))
             .into(),
-            announced: BTreeSet::new(),
+            peers: None,
+            announced: [].into(),
             handed_over: BTreeSet::new(),
+            taken_over: BTreeSet::new(),
         }
     }
 

@@ -60,6 +60,8 @@ pub struct Responder {
     answers: VecDeque<Utterance>,
     /// What is left of the turn that `poll_transmit` has begun.
     turn: VecDeque<Utterance>,
+    /// Claims that are in another state than when they were last told.
+    changes: VecDeque<(IpAddr, ClaimState)>,
     counters: BTreeMap<VerdictKind, u64>,
 }
 
@@ -74,6 +76,7 @@ impl Responder {
             schedule: Schedule::default(),
             answers: VecDeque::new(),
             turn: VecDeque::new(),
+            changes: VecDeque::new(),
             counters: BTreeMap::new(),
         }
     }
@@ -115,10 +118,13 @@ impl Responder {
             let wanted = |utterance: &Utterance| vips.contains_key(&utterance.vip());
             self.answers.retain(wanted);
             self.turn.retain(wanted);
+            self.changes.retain(|(vip, _)| vips.contains_key(vip));
         }
         for (vip, mode) in vips {
             if self.vips.insert(*vip) {
-                self.claims.insert(*vip, Claim::new(*mode));
+                let claim = Claim::new(*mode);
+                self.changes.push_back((*vip, claim.state()));
+                self.claims.insert(*vip, claim);
                 self.schedule.set(*vip, Some(now));
             }
         }
@@ -143,7 +149,11 @@ impl Responder {
             }
             let vip = self.schedule.pop(now)?;
             if let Some(claim) = self.claims.get_mut(&vip) {
+                let before = claim.state();
                 let (say, next) = claim.step(now);
+                if claim.state() != before {
+                    self.changes.push_back((vip, claim.state()));
+                }
                 self.turn.extend(say.into_iter().flat_map(|say| Utterance::of(vip, say)));
                 self.schedule.set(vip, next);
             }
@@ -158,6 +168,17 @@ impl Responder {
     /// How far each VIP is, in order.
     pub fn claims(&self) -> impl Iterator<Item = (IpAddr, ClaimState)> {
         self.vips.iter().filter_map(|vip| Some((*vip, self.claims.get(vip)?.state())))
+    }
+
+    /// How far one VIP is; `None` where it is not claimed.
+    pub fn claim(&self, vip: IpAddr) -> Option<ClaimState> {
+        self.claims.get(&vip).map(Claim::state)
+    }
+
+    /// A claim that came into another state, oldest first; one that is no longer wanted is not among them. Fetch after
+    /// each call of another method.
+    pub fn poll_change(&mut self) -> Option<(IpAddr, ClaimState)> {
+        self.changes.pop_front()
     }
 
     /// How many frames got which verdict.
@@ -201,6 +222,7 @@ impl Responder {
             self.schedule.set(vip, next);
         }
         if outcome == Outcome::Yielded {
+            self.changes.push_back((vip, ClaimState::Yielded { to: mac }));
             self.answers.retain(|utterance| utterance.vip() != vip);
             self.turn.retain(|utterance| utterance.vip() != vip);
         }

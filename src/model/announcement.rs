@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::{InterfaceName, Mac, Protocol, SubnetName, VlanId};
+use super::{InterfaceName, Mac, Protocol, ServiceKey, SubnetName, Term, VlanId};
 
 /// What one node does on each of its underlay segments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,6 +12,9 @@ pub struct AnnouncePlan {
     pub segments: BTreeMap<SubnetName, SegmentPlan>,
     /// The OVS bridges of all provider networks on this node: where rules of ours may lie.
     pub bridges: BTreeSet<InterfaceName>,
+    /// The Services of which this node states in MetalLB's way that it announces them, each with the VIP by which that
+    /// is decided: the first one that anybody announces, so that no Service is stated by two nodes.
+    pub stated: BTreeMap<ServiceKey, (SubnetName, IpAddr)>,
 }
 
 /// One subnet, as one node sees it.
@@ -29,11 +32,25 @@ pub struct SegmentPlan {
     pub steering_mac: Mac,
     /// Every VIP that this node can deliver, announced by it or not: rules are ready before a claim.
     pub steered: BTreeMap<IpAddr, Steered>,
+    /// The MACs that the other nodes' speakers say they answer with; `None` where speakers do not know each other.
+    pub peers: Option<BTreeSet<Mac>>,
     /// The VIPs that this node answers for; each is also in `steered`.
-    pub announced: BTreeSet<IpAddr>,
+    pub announced: BTreeMap<IpAddr, PlannedClaim>,
     /// The VIPs of `steered` that another node is to announce: one that this node still answers for is let go once the
     /// other is heard.
     pub handed_over: BTreeSet<IpAddr>,
+    /// The VIPs of `handed_over` that the other node says it holds by now.
+    pub taken_over: BTreeSet<IpAddr>,
+}
+
+/// How this node takes a VIP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlannedClaim {
+    /// The term to hold it with: the one that it is held with already, or one more than the highest that is known.
+    pub term: Term,
+    /// Whether no node of this cluster is known to have held it: then it has to be asked first whether somebody else
+    /// has the address (RFC 5227 §2.1).
+    pub first: bool,
 }
 
 /// What of a VIP is steered into OVN.

@@ -10,21 +10,23 @@ mod names;
 mod net;
 mod object;
 mod ranges;
+mod report;
 mod selector;
 mod service;
 mod topology;
 mod world;
 
-pub use announcement::{AnnouncePlan, SegmentPlan, Steered};
+pub use announcement::{AnnouncePlan, PlannedClaim, SegmentPlan, Steered};
 pub use load_balancer::{LoadBalancer, Locality, NativeRow, Network, Port, Switch};
 pub use metallb::{AddressPool, Advertisement, L2Status};
 pub use names::{
     AdvertisementKey, AllocationName, ChassisName, InterfaceName, L2StatusKey, LspName, NodeName, PoolKey,
-    ProviderName, ServiceKey, SliceKey, SubnetName, VlanName, VpcName,
+    ProviderName, ReportKey, ServiceKey, SliceKey, SubnetName, VlanName, VpcName,
 };
 pub use net::{AddressRange, Family, Mac, ParseMacError, Protocol, VlanId};
 pub use object::{Change, Dirty, Object, ObjectKey};
 pub use ranges::RangeSet;
+pub use report::{SegmentReport, SpeakerReport, Term};
 pub use selector::{Labels, Requirement, Selector};
 pub use service::{Endpoint, EndpointSlice, Service, ServicePort, SlicePort, TrafficPolicy};
 pub use topology::{

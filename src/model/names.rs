@@ -126,6 +126,15 @@ pub struct L2StatusKey {
     pub name: Arc<str>,
 }
 
+/// Namespace and name of the Lease that a speaker's report is written on.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReportKey {
+    /// `metadata.namespace`.
+    pub namespace: Arc<str>,
+    /// `metadata.name`.
+    pub name: Arc<str>,
+}
+
 macro_rules! namespaced {
     ($type:ident) => {
         impl $type {
@@ -153,6 +162,7 @@ namespaced!(SliceKey);
 namespaced!(PoolKey);
 namespaced!(AdvertisementKey);
 namespaced!(L2StatusKey);
+namespaced!(ReportKey);
 
 impl ServiceKey {
     /// Reads `namespace/name`, the form that `Display` writes.

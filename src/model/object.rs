@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{
     AddressPool, Advertisement, AdvertisementKey, Allocation, AllocationName, EndpointSlice, L2Status,
-    L2StatusKey, Node, NodeName, PoolKey, ProviderName, ProviderNetwork, Service, ServiceKey, SliceKey,
-    Subnet, SubnetName, Vlan, VlanName,
+    L2StatusKey, Node, NodeName, PoolKey, ProviderName, ProviderNetwork, ReportKey, Service, ServiceKey,
+    SliceKey, SpeakerReport, Subnet, SubnetName, Vlan, VlanName,
 };
 
 /// One object of the cluster, already valid.
@@ -31,6 +31,8 @@ pub enum Object {
     Advertisement(Advertisement),
     /// A MetalLB ServiceL2Status.
     L2Status(L2Status),
+    /// A speaker's report, on a Lease.
+    Report(SpeakerReport),
 }
 
 impl Object {
@@ -47,6 +49,7 @@ impl Object {
             Object::AddressPool(object) => ObjectKey::AddressPool(object.key.clone()),
             Object::Advertisement(object) => ObjectKey::Advertisement(object.key.clone()),
             Object::L2Status(object) => ObjectKey::L2Status(object.key.clone()),
+            Object::Report(object) => ObjectKey::Report(object.key.clone()),
         }
     }
 }
@@ -74,6 +77,8 @@ pub enum ObjectKey {
     Advertisement(AdvertisementKey),
     /// A ServiceL2Status.
     L2Status(L2StatusKey),
+    /// A Lease.
+    Report(ReportKey),
 }
 
 impl std::fmt::Display for ObjectKey {
@@ -89,6 +94,7 @@ impl std::fmt::Display for ObjectKey {
             ObjectKey::AddressPool(key) => write!(f, "IPAddressPool {key}"),
             ObjectKey::Advertisement(key) => write!(f, "L2Advertisement {key}"),
             ObjectKey::L2Status(key) => write!(f, "ServiceL2Status {key}"),
+            ObjectKey::Report(key) => write!(f, "Lease {key}"),
         }
     }
 }

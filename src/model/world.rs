@@ -5,8 +5,9 @@ use std::net::IpAddr;
 
 use super::{
     AddressPool, Advertisement, AdvertisementKey, Allocation, AllocationName, Change, Dirty, EndpointSlice,
-    L2Status, L2StatusKey, Node, NodeName, Object, ObjectKey, PoolKey, ProviderName, ProviderNetwork,
-    Service, ServiceKey, SliceKey, Subnet, SubnetName, Vlan, VlanName,
+    L2Status, L2StatusKey, Mac, Node, NodeName, Object, ObjectKey, PoolKey, ProviderName, ProviderNetwork,
+    ReportKey, SegmentReport, Service, ServiceKey, SliceKey, SpeakerReport, Subnet, SubnetName, Term, Vlan,
+    VlanName,
 };
 
 /// Every object of the cluster that decisions depend on, with the look-ups they need.
@@ -22,11 +23,14 @@ pub struct World {
     pools: BTreeMap<PoolKey, AddressPool>,
     advertisements: BTreeMap<AdvertisementKey, Advertisement>,
     statuses: BTreeMap<L2StatusKey, L2Status>,
+    reports: BTreeMap<ReportKey, SpeakerReport>,
     slices_of: BTreeMap<ServiceKey, BTreeSet<SliceKey>>,
     services_at: BTreeMap<IpAddr, BTreeSet<ServiceKey>>,
     services_with: BTreeMap<IpAddr, BTreeSet<ServiceKey>>,
     allocations_of: BTreeMap<IpAddr, BTreeSet<AllocationName>>,
     statuses_of: BTreeMap<ServiceKey, BTreeSet<L2StatusKey>>,
+    reports_of: BTreeMap<NodeName, BTreeSet<ReportKey>>,
+    holders_of: BTreeMap<IpAddr, BTreeSet<ReportKey>>,
 }
 
 impl World {
@@ -57,6 +61,8 @@ impl World {
             Change::Remove(ObjectKey::Advertisement(key)) => put(&mut self.advertisements, key, None),
             Change::Apply(Object::L2Status(status)) => self.put_status(status.key.clone(), Some(status)),
             Change::Remove(ObjectKey::L2Status(key)) => self.put_status(key, None),
+            Change::Apply(Object::Report(report)) => self.put_report(report.key.clone(), Some(report)),
+            Change::Remove(ObjectKey::Report(key)) => self.put_report(key, None),
         }
     }
 
@@ -151,6 +157,26 @@ impl World {
         statuses.find_map(|status| self.statuses.get(status).filter(|status| !status.ours))
     }
 
+    /// All ServiceL2Statuses, in order.
+    pub fn statuses(&self) -> impl Iterator<Item = &L2Status> {
+        self.statuses.values()
+    }
+
+    /// What the speakers of the cluster's nodes say, in order: none where there is no Kubernetes to say it in.
+    pub fn reports(&self) -> impl Iterator<Item = &SpeakerReport> {
+        self.reports.values().filter(|report| self.nodes.contains_key(&report.node))
+    }
+
+    /// What a node's speaker says.
+    pub fn report_of(&self, node: &NodeName) -> Option<&SpeakerReport> {
+        self.reports_of.get(node)?.iter().find_map(|key| self.reports.get(key))
+    }
+
+    /// The reports that say they hold this VIP, or held it last, also those of nodes that are gone.
+    pub fn holders_of(&self, vip: IpAddr) -> impl Iterator<Item = &SpeakerReport> {
+        self.holders_of.get(&vip).into_iter().flatten().filter_map(|key| self.reports.get(key))
+    }
+
     fn put_service(&mut self, key: ServiceKey, service: Option<Service>) -> Dirty {
         if self.services.get(&key) == service.as_ref() {
             return Dirty::default();
@@ -242,6 +268,29 @@ impl World {
         self.with_sharers(services)
     }
 
+    /// Who holds what alters only the Services of those VIPs.
+    fn put_report(&mut self, key: ReportKey, report: Option<SpeakerReport>) -> Dirty {
+        if self.reports.get(&key) == report.as_ref() {
+            return Dirty::default();
+        }
+        let (node, new) =
+            (report.iter().map(|report| report.node.clone()).collect::<Vec<_>>(), held(&report));
+        let able = report.as_ref().map(abilities);
+        let old = match report {
+            Some(report) => self.reports.insert(key.clone(), report),
+            None => self.reports.remove(&key),
+        };
+        let everything = old.as_ref().map(abilities) != able;
+        let was = held(&old);
+        let differs = |vip: &&IpAddr| was.get(*vip) != new.get(*vip);
+        let services =
+            was.keys().chain(new.keys()).filter(differs).filter_map(|vip| self.services_at.get(vip));
+        let services = services.flatten().cloned().collect();
+        reindex(&mut self.reports_of, &key, old.map(|old| old.node), node);
+        reindex(&mut self.holders_of, &key, was.into_keys(), new.into_keys());
+        Dirty { services, everything }
+    }
+
     /// These Services, and all that share a VIP with one of them: who announces a VIP is decided for all on it.
     fn with_sharers(&self, mut services: BTreeSet<ServiceKey>) -> Dirty {
         let vips = services.iter().filter_map(|key| self.services.get(key)).flat_map(|service| &service.vips);
@@ -260,6 +309,27 @@ impl World {
             .collect();
         reindex(&mut self.services_with, service, gone, current);
     }
+}
+
+/// Every VIP that a report holds or has left, with all the words on it.
+fn held(report: &Option<SpeakerReport>) -> BTreeMap<IpAddr, BTreeSet<(SubnetName, Term, bool)>> {
+    let mut held: BTreeMap<IpAddr, BTreeSet<(SubnetName, Term, bool)>> = BTreeMap::new();
+    for (subnet, segment) in report.iter().flat_map(|report| &report.segments) {
+        for (vips, is_held) in [(&segment.held, true), (&segment.left, false)] {
+            for (vip, term) in vips {
+                held.entry(*vip).or_default().insert((subnet.clone(), *term, is_held));
+            }
+        }
+    }
+    held
+}
+
+/// What a report says besides.
+fn abilities(report: &SpeakerReport) -> (NodeName, Vec<(SubnetName, Mac, bool)>) {
+    let segments = report.segments.iter();
+    let words =
+        |(subnet, segment): (&SubnetName, &SegmentReport)| (subnet.clone(), segment.mac, segment.ready);
+    (report.node.clone(), segments.map(words).collect())
 }
 
 fn put<K: Ord, V: PartialEq>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) -> Dirty {

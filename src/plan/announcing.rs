@@ -29,7 +29,7 @@ pub(super) fn review(
         return;
     }
     let served = service.ports.iter().filter(|port| {
-        backends::port_owner(view, vip, port) == Some(&service.key)
+        backends::port_owner(view, subnet, vip, port) == Some(&service.key)
             && !backends::usable(view.world, subnet, service, port, Family::of(vip)).usable.is_empty()
     });
     let served: Vec<_> = served.collect();
@@ -40,7 +40,7 @@ pub(super) fn review(
         refusals.insert(Refusal::NobodyMayAnnounce { vip });
     }
     // Speakers know nothing of the northbound, and so decide without.
-    let Some(node) = elect::elected(View { network: None, ..view }, vip) else { return };
+    let Some(node) = elect::elected(View { network: None, ..view }, subnet, vip) else { return };
     let there = backends::steered_on(view, node, subnet, service, vip).ports;
     for port in served.iter().filter(|port| !there.contains(&(port.protocol, port.port))) {
         let key = SocketAddr::new(vip, port.port);

@@ -7,8 +7,8 @@ use crate::model::{
     Endpoint, Family, NodeName, Service, ServiceKey, ServicePort, SlicePort, Steered, Subnet, World,
 };
 
-use super::Refusal;
 use super::view::View;
+use super::{Refusal, subnet};
 
 /// What became of a port's endpoints.
 pub(super) struct Backends {
@@ -71,10 +71,16 @@ pub(super) fn usable(
     backends
 }
 
-/// The Service that has a VIP's port: of several that want the same, the first by name, on every node alike.
-pub(super) fn port_owner<'w>(view: View<'w>, vip: IpAddr, port: &ServicePort) -> Option<&'w ServiceKey> {
+/// The Service that has a VIP's port in a subnet: of several that want the same, the first by name, on every node alike.
+pub(super) fn port_owner<'w>(
+    view: View<'w>,
+    subnet: &Subnet,
+    vip: IpAddr,
+    port: &ServicePort,
+) -> Option<&'w ServiceKey> {
     let wants = |service: &&Service| {
         service.ports.iter().any(|other| (other.protocol, other.port) == (port.protocol, port.port))
+            && subnet::of(view.world, service, vip).is_ok_and(|found| found.name == subnet.name)
     };
     view.services_at(vip).find(wants).map(|service| &service.key)
 }
@@ -88,7 +94,8 @@ pub(super) fn steered_on(
     vip: IpAddr,
 ) -> Steered {
     let mut steered = Steered::default();
-    for port in service.ports.iter().filter(|port| port_owner(view, vip, port) == Some(&service.key)) {
+    for port in service.ports.iter().filter(|port| port_owner(view, subnet, vip, port) == Some(&service.key))
+    {
         for Usable { backend, node: at, ready: _ } in
             usable(view.world, subnet, service, port, Family::of(vip)).usable
         {

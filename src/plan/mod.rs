@@ -20,7 +20,7 @@ mod view;
 pub use crate::model::ExcludeIps;
 pub use announce::announce_plan;
 pub use check::check;
-pub use elect::{announcer, rank};
+pub use elect::rank;
 pub use exclude_ips::{fixed_exclude_ips, missing_exclude_ips};
 pub use finding::{Finding, Severity};
 pub use policy::{ClassRule, Policy};

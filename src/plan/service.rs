@@ -26,7 +26,7 @@ pub struct ServicePlan {
 /// nobody else's address; the switch is there and OVN will balance it; each port is ours to serve; each ready
 /// endpoint is a port of that switch on a known chassis; and a node may announce it that serves it all.
 pub fn plan_service(world: &World, network: &Network, policy: &Policy, key: &ServiceKey) -> ServicePlan {
-    plan(View { world, policy, network: Some(network) }, key)
+    plan(View { world, policy, network: Some(network), alive: None }, key)
 }
 
 /// As [`plan_service`]; without a northbound what only that can tell is taken to be as it should.
@@ -101,7 +101,7 @@ fn plan_port(
 ) {
     let key = SocketAddr::new(vip, port.port);
     let protocol = port.protocol;
-    if let Some(by) = backends::port_owner(view, vip, port).filter(|owner| **owner != service.key) {
+    if let Some(by) = backends::port_owner(view, subnet, vip, port).filter(|owner| **owner != service.key) {
         plan.refusals.insert(Refusal::PortTaken { key, protocol, by: by.clone() });
         return;
     }

@@ -1,8 +1,9 @@
 //! What a decision is made from, handed down as one.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use crate::model::{Network, Service, World};
+use crate::model::{Network, NodeName, Service, World};
 
 use super::Policy;
 
@@ -15,6 +16,8 @@ pub(super) struct View<'w> {
     pub policy: &'w Policy,
     /// The northbound; speakers do not read it.
     pub network: Option<&'w Network>,
+    /// The nodes whose speakers are alive; `None` where that is not known, and all count as such.
+    pub alive: Option<&'w BTreeSet<NodeName>>,
 }
 
 impl<'w> View<'w> {

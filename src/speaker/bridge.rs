@@ -176,8 +176,10 @@ mod tests {
             patch_port: "patch".into(),
             steering_mac: Mac([0x0a; 6]),
             steered: BTreeMap::new(),
-            announced: BTreeSet::new(),
+            peers: None,
+            announced: BTreeMap::new(),
             handed_over: BTreeSet::new(),
+            taken_over: BTreeSet::new(),
         }
     }
 

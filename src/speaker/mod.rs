@@ -5,14 +5,17 @@
 
 pub mod bridge;
 mod handover;
+mod line;
 mod segment;
 pub mod status;
+mod telling;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use futures::FutureExt;
@@ -21,19 +24,27 @@ use tracing::{debug, error, info, warn};
 
 use crate::flows::Flow;
 use crate::io::cluster::{Cluster, News};
+use crate::io::kube::publish::report_key;
+use crate::io::kube::voice::{Said, Tempo, Voice};
 use crate::io::ovsdb_client::{Client, ClientConfig, Endpoint, Event};
 use crate::io::packet_socket::PacketSocketError;
 use crate::io::switch::{DeliveryEvent, Integration, Switch, SwitchEvent};
 use crate::l2::Received;
-use crate::model::{AnnouncePlan, InterfaceName, NodeName, SubnetName, World};
+use crate::model::{
+    AnnouncePlan, Change, InterfaceName, NodeName, Object, ObjectKey, SpeakerReport, SubnetName, World,
+};
 use crate::plan::{Policy, announce_plan};
 use crate::settings::SpeakerArgs;
-use crate::telemetry::metrics::{Health, SpeakerMetrics, label, replace};
+use crate::telemetry::metrics::{Health, SpeakerMetrics, label};
 use crate::telemetry::{Shutdown, say_problems};
 
 use bridge::locate;
-use segment::Segment;
-use status::Status;
+use segment::{Ready, Segment};
+use telling::is_known;
+use words::{say_delivery_event, say_switch_event};
+
+/// How fast what happens is said in the cluster: 100 requests a second at most.
+const TEMPO: Tempo = Tempo { pause: Duration::from_millis(200), portion: 20 };
 
 /// Runs until it is told to stop. Rules stay when it ends, so that its restart interrupts no one.
 pub async fn run(arguments: SpeakerArgs) -> anyhow::Result<ExitCode> {
@@ -76,10 +87,18 @@ struct Speaker {
     /// OVN's own bridge: whether it delivers what we announce.
     integration: Integration,
     segments: BTreeMap<SubnetName, Segment>,
+    /// What the other speakers can read of this one: the report as the API server has it.
+    published: Option<SpeakerReport>,
+    /// Whether the report may have to be another.
+    report_stale: bool,
+    /// Whether this run has reported anything: before that, the last report of the run before counts.
+    has_reported: bool,
+    voice: Voice,
     metrics: SpeakerMetrics,
     health: Arc<Health>,
     said: BTreeSet<String>,
     said_of_world: BTreeSet<String>,
+    said_of_voice: BTreeSet<String>,
 }
 
 /// Something to take in.
@@ -89,6 +108,7 @@ enum Input {
     Bridge(InterfaceName, SwitchEvent),
     Integration(DeliveryEvent),
     Frame(SubnetName, Result<Received, PacketSocketError>),
+    Voice(Option<Said>),
     Due,
 }
 
@@ -101,11 +121,13 @@ impl Speaker {
         let (metrics, health) = SpeakerMetrics::new();
         health.listen(arguments.cluster.http.as_deref()).await?;
         let integration = Integration::new(socket_of(&rundir, &InterfaceName::from("br-int")));
+        let cluster = Cluster::open(&arguments.cluster.source()).await?;
         Ok(Self {
             node: NodeName::from(arguments.node.as_str()),
             policy: arguments.cluster.policy(),
             rundir,
-            cluster: Cluster::open(&arguments.cluster.source()).await?,
+            voice: Voice::new(cluster.client(), TEMPO),
+            cluster,
             vswitch: Client::new(ClientConfig::new(endpoints, bridge::DATABASE, bridge::tables())),
             world: World::default(),
             plan: AnnouncePlan::default(),
@@ -116,10 +138,14 @@ impl Speaker {
             switches: BTreeMap::new(),
             integration,
             segments: BTreeMap::new(),
+            published: None,
+            report_stale: true,
+            has_reported: false,
             metrics,
             health,
             said: BTreeSet::new(),
             said_of_world: BTreeSet::new(),
+            said_of_voice: BTreeSet::new(),
         })
     }
 
@@ -137,6 +163,7 @@ impl Speaker {
             event = self.vswitch.next_event() => Input::Vswitch(event),
             event = self.integration.next_event() => Input::Integration(event),
             input = any(bridges.chain(frames).collect()) => input,
+            said = self.voice.due() => Input::Voice(said),
             () = due(deadline) => Input::Due,
         }
     }
@@ -161,19 +188,39 @@ impl Speaker {
                     self.metrics.verdicts.get_or_create(&label("verdict", verdict)).inc();
                 }
             }
+            Input::Voice(None) => self.speak_up(now()),
+            Input::Voice(Some(said)) => self.said(&said, now()),
             Input::Due => {}
         }
     }
 
     fn cluster_changed(&mut self, news: News) {
         for change in news.changes {
+            if self.is_own_report(&change) {
+                self.rules_changed = true;
+                if self.has_reported {
+                    continue;
+                }
+            }
             self.stale |= !self.world.apply(change).is_empty();
         }
+        self.voice.stir(now().into());
         let nobody = self.cluster.is_complete() && self.world.node(&self.node).is_none();
         let nobody = nobody.then(|| {
             format!("the cluster has no Node {}: nothing is announced; is --node its name?", self.node)
         });
         say_problems(&mut self.said_of_world, news.problems.into_iter().chain(nobody));
+    }
+
+    /// Takes note of what the API server has of this node's own report.
+    fn is_own_report(&mut self, change: &Change) -> bool {
+        let own = report_key(&self.node);
+        self.published = match change {
+            Change::Apply(Object::Report(report)) if report.key == own => Some(report.clone()),
+            Change::Remove(ObjectKey::Report(key)) if *key == own => None,
+            Change::Apply(_) | Change::Remove(_) => return false,
+        };
+        true
     }
 
     fn vswitch_event(&mut self, event: Event) {
@@ -192,8 +239,16 @@ impl Speaker {
         }
     }
 
-    /// Plans where something changed; then speaks what is steered, and sends what is due.
+    /// Does what there is to do; once more where that altered what this node can do, and so the plan.
     fn settle(&mut self, now: Instant) {
+        self.step(now);
+        if self.stale {
+            self.step(now);
+        }
+    }
+
+    /// Plans where something changed; then speaks what is steered, and sends what is due.
+    fn step(&mut self, now: Instant) {
         // Rules and speech of an earlier run stay while the cluster is not fully known.
         let known = self.vswitch_known && self.cluster.is_complete();
         if known && std::mem::take(&mut self.stale) {
@@ -201,68 +256,29 @@ impl Speaker {
             self.rules_changed = true;
         }
         let rules_changed = std::mem::take(&mut self.rules_changed);
-        for segment in self.segments.values_mut() {
+        for (subnet, segment) in &mut self.segments {
             let opened = segment.open_socket(now);
-            let switch = self.switches.get(segment.bridge());
             self.status_stale |= opened || rules_changed;
+            let switch = self.switches.get(segment.bridge());
             if let Some(switch) = switch.filter(|_| opened || rules_changed) {
-                let integration = &self.integration;
-                segment.speak_what_is_delivered(
-                    |flow| switch.confirms(flow),
-                    |vip| integration.confirms(vip),
-                    now,
-                );
+                let mac = segment.located().interface.mac;
+                let ready = Ready {
+                    is_on_bridge: &|flow: &Flow| switch.confirms(flow),
+                    is_delivered: &|vip| self.integration.confirms(vip),
+                    is_known: is_known(&self.cluster, self.published.as_ref(), subnet, mac),
+                };
+                segment.speak_what_is_delivered(&ready, now);
             }
             segment.transmit(now);
         }
-    }
-
-    fn measure_switch(&self, bridge: &InterfaceName, event: &SwitchEvent) {
-        let connected = self.metrics.connected.get_or_create_owned(&label("bridge", bridge.as_str()));
-        match event {
-            SwitchEvent::Connected { .. } => drop(connected.set(1)),
-            SwitchEvent::Disconnected { .. } => drop(connected.set(0)),
-            SwitchEvent::Repaired { added, removed } => {
-                self.metrics.repairs.inc_by(u64::try_from(added + removed).unwrap_or_default());
-            }
-            SwitchEvent::Installed { .. } | SwitchEvent::Refused { .. } => {}
+        if known {
+            self.keep_report(now);
         }
-    }
-
-    /// Tells probes and metrics how it stands.
-    fn report(&mut self) {
-        let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        let spoken = self.segments.values().map(|segment| segment.spoken().len()).sum();
-        let rules = self.segments.values().map(|segment| segment.flows().len()).sum();
-        self.metrics.announced.set(gauge(spoken));
-        self.metrics.rules.set(gauge(rules));
-        replace(&self.metrics.objects, "kind", self.cluster.counts());
-        if std::mem::take(&mut self.status_stale) {
-            self.health.set_status(serde_json::to_string(&self.status()).unwrap_or_default());
-        }
-        let waiting_for = if !self.cluster.is_complete() {
-            Some("the cluster's objects")
-        } else if !self.vswitch_known {
-            Some("Open vSwitch's database")
-        } else {
-            None
-        };
-        self.health.set_ready(waiting_for);
-    }
-
-    fn status(&self) -> Status {
-        let mut vips = Vec::new();
-        for segment in self.segments.values() {
-            let switch = self.switches.get(segment.bridge());
-            let has_rule = |flow: &Flow| switch.is_some_and(|switch| switch.confirms(flow));
-            vips.extend(segment.status(has_rule, |vip| self.integration.confirms(vip)));
-        }
-        vips.sort_by_key(|vip| vip.vip);
-        Status { node: self.node.to_string(), vips }
+        self.tell_news(now);
     }
 
     fn plan_anew(&mut self, now: Instant) {
-        let (plan, refusals) = announce_plan(&self.world, &self.policy, &self.node);
+        let (plan, refusals) = announce_plan(&self.world, &self.policy, None, &self.node);
         let replica = self.vswitch.replica();
         let mut problems: BTreeSet<String> = refusals.iter().map(ToString::to_string).collect();
         let mut segments = BTreeMap::new();
@@ -276,7 +292,12 @@ impl Speaker {
                             segment.set_plan(plan.clone(), located, now);
                             segment
                         }
-                        None => Segment::new(subnet.clone(), plan.clone(), located, now),
+                        None => {
+                            let held = self.world.report_of(&self.node);
+                            let held = held.and_then(|report| report.segments.get(subnet));
+                            let terms = held.map(|segment| segment.held.clone()).unwrap_or_default();
+                            Segment::new(subnet.clone(), plan.clone(), located, terms, now)
+                        }
                     };
                     segments.insert(subnet.clone(), segment);
                 }
@@ -286,9 +307,13 @@ impl Speaker {
         }
         // Segments that are gone fall silent here; their rules go next.
         let gone = std::mem::replace(&mut self.segments, segments);
-        gone.into_values().for_each(|segment| segment.fall_silent(now));
+        for (subnet, mut segment) in gone {
+            segment.fall_silent(now);
+            self.tell_news_of(&subnet, &mut segment, now);
+        }
         say_problems(&mut self.said, problems.into_iter());
         self.plan = plan;
+        self.report_stale = true;
         self.want_rules();
         self.want_delivery();
     }
@@ -341,27 +366,4 @@ async fn due(deadline: Option<Instant>) {
 #[expect(clippy::disallowed_methods, reason = "a shell reads the clock")]
 fn now() -> Instant {
     Instant::now()
-}
-
-fn say_delivery_event(event: DeliveryEvent) {
-    match event {
-        DeliveryEvent::Delivered => debug!("OVN delivers more of the VIPs here"),
-        DeliveryEvent::Disconnected { reason, first: true } => {
-            warn!("{reason}; nothing is announced until OVN's bridge answers")
-        }
-        DeliveryEvent::Disconnected { reason, first: false } => debug!("{reason}"),
-    }
-}
-
-fn say_switch_event(bridge: &InterfaceName, event: SwitchEvent) {
-    match event {
-        SwitchEvent::Connected { version, .. } => debug!(%bridge, ?version, "the bridge answers"),
-        SwitchEvent::Disconnected { reason, first: true } => warn!(%bridge, "{reason}"),
-        SwitchEvent::Disconnected { reason, first: false } => debug!(%bridge, "{reason}"),
-        SwitchEvent::Installed { added, removed } => info!(%bridge, added, removed, "rules installed"),
-        SwitchEvent::Repaired { added, removed } => {
-            warn!(%bridge, added, removed, "somebody changed our rules; repaired")
-        }
-        SwitchEvent::Refused { flow, error } => error!(%bridge, flow, error, "the bridge refuses a rule"),
-    }
 }

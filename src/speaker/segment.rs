@@ -1,24 +1,45 @@
 //! One segment: its rules, its socket, its responder, in that order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use futures::FutureExt;
 use k8s_openapi::jiff::Timestamp;
 use tracing::{debug, info, trace, warn};
 
 use crate::flows::{Flow, Wish, flows_for};
-use crate::io::packet_socket::{PacketSocket, PacketSocketError};
-use crate::l2::{ClaimMode, Peers, Received, Responder, Verdict};
-use crate::model::{InterfaceName, SegmentPlan, Steered, SubnetName, VlanId};
+use crate::io::packet_socket::PacketSocketError;
+use crate::l2::{ClaimMode, ClaimState, Outcome, Peers, Received, Responder, Verdict};
+use crate::model::{InterfaceName, Mac, SegmentPlan, SegmentReport, Steered, SubnetName, Term, VlanId};
 
 use super::bridge::Located;
 use super::handover::Handover;
+use super::line::Line;
 use super::status::{Facts, VipStatus, state};
 
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// The log tells of the conflicts over one VIP no more often, however many frames somebody sends.
+const CONFLICT_PAUSE: Duration = Duration::from_secs(10);
+
+/// What a segment knows of others when it speaks.
+pub struct Ready<'a> {
+    /// Whether a rule is on the bridge.
+    pub is_on_bridge: &'a dyn Fn(&Flow) -> bool,
+    /// Whether OVN delivers a VIP here.
+    pub is_delivered: &'a dyn Fn(IpAddr) -> bool,
+    /// Whether the other speakers can know this one's MAC.
+    pub is_known: bool,
+}
+
+/// What happened to a VIP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// It is answered for.
+    Announced(IpAddr),
+    /// It is not any more, and why.
+    Withdrawn(IpAddr, &'static str),
+    /// Another host has it, or says so.
+    Conflict(IpAddr, Mac, Outcome),
+}
 
 /// What a node does on one segment.
 #[derive(Debug)]
@@ -28,37 +49,50 @@ pub struct Segment {
     located: Located,
     flows: BTreeSet<Flow>,
     responder: Responder,
-    socket: Option<PacketSocket>,
-    spoken: BTreeSet<IpAddr>,
-    /// Since when each of `spoken` is.
-    since: BTreeMap<IpAddr, Timestamp>,
+    line: Line,
+    /// The VIPs that the responder is to claim, or has claimed.
+    claimed: BTreeSet<IpAddr>,
+    /// Those that it answers for, each since when.
+    answered: BTreeMap<IpAddr, Timestamp>,
+    /// The VIPs that this node holds by its own word to the others, and with which term: from the first answer until
+    /// they are not its own any more, also where it has to be silent for a moment.
+    terms: BTreeMap<IpAddr, Term>,
+    /// Those that were held last and let go, until another holds them.
+    left: BTreeMap<IpAddr, Term>,
     handover: Handover,
-    pause: Duration,
-    open_at: Instant,
-    said: Option<String>,
+    conflicts: BTreeMap<IpAddr, (Mac, Instant)>,
+    news: VecDeque<News>,
+    /// Whether the report may be another than when it was last asked for.
+    changed: bool,
 }
 
 impl Segment {
-    /// Speaks for nothing yet.
-    pub fn new(subnet: SubnetName, plan: SegmentPlan, located: Located, now: Instant) -> Self {
-        let mut responder = Responder::new(located.interface);
-        // Speakers do not know each other's MAC addresses yet: a foreign one may be the node that a VIP moves from.
-        // So nothing is defended, and nothing probed for, which a peer that has not let go yet would answer.
-        responder.set_peers(Peers::Anybody);
-        Self {
+    /// Speaks for nothing yet. `terms`: what this node's last report said it holds.
+    pub fn new(
+        subnet: SubnetName,
+        plan: SegmentPlan,
+        located: Located,
+        terms: BTreeMap<IpAddr, Term>,
+        now: Instant,
+    ) -> Self {
+        let mut segment = Self {
             subnet,
             flows: flows_for(&plan, &located.ports),
-            responder,
+            responder: Responder::new(located.interface),
             plan,
             located,
-            socket: None,
-            spoken: BTreeSet::new(),
-            since: BTreeMap::new(),
+            line: Line::new(now),
+            claimed: BTreeSet::new(),
+            answered: BTreeMap::new(),
+            terms,
+            left: BTreeMap::new(),
             handover: Handover::default(),
-            pause: FIRST_PAUSE,
-            open_at: now,
-            said: None,
-        }
+            conflicts: BTreeMap::new(),
+            news: VecDeque::new(),
+            changed: true,
+        };
+        segment.heed_plan();
+        segment
     }
 
     /// The bridge that its rules are on.
@@ -66,31 +100,49 @@ impl Segment {
         &self.plan.bridge
     }
 
+    /// Where it speaks.
+    pub fn located(&self) -> &Located {
+        &self.located
+    }
+
     /// Takes a new plan. What is no longer to be said is silent from here on, before any rule is
-    /// touched; what another node is to say goes on until that one is heard.
+    /// touched; what another node is to say goes on until that one is heard, or known to have it.
     pub fn set_plan(&mut self, plan: SegmentPlan, located: Located, now: Instant) {
         if self.located.carrier != located.carrier {
             info!(subnet = %self.subnet, nic = %plan.nic, carrier = located.carrier, "the NIC's link changed");
         }
         if self.located.speak_on != located.speak_on {
-            self.socket = None;
-            self.open_at = now;
+            self.line = Line::new(now);
         }
         self.flows = flows_for(&plan, &located.ports);
         self.plan = plan;
         self.located = located;
-        let still = self.spoken.iter().filter(|vip| self.is_to_be_spoken(**vip, now)).copied().collect();
+        self.heed_plan();
+        let still = self.claimed.iter().filter(|vip| self.is_to_be_spoken(**vip, now)).copied().collect();
         self.speak(still, now);
         self.responder.set_interface(self.located.interface, now);
     }
 
-    /// Whether the VIP is ours to answer for: to announce, or ours still until the next one is heard.
+    fn heed_plan(&mut self) {
+        let SegmentPlan { peers, announced, handed_over, .. } = &self.plan;
+        self.responder.set_peers(peers.clone().map_or(Peers::Anybody, Peers::Only));
+        let answered = &self.answered;
+        let kept = |vip: &IpAddr| {
+            announced.contains_key(vip) || (handed_over.contains(vip) && answered.contains_key(vip))
+        };
+        self.left.extend(self.terms.extract_if(.., |vip, _| !kept(vip)));
+        self.changed = true;
+    }
+
+    /// Whether the VIP is ours to answer for: to announce, or ours still until the next one has it.
     /// Without a carrier nobody hears it, and once there is one again it has to be claimed anew.
     fn is_to_be_spoken(&self, vip: IpAddr, now: Instant) -> bool {
-        let SegmentPlan { announced, handed_over, .. } = &self.plan;
-        let awaited = || self.spoken.contains(&vip) && self.handover.is_awaited(vip, now);
-        let ours = announced.contains(&vip) || (handed_over.contains(&vip) && awaited());
-        ours && self.located.carrier
+        let SegmentPlan { announced, handed_over, taken_over, .. } = &self.plan;
+        let kept = || {
+            let handed_over = handed_over.contains(&vip) && !taken_over.contains(&vip);
+            handed_over && self.answered.contains_key(&vip) && self.handover.is_awaited(vip, now)
+        };
+        self.located.carrier && (announced.contains_key(&vip) || kept())
     }
 
     /// The rules it needs.
@@ -100,53 +152,51 @@ impl Segment {
 
     /// What OVN has to deliver here before the announced VIPs may be spoken.
     pub fn wishes(&self) -> impl Iterator<Item = (IpAddr, Wish)> + '_ {
-        let held = self.plan.handed_over.intersection(&self.spoken);
-        self.plan.announced.iter().chain(held).filter_map(|vip| {
+        let held = self.plan.handed_over.iter().filter(|vip| self.answered.contains_key(vip));
+        self.plan.announced.keys().chain(held).filter_map(|vip| {
             let Steered { ports, local, elsewhere } = self.plan.steered.get(vip)?;
             let (local, elsewhere) = (local.clone(), elsewhere.clone());
             Some((*vip, Wish { ports: ports.len(), local, elsewhere }))
         })
     }
 
-    /// Speaks for the announced VIPs whose rules are on the bridge and that OVN delivers, and for no other.
-    pub fn speak_what_is_delivered(
-        &mut self,
-        is_on_bridge: impl Fn(&Flow) -> bool,
-        is_delivered: impl Fn(IpAddr) -> bool,
-        now: Instant,
-    ) {
-        let rules = self.steered_vips(is_on_bridge);
-        let is_speakable =
-            |vip: &&IpAddr| self.socket.is_some() && rules.get(*vip) == Some(&true) && is_delivered(**vip);
-        let ours = self.plan.announced.union(&self.plan.handed_over);
+    /// Speaks for the announced VIPs whose rules are on the bridge and that OVN delivers, and for no other; and for none
+    /// that is not answered for yet, before the others can know whose MAC this is.
+    pub fn speak_what_is_delivered(&mut self, ready: &Ready<'_>, now: Instant) {
+        let rules = self.steered_vips(ready.is_on_bridge);
+        let is_speakable = |vip: &&IpAddr| {
+            self.line.is_open()
+                && rules.get(*vip) == Some(&true)
+                && (ready.is_known || self.claimed.contains(*vip))
+                && (ready.is_delivered)(**vip)
+        };
+        let ours = self.plan.announced.keys().chain(&self.plan.handed_over);
         let ours = ours.filter(|vip| self.is_to_be_spoken(**vip, now));
         let speakable = ours.filter(is_speakable).copied().collect();
         self.speak(speakable, now);
     }
 
     /// How far each VIP is that this node can deliver.
-    pub fn status(
-        &self,
-        is_on_bridge: impl Fn(&Flow) -> bool,
-        is_delivered: impl Fn(IpAddr) -> bool,
-    ) -> Vec<VipStatus> {
-        let rules = self.steered_vips(is_on_bridge);
+    pub fn status(&self, ready: &Ready<'_>) -> Vec<VipStatus> {
+        let rules = self.steered_vips(ready.is_on_bridge);
         let about = |(vip, steered): (&IpAddr, &Steered)| {
             let (state, why) = state(Facts {
-                spoken: self.spoken.contains(vip),
-                ours: self.plan.announced.contains(vip),
+                claim: self.responder.claim(*vip),
+                ours: self.plan.announced.contains_key(vip),
                 has_carrier: self.located.carrier,
-                has_socket: self.socket.is_some(),
+                has_socket: self.line.is_open(),
                 has_rules: rules.get(vip) == Some(&true),
-                is_delivered: is_delivered(*vip),
+                is_delivered: (ready.is_delivered)(*vip),
+                is_known: ready.is_known,
+                in_use_by: self.conflicts.get(vip).map(|(mac, _)| *mac),
             });
             let Steered { ports, local, elsewhere } = steered;
             VipStatus {
                 vip: *vip,
                 subnet: self.subnet.to_string(),
                 state,
-                why: why.to_owned(),
-                since: self.since.get(vip).map(ToString::to_string),
+                why,
+                since: self.answered.get(vip).map(ToString::to_string),
                 mac: self.located.interface.mac.to_string(),
                 interface: self.located.speak_on.to_string(),
                 vlan: self.located.interface.vlan.map(VlanId::get),
@@ -167,70 +217,132 @@ impl Segment {
         rules
     }
 
-    /// Says nothing any more, and says so in the log.
-    pub fn fall_silent(mut self, now: Instant) {
+    /// What the other speakers are to know of it.
+    pub fn report(&self) -> SegmentReport {
+        let ready = self.located.carrier && !self.line.is_broken();
+        SegmentReport {
+            mac: self.located.interface.mac,
+            ready,
+            held: self.terms.clone(),
+            left: self.left.clone(),
+        }
+    }
+
+    /// Whether the report may be another than when this was last asked.
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// Whether this node holds the VIP, by its own word to the others.
+    pub fn holds(&self, vip: IpAddr) -> bool {
+        self.terms.contains_key(&vip)
+    }
+
+    /// Forgets what it let go and somebody else has, or nobody wants.
+    pub fn forget_left(&mut self, is_over: impl Fn(IpAddr, Term) -> bool) {
+        self.left.retain(|vip, term| !is_over(*vip, *term));
+    }
+
+    /// How many VIPs it answers for.
+    pub fn answered(&self) -> usize {
+        self.answered.len()
+    }
+
+    /// What happened to a VIP, oldest first.
+    pub fn next_news(&mut self) -> Option<News> {
+        self.news.pop_front()
+    }
+
+    /// Says nothing any more, and tells so.
+    pub fn fall_silent(&mut self, now: Instant) {
         self.speak(BTreeSet::new(), now);
     }
 
     fn speak(&mut self, vips: BTreeSet<IpAddr>, now: Instant) {
-        let Located { interface, speak_on, .. } = &self.located;
-        for vip in vips.difference(&self.spoken) {
-            info!(%vip, subnet = %self.subnet, mac = %interface.mac, interface = %speak_on, "announcing");
+        let gone: Vec<IpAddr> = self.claimed.difference(&vips).copied().collect();
+        for vip in gone {
+            self.conflicts.remove(&vip);
+            if self.answered.remove(&vip).is_some() {
+                let why = self.why_withdrawn(vip);
+                info!(%vip, subnet = %self.subnet, why, "withdrawn");
+                self.news.push_back(News::Withdrawn(vip, why));
+            }
         }
-        for vip in self.spoken.difference(&vips) {
-            info!(%vip, subnet = %self.subnet, "withdrawn");
-        }
-        self.since.retain(|vip, _| vips.contains(vip));
-        for vip in &vips {
-            self.since.entry(*vip).or_insert_with(Timestamp::now);
-        }
-        let claims = vips.iter().map(|vip| (*vip, ClaimMode::TakeOver)).collect();
+        let mode = |vip: &IpAddr| match self.plan.announced.get(vip) {
+            Some(claim) if claim.first && !self.holds(*vip) => ClaimMode::Probe,
+            Some(_) | None => ClaimMode::TakeOver,
+        };
+        let claims = vips.iter().map(|vip| (*vip, mode(vip))).collect();
         self.responder.set_vips(&claims, now);
-        self.spoken = vips;
+        self.claimed = vips;
+        self.heed_claims();
+    }
+
+    fn why_withdrawn(&self, vip: IpAddr) -> &'static str {
+        match () {
+            () if !self.located.carrier => "the NIC has no carrier, or is down",
+            () if self.plan.handed_over.contains(&vip) => "another node has it",
+            () if !self.plan.steered.contains_key(&vip) => "nothing on this node can serve it any more",
+            () if !self.plan.announced.contains_key(&vip) => "no node may announce it",
+            () if !self.line.is_open() => "the interface cannot be spoken on; see the log",
+            () => "it cannot be delivered here at the moment; see ovn-vip status",
+        }
+    }
+
+    /// Takes in what became of claims.
+    fn heed_claims(&mut self) {
+        while let Some((vip, state)) = self.responder.poll_change() {
+            self.changed = true;
+            match state {
+                ClaimState::Probing => debug!(%vip, subnet = %self.subnet, "asking whether somebody has it"),
+                ClaimState::Held => {
+                    let Located { interface, speak_on, .. } = &self.located;
+                    info!(%vip, subnet = %self.subnet, mac = %interface.mac, interface = %speak_on, "announcing");
+                    self.conflicts.remove(&vip);
+                    self.answered.insert(vip, Timestamp::now());
+                    if let Some(claim) = self.plan.announced.get(&vip) {
+                        self.terms.insert(vip, claim.term);
+                        self.left.remove(&vip);
+                    }
+                    self.news.push_back(News::Announced(vip));
+                }
+                ClaimState::Yielded { to } => {
+                    self.terms.remove(&vip);
+                    if self.answered.remove(&vip).is_some() {
+                        info!(%vip, subnet = %self.subnet, to = %to, why = "another host has the address", "withdrawn");
+                        self.news.push_back(News::Withdrawn(vip, "another host has the address"));
+                    }
+                }
+            }
+        }
     }
 
     /// Opens the socket where there is something to say; tries again after a pause. Whether it has just opened.
     pub fn open_socket(&mut self, now: Instant) -> bool {
-        if self.socket.is_some() || self.plan.announced.is_empty() || now < self.open_at {
+        // One that failed is tried for also where nothing is to be said: till then nothing will be.
+        if self.plan.announced.is_empty() && !self.line.is_broken() {
             return false;
         }
-        match PacketSocket::open(self.located.speak_on.as_str()) {
-            Ok(socket) => {
-                self.socket = Some(socket);
-                self.pause = FIRST_PAUSE;
-                self.said = None;
-                true
-            }
-            Err(error) => {
-                self.lose_socket(&error, now);
-                false
-            }
+        let (opened, trouble) = self.line.open(&self.located.speak_on, now);
+        if let Some(error) = trouble {
+            warn!(subnet = %self.subnet, "{error}");
+            self.changed = true;
         }
+        self.changed |= opened;
+        opened
     }
 
     fn lose_socket(&mut self, error: &PacketSocketError, now: Instant) {
-        let error = error.to_string();
-        if self.said.as_ref() != Some(&error) {
+        if let Some(error) = self.line.lose(error, now) {
             warn!(subnet = %self.subnet, "{error}");
         }
-        self.said = Some(error);
-        self.socket = None;
-        self.open_at = now + self.pause;
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.changed = true;
         self.speak(BTreeSet::new(), now);
     }
 
     /// The next frame, or that the socket is of no more use; never, without a socket. Cancel-safe.
     pub async fn receive(&self) -> Result<Received, PacketSocketError> {
-        match &self.socket {
-            Some(socket) => socket.receive().await,
-            None => std::future::pending().await,
-        }
-    }
-
-    /// The VIPs that it answers for.
-    pub fn spoken(&self) -> &BTreeSet<IpAddr> {
-        &self.spoken
+        self.line.receive().await
     }
 
     /// Takes a frame in, or the loss of the socket. What became of the frame.
@@ -248,40 +360,47 @@ impl Segment {
         };
         let verdict = self.responder.handle_frame(&frame, now);
         match verdict {
-            Verdict::Conflict { vip, mac, outcome } => {
-                self.handover.hear(vip, now);
-                if self.plan.handed_over.contains(&vip) {
-                    info!(%vip, subnet = %self.subnet, to = %mac, "handed over");
-                    let rest = self.spoken.iter().filter(|spoken| **spoken != vip).copied().collect();
-                    self.speak(rest, now);
-                } else {
-                    warn!(%vip, foreign_mac = %mac, ?outcome, subnet = %self.subnet, "another host claims a VIP of ours");
-                }
-            }
+            Verdict::Conflict { vip, mac, outcome } => self.contested(vip, mac, outcome, now),
             Verdict::Answered { .. } => debug!(subnet = %self.subnet, ?verdict, "answered"),
             Verdict::Ignored(_) => trace!(subnet = %self.subnet, ?verdict, "ignored"),
         }
         Some(verdict.as_str())
     }
 
-    /// Sends what is due. A frame that the interface does not take at once is lost: its asker asks again.
+    fn contested(&mut self, vip: IpAddr, mac: Mac, outcome: Outcome, now: Instant) {
+        if outcome == Outcome::Peer {
+            self.handover.hear(vip, now);
+        }
+        if outcome == Outcome::Peer && self.plan.handed_over.contains(&vip) {
+            info!(%vip, subnet = %self.subnet, to = %mac, "handed over");
+            let rest = self.claimed.iter().filter(|claimed| **claimed != vip).copied().collect();
+            return self.speak(rest, now);
+        }
+        let told = self.conflicts.get(&vip).is_some_and(|(_, at)| now < *at + CONFLICT_PAUSE);
+        if outcome == Outcome::Standing || (outcome != Outcome::Yielded && told) {
+            debug!(%vip, foreign_mac = %mac, ?outcome, "claimed by another host");
+        } else {
+            warn!(%vip, foreign_mac = %mac, ?outcome, subnet = %self.subnet, "another host claims a VIP of ours");
+            self.conflicts.insert(vip, (mac, now));
+            self.news.push_back(News::Conflict(vip, mac, outcome));
+        }
+        self.heed_claims();
+    }
+
+    /// Sends what is due.
     pub fn transmit(&mut self, now: Instant) {
         while let Some(frame) = self.responder.poll_transmit(now) {
-            let Some(socket) = &self.socket else { return };
-            match socket.send(&frame).now_or_never() {
-                Some(Err(error @ PacketSocketError::InterfaceGone { .. })) => {
-                    return self.lose_socket(&error, now);
-                }
-                Some(Err(error)) => debug!(subnet = %self.subnet, %error, "not sent"),
-                Some(Ok(())) => {}
-                None => debug!(subnet = %self.subnet, "not sent: the interface's queue is full"),
+            if let Err(error) = self.line.send(&frame) {
+                return self.lose_socket(&error, now);
             }
         }
+        self.heed_claims();
     }
 
     /// When something is due.
     pub fn deadline(&self) -> Option<Instant> {
-        let open_at = (self.socket.is_none() && !self.plan.announced.is_empty()).then_some(self.open_at);
+        let wanted = !self.plan.announced.is_empty() || self.line.is_broken();
+        let open_at = self.line.deadline().filter(|_| wanted);
         self.responder.poll_timeout().into_iter().chain(open_at).min()
     }
 }

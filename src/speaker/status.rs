@@ -5,6 +5,9 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::l2::ClaimState;
+use crate::model::Mac;
+
 /// A speaker's page `/status`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -53,6 +56,14 @@ pub enum State {
     Waiting,
     /// Another node is to answer for it; here everything is ready.
     Standby,
+    /// A host that is no node of this cluster has the address.
+    Yielded,
+}
+
+impl State {
+    /// All of them.
+    pub const ALL: [State; 5] =
+        [State::Announced, State::HandingOver, State::Waiting, State::Standby, State::Yielded];
 }
 
 impl State {
@@ -63,6 +74,7 @@ impl State {
             State::HandingOver => "handing-over",
             State::Waiting => "waiting",
             State::Standby => "standby",
+            State::Yielded => "yielded",
         }
     }
 }
@@ -70,29 +82,56 @@ impl State {
 /// What is known of a VIP when its state is told.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Facts {
-    pub spoken: bool,
+    pub claim: Option<ClaimState>,
     pub ours: bool,
     pub has_carrier: bool,
     pub has_socket: bool,
     pub has_rules: bool,
     pub is_delivered: bool,
+    pub is_known: bool,
+    pub in_use_by: Option<Mac>,
 }
 
 /// A VIP's state, and why.
-pub(super) fn state(facts: Facts) -> (State, &'static str) {
-    let Facts { spoken, ours, has_carrier, has_socket, has_rules, is_delivered } = facts;
-    match (spoken, ours) {
-        (true, true) => (State::Announced, "elected among the nodes with a ready backend"),
-        (true, false) => (State::HandingOver, "another node is elected, and was not heard yet"),
-        (false, false) => (State::Standby, "another node is elected, or none may announce"),
-        (false, true) if !has_carrier => (State::Waiting, "the NIC has no carrier, or is down"),
-        (false, true) if !has_rules => (State::Waiting, "its rules are not on the provider bridge yet"),
-        (false, true) if !is_delivered => (
-            State::Waiting,
-            "OVN has no flow here that translates it to a local backend; is the controller running, and ovn-controller?",
+pub(super) fn state(facts: Facts) -> (State, String) {
+    match (facts.claim, facts.ours) {
+        (Some(ClaimState::Held), true) => {
+            (State::Announced, "elected among the nodes with a ready backend".into())
+        }
+        (Some(ClaimState::Held), false) => {
+            (State::HandingOver, "another node is elected, and was not heard yet".into())
+        }
+        (Some(ClaimState::Yielded { to }), _) => (
+            State::Yielded,
+            format!("the host with MAC {to} has this address; it is asked again each minute"),
         ),
-        (false, true) if !has_socket => (State::Waiting, "the interface cannot be spoken on; see the log"),
-        (false, true) => (State::Waiting, "it is about to be claimed"),
+        (Some(ClaimState::Probing), _) => (State::Waiting, probing(facts.in_use_by)),
+        (None, false) => (State::Standby, "another node is elected, or none may announce".into()),
+        (None, true) => (State::Waiting, waiting(facts).into()),
+    }
+}
+
+fn probing(in_use_by: Option<Mac>) -> String {
+    match in_use_by {
+        Some(mac) => format!(
+            "{mac}, a node of this cluster, answers for it, and not as ovn-vip: does MetalLB's speaker run there?"
+        ),
+        None => "the wire is asked whether somebody has the address (RFC 5227)".into(),
+    }
+}
+
+fn waiting(facts: Facts) -> &'static str {
+    match facts {
+        Facts { has_carrier: false, .. } => "the NIC has no carrier, or is down",
+        Facts { has_rules: false, .. } => "its rules are not on the provider bridge yet",
+        Facts { is_delivered: false, .. } => {
+            "OVN has no flow here that translates it to a local backend; is the controller running, and ovn-controller?"
+        }
+        Facts { has_socket: false, .. } => "the interface cannot be spoken on; see the log",
+        Facts { is_known: false, .. } => {
+            "this node's MAC is not published for the other speakers yet: is the API server there, and deploy/rbac.yaml applied?"
+        }
+        Facts { .. } => "it is about to be claimed",
     }
 }
 
@@ -103,12 +142,14 @@ mod tests {
     #[test]
     fn what_is_waited_for_is_told_in_the_order_in_which_it_comes() {
         let mut facts = Facts {
-            spoken: false,
+            claim: None,
             ours: true,
             has_carrier: false,
             has_socket: false,
             has_rules: false,
             is_delivered: false,
+            is_known: false,
+            in_use_by: None,
         };
         assert!(state(facts).1.contains("carrier"));
         facts.has_carrier = true;
@@ -118,11 +159,19 @@ mod tests {
         facts.is_delivered = true;
         assert!(state(facts).1.contains("interface"));
         facts.has_socket = true;
+        assert!(state(facts).1.contains("published"));
+        facts.is_known = true;
         assert_eq!(state(facts).0, State::Waiting);
-        facts.spoken = true;
+        facts.claim = Some(ClaimState::Probing);
+        assert!(state(facts).1.contains("RFC 5227"));
+        facts.in_use_by = Some(Mac([2; 6]));
+        assert!(state(facts).1.contains("02:02:02:02:02:02") && state(facts).1.contains("MetalLB"));
+        facts.claim = Some(ClaimState::Held);
         assert_eq!(state(facts).0, State::Announced);
         facts.ours = false;
         assert_eq!(state(facts).0, State::HandingOver);
+        facts.claim = Some(ClaimState::Yielded { to: Mac([4; 6]) });
+        assert!(state(facts).0 == State::Yielded && state(facts).1.contains("04:04:04:04:04:04"));
     }
 
     #[test]

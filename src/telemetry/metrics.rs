@@ -184,6 +184,10 @@ pub struct SpeakerMetrics {
     pub verdicts: Family<Label, Counter>,
     /// VIPs that this node answers for.
     pub announced: Gauge,
+    /// VIPs that this node can deliver, by how far they are.
+    pub states: Family<Label, Gauge>,
+    /// VIPs that this node has begun to answer for, and those that it has let go.
+    pub claims: Family<Label, Counter>,
     /// Rules wanted on bridges.
     pub rules: Gauge,
     /// Whether a bridge answers, by its name.
@@ -201,6 +205,8 @@ impl SpeakerMetrics {
         let metrics = Self {
             verdicts: all.add("frames", "ARP and neighbour discovery frames seen, by verdict"),
             announced: all.add("vips_announced", "VIPs that this node answers for"),
+            states: all.add("vips", "VIPs that this node can deliver, by state"),
+            claims: all.add("claims", "VIPs that this node began to answer for, or let go"),
             rules: all.add("rules", "OpenFlow rules wanted on provider bridges"),
             connected: all.add("switch_connected", "Whether the provider bridge answers"),
             repairs: all.add("rule_repairs", "Rules of ours put back after somebody changed them"),

@@ -6,10 +6,10 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
 
-use crate::cluster::Cluster;
+use super::cluster::Cluster;
 use crate::process::{Process, eventually, holds, run};
 
 /// Of the group that may do anything.
@@ -22,8 +22,9 @@ pub struct ApiServer {
     pub cluster: Cluster,
     server: Option<Process>,
     _etcd: Process,
-    port: u16,
-    etcd_port: u16,
+    /// Where they serve, on loopback.
+    pub port: u16,
+    pub etcd_port: u16,
     folder: TempDir,
 }
 
@@ -57,18 +58,6 @@ impl ApiServer {
         self.cluster.reconnect();
     }
 
-    /// Forgets all history before now: whoever asks for changes since an older version gets "410 Gone". The server
-    /// itself remembers some of it, until it is restarted.
-    pub fn compact(&self) {
-        let post = |path: &str, body: Value| -> Value {
-            let url = format!("http://127.0.0.1:{}/v3/{path}", self.etcd_port);
-            let said = run(Command::new("curl").args(["-sSf", "-d", &body.to_string(), &url]));
-            serde_json::from_str(&said).unwrap()
-        };
-        let status = post("maintenance/status", json!({}));
-        post("kv/compaction", json!({"revision": status["header"]["revision"], "physical": true}));
-    }
-
     /// The file with which a pod of this ServiceAccount connects; the ServiceAccount must exist.
     pub fn service_account(&self, namespace: &str, name: &str) -> PathBuf {
         let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token");
@@ -76,7 +65,10 @@ impl ApiServer {
         let granted = self.cluster.post(&path, &request);
         let file = self.folder.path().join(format!("{namespace}.{name}.kubeconfig"));
         let token = granted["status"]["token"].as_str().unwrap();
-        std::fs::write(&file, kubeconfig(self.folder.path(), self.port, token)).unwrap();
+        // Somebody may be reading it.
+        let aside = file.with_extension("new");
+        std::fs::write(&aside, kubeconfig(self.folder.path(), self.port, token)).unwrap();
+        std::fs::rename(aside, &file).unwrap();
         file
     }
 

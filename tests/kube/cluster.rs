@@ -54,7 +54,7 @@ impl Cluster {
 
     /// Creates an object in a list, or calls an object's subresource.
     pub fn post(&self, path: &str, object: &Value) -> Value {
-        self.call("POST", "application/json", path, object).unwrap()
+        self.block_on(self.create(path, object))
     }
 
     /// Merges it into the object.
@@ -66,12 +66,6 @@ impl Cluster {
     pub fn delete(&self, path: &str) {
         self.call("DELETE", "application/json", path, &Value::Null).unwrap();
         eventually(&format!("{path} is gone"), || holds(self.get(path).is_err(), "it is there"));
-    }
-
-    /// Gives a Service its VIPs as MetalLB does: through the status subresource.
-    pub fn assign(&self, service: &str, vips: &[&str]) {
-        let ingress: Vec<Value> = vips.iter().map(|vip| json!({"ip": vip})).collect();
-        self.patch(&format!("{service}/status"), &json!({"status": {"loadBalancer": {"ingress": ingress}}}));
     }
 
     /// Applies every manifest of a folder, in the order of their names; returns once the kinds in it are served.
@@ -163,8 +157,8 @@ impl Cluster {
     }
 
     /// As [`Cluster::post`], for those who do something else meanwhile.
-    pub async fn create(&self, path: &str, object: &Value) {
-        self.request("POST", "application/json", path, object).await.unwrap();
+    pub async fn create(&self, path: &str, object: &Value) -> Value {
+        self.request("POST", "application/json", path, object).await.unwrap()
     }
 
     async fn request(&self, method: &str, content: &str, path: &str, body: &Value) -> Result<Value, String> {

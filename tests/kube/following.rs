@@ -1,6 +1,8 @@
 //! The controller follows the API server, whatever happens to that.
 
-use crate::stage::{DNS, DNS_ROW, NGINX, NGINX_ROW, NGINX_V4, NGINX_VIP, Stage, checkout, signal, warnings};
+use crate::stage::{
+    DNS, DNS_ROW, NGINX, NGINX_ROW, NGINX_V4, NGINX_VIP, Stage, checkout, compact, signal, warnings,
+};
 
 const HAS_WRITTEN: &str = "the northbound has it";
 
@@ -39,14 +41,14 @@ fn an_endpoint_change_reaches_the_northbound_and_alters_one_row() {
 fn a_service_that_loses_its_vip_or_moves_to_another_is_followed() {
     let stage = Stage::with_example();
     let _controller = stage.serving();
-    stage.server.cluster.assign(NGINX, &["10.180.204.251"]);
+    stage.assign(NGINX, &["10.180.204.251"]);
     stage.backends(
         NGINX_ROW,
         "10.180.204.251:80",
         &["10.180.204.111:80", "10.180.204.112:80", "10.180.204.121:80"],
     );
     stage.backends(NGINX_ROW, NGINX_VIP, &[]);
-    stage.server.cluster.assign(NGINX, &[]);
+    stage.assign(NGINX, &[]);
     stage.no_row(NGINX_ROW);
     stage.row(DNS_ROW);
 }
@@ -115,7 +117,7 @@ fn what_happened_while_its_watches_expired_is_not_missed() {
     signal(&controller, "STOP");
     stage.server.cluster.delete(DNS);
     stage.set_endpoints(NGINX_V4, &["10.180.204.121"]);
-    stage.server.compact();
+    compact(&stage.server);
     stage.server.restart();
     signal(&controller, "CONT");
     stage.no_row(DNS_ROW);

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::apiserver::ApiServer;
 use crate::cluster::{Cluster, documents};
 use crate::northbound::Northbound;
+use crate::stage::compact;
 
 const NGINX: &str = "/api/v1/namespaces/default/services/nginx";
 const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
@@ -51,7 +52,7 @@ fn who_asks_for_changes_since_a_forgotten_version_is_told_so() {
     let mut server = ApiServer::start();
     let before = server.cluster.get(CONFIG_MAPS).unwrap()["metadata"]["resourceVersion"].clone();
     server.cluster.post(CONFIG_MAPS, &config_map("unseen"));
-    server.compact();
+    compact(&server);
     server.restart();
     let since = before.as_str().unwrap();
     let watch = format!("{CONFIG_MAPS}?watch=true&timeoutSeconds=1&resourceVersion={since}");

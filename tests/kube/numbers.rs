@@ -88,8 +88,8 @@ async fn create(stage: &Stage, number: usize) {
     let slice = json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
         "metadata": {"name": name, "labels": {"kubernetes.io/service-name": name}},
         "endpoints": endpoints(number, 0), "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}]});
-    cluster.create(SERVICES, &service).await;
-    cluster.create(SLICES, &slice).await;
+    let _ = cluster.create(SERVICES, &service).await;
+    let _ = cluster.create(SLICES, &slice).await;
     let status = json!({"status": {"loadBalancer": {"ingress": [{"ip": vip(number)}]}}});
     cluster.merge(&format!("{SERVICES}/{name}/status"), &status).await;
 }

@@ -69,14 +69,14 @@ fn a_vip_that_is_declined_is_said_on_the_service_and_on_the_subnet() {
     let stage = Stage::with_example();
     let _controller = stage.serving();
     becomes(&stage, NGINX, "True", "Served");
-    stage.server.cluster.assign(NGINX, &["10.180.204.200"]);
+    stage.assign(NGINX, &["10.180.204.200"]);
     let declined = becomes(&stage, NGINX, "False", "NotExcluded");
     assert!(declined["message"].as_str().unwrap().contains("excludeIps"), "{declined}");
     annotation(&stage, "ovn-vip.io/warnings", |text| text.contains("default/nginx NotExcluded"));
     assert_eq!(events(&stage, "Subnet", "underlay-subnet"), ["VipsDeclined"]);
     assert!(events(&stage, "Service", "nginx").contains(&"NotExcluded".to_owned()));
 
-    stage.server.cluster.assign(NGINX, &["10.180.204.251"]);
+    stage.assign(NGINX, &["10.180.204.251"]);
     becomes(&stage, NGINX, "True", "Served");
     annotation(&stage, "ovn-vip.io/warnings", str::is_empty);
 }
@@ -94,7 +94,7 @@ fn what_others_say_of_the_service_stays() {
     assert_eq!(nginx["status"]["loadBalancer"]["ingress"].as_array().unwrap().len(), 2);
 
     stage.set_endpoints(NGINX_V4, &["10.180.204.111"]);
-    stage.server.cluster.assign(NGINX, &[]);
+    stage.assign(NGINX, &[]);
     stage.no_row(NGINX_ROW);
     eventually("our condition goes with the VIP", || {
         let left = condition(&stage, NGINX, SERVED);
@@ -125,7 +125,7 @@ fn exclude_ips(stage: &Stage) -> Vec<String> {
 fn a_subnet_that_is_to_be_fixed_gets_what_is_missing_and_keeps_what_others_write() {
     let stage = Stage::with_example();
     let _controller = stage.serving();
-    stage.server.cluster.assign(NGINX, &["10.180.204.200"]);
+    stage.assign(NGINX, &["10.180.204.200"]);
     becomes(&stage, NGINX, "False", "NotExcluded");
     let before = exclude_ips(&stage);
     let fix = json!({ "metadata": { "annotations": { "ovn-vip.io/exclude-ips": "fix" } } });
@@ -139,7 +139,7 @@ fn a_subnet_that_is_to_be_fixed_gets_what_is_missing_and_keeps_what_others_write
     for (number, other) in others.iter().enumerate() {
         let list: Vec<String> = exclude_ips(&stage).into_iter().chain([other.clone()]).collect();
         stage.server.cluster.patch(SUBNET, &json!({ "spec": { "excludeIps": list } }));
-        stage.server.cluster.assign(NGINX, &[&format!("10.180.204.{}", 201 + 2 * number)]);
+        stage.assign(NGINX, &[&format!("10.180.204.{}", 201 + 2 * number)]);
     }
     eventually("nothing of theirs or ours is lost", || {
         let list = exclude_ips(&stage);

@@ -110,12 +110,31 @@ impl Stage {
         });
     }
 
+    /// Gives a Service its VIPs as MetalLB does: through the status subresource.
+    pub fn assign(&self, service: &str, vips: &[&str]) {
+        let ingress: Vec<Value> = vips.iter().map(|vip| json!({"ip": vip})).collect();
+        let status = json!({"status": {"loadBalancer": {"ingress": ingress}}});
+        self.server.cluster.patch(&format!("{service}/status"), &status);
+    }
+
     /// Gives a slice these IPv4 backends, all ready, all on node1.
     pub fn set_endpoints(&self, slice: &str, addresses: &[&str]) {
         let endpoint = |address: &&str| json!({"addresses": [address], "nodeName": "node1", "conditions": {"ready": true}});
         let endpoints: Vec<Value> = addresses.iter().map(endpoint).collect();
         self.server.cluster.patch(slice, &json!({"endpoints": endpoints}));
     }
+}
+
+/// Makes etcd forget all history before now: whoever asks for changes since an older version gets "410 Gone". The API
+/// server itself remembers some of it, until it is restarted.
+pub fn compact(server: &ApiServer) {
+    let post = |path: &str, body: Value| -> Value {
+        let url = format!("http://127.0.0.1:{}/v3/{path}", server.etcd_port);
+        let said = run(Command::new("curl").args(["-sSf", "-d", &body.to_string(), &url]));
+        serde_json::from_str(&said).unwrap()
+    };
+    let status = post("maintenance/status", json!({}));
+    post("kv/compaction", json!({"revision": status["header"]["revision"], "physical": true}));
 }
 
 /// A folder of the checkout.

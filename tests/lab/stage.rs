@@ -6,6 +6,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::cluster::Cluster;
+use crate::kubernetes::Kubernetes;
 use crate::lab::{Lab, Topology};
 use crate::process::{Process, eventually, holds, run};
 
@@ -16,10 +17,16 @@ pub const VIPS: [&str; 2] = [VIP4, VIP6];
 
 pub const NODES: [&str; 3] = ["node1", "node2", "node3"];
 
+fn example(topology: &Topology) -> &'static str {
+    if topology.vlan == 0 { "underlay" } else { "underlay-vlan341" }
+}
+
 /// Everything, dropped in this order: the processes before the namespaces that they are in.
 pub struct Stage {
     pub controller: Option<Process>,
     pub speakers: BTreeMap<&'static str, Process>,
+    /// In its place the folder, where there is none.
+    pub kubernetes: Option<Kubernetes>,
     pub cluster: Cluster,
     pub lab: Lab,
     pub folder: TempDir,
@@ -47,19 +54,44 @@ impl Stage {
         eventually(&format!("{vip} is announced"), || self.says_announcing(vip).ok_or("by nobody".into()))
     }
 
+    /// The node that is to announce a VIP of `underlay-subnet`, by MetalLB's order: of those with a backend, node1 and node2.
+    pub fn elected_for(&self, vip: &str) -> &'static str {
+        let vip = vip.parse().unwrap();
+        let nodes = ["node1", "node2"];
+        nodes.into_iter().min_by_key(|node| ovn_vip::plan::rank(&(*node).into(), vip)).unwrap()
+    }
+
     /// A lab and a cluster; nothing of ours runs.
     pub fn silent_on(topology: &Topology) -> Self {
-        let example = if topology.vlan == 0 { "underlay" } else { "underlay-vlan341" };
         let lab = Lab::up(topology);
-        let cluster = Cluster::copy_of(example);
+        let cluster = Cluster::copy_of(example(topology));
         let folder = tempfile::tempdir().unwrap();
-        Self { controller: None, speakers: BTreeMap::new(), cluster, lab, folder }
+        Self { controller: None, speakers: BTreeMap::new(), kubernetes: None, cluster, lab, folder }
+    }
+
+    /// The same with a real API server, and the controller's rows written.
+    pub fn balanced_in_kubernetes(topology: &Topology) -> Self {
+        let mut stage = Self::silent_on(topology);
+        stage.kubernetes = Some(Kubernetes::start(&stage.lab, example(topology)));
+        stage.start_controller();
+        stage
+    }
+
+    pub fn kubernetes(&self) -> &Kubernetes {
+        self.kubernetes.as_ref().expect("there is an API server")
+    }
+
+    /// The options that say where the cluster's objects are.
+    fn source(&self, component: &str) -> [String; 2] {
+        let folder = || ["--cluster-dir".into(), self.cluster.path().display().to_string()];
+        self.kubernetes.as_ref().map_or_else(folder, |kubernetes| kubernetes.options(component))
     }
 
     /// `ovn-vip controller` on this lab.
     pub fn controller_command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ovn-vip"));
-        command.args(["controller", "--log=debug", "--cluster-dir"]).arg(self.cluster.path());
+        command.args(["controller", "--log=debug", "--lease-namespace=kube-system"]);
+        command.args(self.source("controller"));
         command.args(["--ovn-nb", self.lab.variable("LAB_NB"), "--ovn-sb", self.lab.variable("LAB_SB")]);
         command
     }
@@ -86,7 +118,7 @@ impl Stage {
 
     pub fn start_speaker(&mut self, node: &'static str) {
         let mut command = self.lab.command_in(node, env!("CARGO_BIN_EXE_ovn-vip"));
-        command.args(["speaker", "--log=debug", "--node", node, "--cluster-dir"]).arg(self.cluster.path());
+        command.args(["speaker", "--log=ovn_vip=debug", "--node", node]).args(self.source("speaker"));
         command.args(["--http", "127.0.0.1:10686"]);
         command.args(["--ovs", self.lab.variable(&format!("LAB_{}_DB", node.to_uppercase()))]);
         let name = format!("speaker-{node}");

@@ -166,8 +166,10 @@ pub fn flows(vips: u16, vlan: Option<u16>) -> BTreeSet<Flow> {
         patch_port: "patch".into(),
         steering_mac: Mac([0, 0, 0, 1, 0, 1]),
         steered: (0..vips).map(|index| (vip(index), ports.clone())).collect(),
-        announced: BTreeSet::new(),
-        handed_over: BTreeSet::new(),
+        peers: None,
+        announced: [].into(),
+        handed_over: [].into(),
+        taken_over: [].into(),
     };
     flows_for(&segment, &BridgePorts { nic: 1, patch: 2, mac: Mac([0x0a, 0, 0, 0, 0, 1]) })
 }

@@ -1,5 +1,6 @@
 //! The kinds that we read, and an object whose kind is only known when it is there.
 
+use k8s_openapi::api::coordination::v1 as coordination;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1 as discovery;
 use serde::Deserialize;
@@ -7,7 +8,7 @@ use serde_json::Value;
 
 use super::convert::{self, Converted};
 use super::{Problem, crd};
-use crate::model::{AdvertisementKey, L2StatusKey, ObjectKey, PoolKey, ServiceKey, SliceKey};
+use crate::model::{AdvertisementKey, L2StatusKey, ObjectKey, PoolKey, ReportKey, ServiceKey, SliceKey};
 
 /// A kind of object that the model is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,11 +33,13 @@ pub enum Kind {
     Advertisement,
     /// metallb.io/v1beta1 ServiceL2Status.
     L2Status,
+    /// coordination.k8s.io/v1 Lease, with a speaker's report on it.
+    Report,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 10] = [
+    pub const ALL: [Kind; 11] = [
         Kind::Service,
         Kind::EndpointSlice,
         Kind::Node,
@@ -47,6 +50,7 @@ impl Kind {
         Kind::AddressPool,
         Kind::Advertisement,
         Kind::L2Status,
+        Kind::Report,
     ];
 
     /// What Kubernetes calls it.
@@ -62,6 +66,7 @@ impl Kind {
             Self::AddressPool => "IPAddressPool",
             Self::Advertisement => "L2Advertisement",
             Self::L2Status => "ServiceL2Status",
+            Self::Report => "Lease",
         }
     }
 
@@ -78,6 +83,7 @@ impl Kind {
             (crd::METALLB_VERSION, "IPAddressPool") => Some(Self::AddressPool),
             (crd::METALLB_VERSION, "L2Advertisement") => Some(Self::Advertisement),
             (crd::METALLB_VERSION, "ServiceL2Status") => Some(Self::L2Status),
+            ("coordination.k8s.io/v1", "Lease") => Some(Self::Report),
             _ => None,
         }
     }
@@ -95,6 +101,7 @@ impl Kind {
             Self::AddressPool => ObjectKey::AddressPool(PoolKey::new(namespace, name)),
             Self::Advertisement => ObjectKey::Advertisement(AdvertisementKey::new(namespace, name)),
             Self::L2Status => ObjectKey::L2Status(L2StatusKey::new(namespace, name)),
+            Self::Report => ObjectKey::Report(ReportKey::new(namespace, name)),
         }
     }
 
@@ -122,6 +129,7 @@ impl Kind {
             Self::AddressPool => self.typed::<crd::AddressPool>(object, problems, convert::address_pool),
             Self::Advertisement => self.typed::<crd::Advertisement>(object, problems, convert::advertisement),
             Self::L2Status => self.typed::<crd::L2Status>(object, problems, convert::l2_status),
+            Self::Report => self.typed::<coordination::Lease>(object, problems, convert::report),
         }
     }
 

@@ -11,7 +11,9 @@ pub mod crd;
 mod kind;
 pub mod lease;
 mod problem;
+pub mod publish;
 pub mod status;
+pub mod voice;
 pub mod watch;
 
 pub use convert::Converted;

@@ -14,9 +14,10 @@ use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
-use super::crd;
+use super::publish::Owner;
 use super::watch::{forbidden, root};
-use crate::model::{ServiceKey, SubnetName};
+use super::{crd, publish};
+use crate::model::{InterfaceName, ServiceKey, SpeakerReport, SubnetName};
 
 /// The type of our condition on a Service.
 pub const SERVED: &str = "ovn-vip.io/Served";
@@ -124,7 +125,27 @@ pub enum Saying {
         reason: String,
         /// The words.
         note: String,
+        /// What keeps it apart from other Events of the same reason on the same object; may be empty.
+        about: String,
     },
+    /// A speaker's report.
+    Report {
+        /// What it says.
+        report: SpeakerReport,
+        /// Its node.
+        owner: Owner,
+    },
+    /// That a node announces a Service, in MetalLB's way.
+    L2Status {
+        /// The Service.
+        service: ServiceKey,
+        /// The node.
+        owner: Owner,
+        /// Where it answers.
+        interface: InterfaceName,
+    },
+    /// That no node of ours announces a Service any more.
+    NoL2Status(ServiceKey),
 }
 
 /// What an Event is on.
@@ -148,12 +169,27 @@ pub async fn say(client: &Client, saying: &Saying) -> Result<(), String> {
         Saying::ExcludeIps { subnet, found, wanted } => {
             (exclude(client, subnet, found.as_deref(), wanted).await, "patch", "subnets.kubeovn.io")
         }
-        Saying::Event { regarding, warning, reason, note } => {
+        Saying::Event { regarding, warning, reason, note, about: _ } => {
             (event(client, regarding, *warning, reason, note).await, "create", "events.events.k8s.io")
         }
+        Saying::Report { report, owner } => {
+            (publish::report(client, report, owner).await, "create and patch", "leases.coordination.k8s.io")
+        }
+        Saying::L2Status { service, owner, interface } => {
+            let done = publish::l2_status(client, service, owner, interface).await;
+            (done, "create, patch and delete", "servicel2statuses.metallb.io")
+        }
+        Saying::NoL2Status(service) => {
+            (publish::no_l2_status(client, service).await, "delete", "servicel2statuses.metallb.io")
+        }
     };
+    let published = matches!(saying, Saying::Report { .. } | Saying::L2Status { .. });
     match done {
         Ok(()) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 && published => Err(format!(
+            "{resource} cannot be written: namespace {} is not there: apply deploy/rbac.yaml",
+            publish::NAMESPACE
+        )),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         // Somebody was faster (RFC 6902 §5): the watch brings what they wrote, and it is compared anew.
         Err(kube::Error::Api(status))

@@ -7,15 +7,12 @@ use ipnet::IpNet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::scalar::{labels, parse_address};
-use super::{Converted, Notes};
+use super::{Converted, MANAGED_BY, Notes};
 use crate::io::kube::{Kind, Problem, crd};
 use crate::model::{
     AddressPool, AddressRange, Advertisement, AdvertisementKey, L2Status, L2StatusKey, Object, PoolKey,
     Requirement, Selector, ServiceKey,
 };
-
-/// The label by which our own ServiceL2Statuses are known, and its value.
-const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "ovn-vip");
 
 /// An IPAddressPool. A bad entry costs that entry.
 pub fn address_pool(object: &crd::AddressPool, problems: &mut Vec<Problem>) -> Converted {

@@ -6,6 +6,7 @@
 
 mod metallb;
 mod node;
+mod report;
 mod scalar;
 mod service;
 mod slice;
@@ -21,6 +22,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 pub use metallb::{address_pool, advertisement, l2_status};
 pub use node::node;
+pub use report::{REPORT, report, written};
 pub use service::service;
 pub use slice::endpoint_slice;
 pub use subnet::{allocation, subnet};
@@ -31,6 +33,9 @@ use crate::model::{Object, ObjectKey};
 
 /// Where an object without `metadata.namespace` belongs, as with kubectl.
 pub const DEFAULT_NAMESPACE: &str = "default";
+
+/// The label by which objects of our own are known, and its value.
+pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "ovn-vip");
 
 /// What became of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]

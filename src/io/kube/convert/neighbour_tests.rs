@@ -38,7 +38,13 @@ fn named(name: &str, more: Value) -> Value {
 #[test]
 fn every_kind_is_known_by_its_own_name() {
     for kind in Kind::ALL {
-        let versions = ["v1", "discovery.k8s.io/v1", crate::io::kube::crd::API_VERSION, "metallb.io/v1beta1"];
+        let versions = [
+            "v1",
+            "discovery.k8s.io/v1",
+            "coordination.k8s.io/v1",
+            crate::io::kube::crd::API_VERSION,
+            "metallb.io/v1beta1",
+        ];
         let known: Vec<_> = versions.iter().filter_map(|version| Kind::of(version, kind.name())).collect();
         assert_eq!(known, [kind]);
     }

@@ -53,6 +53,11 @@ impl Feed {
         }
     }
 
+    /// Whether every object was told once.
+    pub fn was_listed(&self) -> bool {
+        self.known == Known::All
+    }
+
     /// What stands on an object of what we say.
     pub fn marks(&self) -> &BTreeMap<ObjectKey, Marks> {
         &self.marks

@@ -17,8 +17,8 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client};
 use tokio::time::Instant;
 
-use super::Problem;
 use super::status::Marks;
+use super::{Kind, Problem};
 use crate::model::{Change, ObjectKey};
 use feed::Feed;
 pub use raw::Need;
@@ -69,6 +69,11 @@ impl KubeWatch {
     /// Whether every kind was listed once: before that, what is missing only has not been told.
     pub fn is_complete(&self) -> bool {
         self.feeds.iter().all(Feed::is_complete)
+    }
+
+    /// Whether the API server has the kind, and shows it to us.
+    pub fn has(&self, kind: Kind) -> bool {
+        self.feeds.iter().any(|feed| feed.watched.kind == kind && feed.was_listed())
     }
 
     /// How many objects of each kind are known.
@@ -154,7 +159,11 @@ impl KubeWatch {
 
 /// One kind's events.
 fn watch(client: &Client, at: usize, watched: &'static Watched) -> BoxStream<'static, Told> {
-    let api: Api<Raw> = Api::all_with(client.clone(), &watched.resource());
+    let (client, resource) = (client.clone(), watched.resource());
+    let api: Api<Raw> = match watched.namespace {
+        Some(namespace) => Api::namespaced_with(client, namespace, &resource),
+        None => Api::all_with(client, &resource),
+    };
     let events = watcher(api, watcher::Config::default().timeout(WATCH_TIMEOUT_SECONDS));
     paced(watched.need, events).map(move |told| (at, told)).boxed()
 }

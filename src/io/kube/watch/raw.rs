@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::io::kube::Kind;
+use crate::io::kube::publish::NAMESPACE;
 
 /// Whether a cluster without this kind can be served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,24 +31,28 @@ pub(super) struct Watched {
     pub version: &'static str,
     pub plural: &'static str,
     pub need: Need,
+    /// Where; everywhere, where there is none.
+    pub namespace: Option<&'static str>,
 }
 
 const KUBE_OVN: &str = "kubeovn.io";
 const METALLB: &str = "metallb.io";
 
-/// Every kind that is watched, a line each. `deploy/` grants `list` and `watch` on exactly these.
+/// Every kind that is watched, a line each. `deploy/` grants `list` and `watch` on exactly these: on those of one
+/// namespace in a Role, on the others in a ClusterRole.
 #[rustfmt::skip]
 pub(super) const WATCHED: &[Watched] = &[
-    Watched { kind: Kind::Service, name: "Service", group: "", version: "v1", plural: "services", need: Need::Required },
-    Watched { kind: Kind::EndpointSlice, name: "EndpointSlice", group: "discovery.k8s.io", version: "v1", plural: "endpointslices", need: Need::Required },
-    Watched { kind: Kind::Node, name: "Node", group: "", version: "v1", plural: "nodes", need: Need::Required },
-    Watched { kind: Kind::Subnet, name: "Subnet", group: KUBE_OVN, version: "v1", plural: "subnets", need: Need::Required },
-    Watched { kind: Kind::Vlan, name: "Vlan", group: KUBE_OVN, version: "v1", plural: "vlans", need: Need::Required },
-    Watched { kind: Kind::ProviderNetwork, name: "ProviderNetwork", group: KUBE_OVN, version: "v1", plural: "provider-networks", need: Need::Required },
-    Watched { kind: Kind::Allocation, name: "IP", group: KUBE_OVN, version: "v1", plural: "ips", need: Need::Optional },
-    Watched { kind: Kind::AddressPool, name: "IPAddressPool", group: METALLB, version: "v1beta1", plural: "ipaddresspools", need: Need::Optional },
-    Watched { kind: Kind::Advertisement, name: "L2Advertisement", group: METALLB, version: "v1beta1", plural: "l2advertisements", need: Need::Optional },
-    Watched { kind: Kind::L2Status, name: "ServiceL2Status", group: METALLB, version: "v1beta1", plural: "servicel2statuses", need: Need::Optional },
+    Watched { kind: Kind::Service, name: "Service", group: "", version: "v1", plural: "services", need: Need::Required, namespace: None },
+    Watched { kind: Kind::EndpointSlice, name: "EndpointSlice", group: "discovery.k8s.io", version: "v1", plural: "endpointslices", need: Need::Required, namespace: None },
+    Watched { kind: Kind::Node, name: "Node", group: "", version: "v1", plural: "nodes", need: Need::Required, namespace: None },
+    Watched { kind: Kind::Subnet, name: "Subnet", group: KUBE_OVN, version: "v1", plural: "subnets", need: Need::Required, namespace: None },
+    Watched { kind: Kind::Vlan, name: "Vlan", group: KUBE_OVN, version: "v1", plural: "vlans", need: Need::Required, namespace: None },
+    Watched { kind: Kind::ProviderNetwork, name: "ProviderNetwork", group: KUBE_OVN, version: "v1", plural: "provider-networks", need: Need::Required, namespace: None },
+    Watched { kind: Kind::Allocation, name: "IP", group: KUBE_OVN, version: "v1", plural: "ips", need: Need::Optional, namespace: None },
+    Watched { kind: Kind::AddressPool, name: "IPAddressPool", group: METALLB, version: "v1beta1", plural: "ipaddresspools", need: Need::Optional, namespace: None },
+    Watched { kind: Kind::Advertisement, name: "L2Advertisement", group: METALLB, version: "v1beta1", plural: "l2advertisements", need: Need::Optional, namespace: None },
+    Watched { kind: Kind::L2Status, name: "ServiceL2Status", group: METALLB, version: "v1beta1", plural: "servicel2statuses", need: Need::Optional, namespace: None },
+    Watched { kind: Kind::Report, name: "Lease", group: "coordination.k8s.io", version: "v1", plural: "leases", need: Need::Optional, namespace: Some(NAMESPACE) },
 ];
 
 impl Watched {
@@ -150,14 +155,19 @@ mod tests {
         }
     }
 
-    /// Resource to verbs, of one ClusterRole of `deploy/`.
-    fn granted(role: &str) -> BTreeMap<String, BTreeSet<String>> {
+    type Verbs = BTreeMap<String, BTreeSet<String>>;
+
+    /// Resource to verbs, of a role of `deploy/`.
+    fn granted(kind: &str, namespace: Option<&str>, role: &str) -> Verbs {
         let text = include_str!("../../../../deploy/rbac.yaml");
         let documents = text.split("\n---\n").map(|text| serde_saphyr::from_str::<Value>(text).unwrap());
-        let is_it = |it: &Value| it["kind"] == "ClusterRole" && it["metadata"]["name"] == role;
+        let is_it = |it: &Value| {
+            let metadata = &it["metadata"];
+            it["kind"] == kind && metadata["name"] == role && metadata["namespace"].as_str() == namespace
+        };
         let role = documents.into_iter().find(is_it).unwrap();
         let words = |list: &Value| -> Vec<String> { serde_json::from_value(list.clone()).unwrap() };
-        let mut granted: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let mut granted = Verbs::new();
         for rule in role["rules"].as_array().unwrap() {
             let group = &words(&rule["apiGroups"])[0];
             for resource in words(&rule["resources"]) {
@@ -168,19 +178,35 @@ mod tests {
         granted
     }
 
-    #[test]
-    fn deploy_grants_what_is_watched_and_for_speakers_nothing_else() {
-        let verbs = |verbs: &[&str]| verbs.iter().map(|verb| (*verb).to_owned()).collect::<BTreeSet<_>>();
-        let read = WATCHED.iter().map(|watched| (watched.resource_name(), verbs(&["list", "watch"])));
-        let mut wanted: BTreeMap<_, _> = read.collect();
-        assert_eq!(granted("ovn-vip-speaker"), wanted);
-        for (resource, verb) in [
-            ("services/status", "patch"),
-            ("subnets.kubeovn.io", "patch"),
-            ("events.events.k8s.io", "create"),
-        ] {
-            wanted.entry(resource.to_owned()).or_default().insert(verb.to_owned());
+    fn watched_in(namespace: Option<&str>) -> Verbs {
+        let verbs = || ["list", "watch"].map(str::to_owned).into();
+        let watched = WATCHED.iter().filter(|watched| watched.namespace == namespace);
+        watched.map(|watched| (watched.resource_name(), verbs())).collect()
+    }
+
+    fn and(mut verbs: Verbs, more: &[(&str, &[&str])]) -> Verbs {
+        for (resource, more) in more {
+            let granted = verbs.entry((*resource).to_owned()).or_default();
+            granted.extend(more.iter().map(|verb| (*verb).to_owned()));
         }
-        assert_eq!(granted("ovn-vip-controller"), wanted);
+        verbs
+    }
+
+    #[test]
+    fn deploy_grants_what_is_watched_and_written_and_nothing_else() {
+        let event: (&str, &[&str]) = ("events.events.k8s.io", &["create"]);
+        let wanted = and(watched_in(None), &[event]);
+        assert_eq!(granted("ClusterRole", None, "ovn-vip-speaker"), wanted);
+        let wanted = and(wanted, &[("services/status", &["patch"]), ("subnets.kubeovn.io", &["patch"])]);
+        assert_eq!(granted("ClusterRole", None, "ovn-vip-controller"), wanted);
+
+        let here = watched_in(Some(NAMESPACE));
+        assert_eq!(granted("Role", Some(NAMESPACE), "ovn-vip-controller"), here);
+        let written: &[(&str, &[&str])] = &[
+            ("leases.coordination.k8s.io", &["create", "patch"]),
+            ("servicel2statuses.metallb.io", &["create", "patch", "delete"]),
+            ("servicel2statuses/status.metallb.io", &["patch"]),
+        ];
+        assert_eq!(granted("Role", Some(NAMESPACE), "ovn-vip-speaker"), and(here, written));
     }
 }

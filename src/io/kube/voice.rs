@@ -1,28 +1,31 @@
-//! Says what the controller knows on the objects themselves: level-triggered, in small portions, never in the way.
+//! Says things on the objects of a cluster: in small portions, never in the way of who says them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::io::cluster::Cluster;
-use crate::io::kube::status::{Regarding, Saying, say};
-use crate::model::{Mac, ObjectKey, SubnetName};
+use super::status::{Regarding, Saying, say};
 
-use super::Reconciler;
-use super::wanted::sayings;
-
-/// How soon after a change; changes in between are said together.
-const PAUSE: Duration = Duration::from_secs(1);
 /// After a failure.
 const FAILURE_PAUSE: Duration = Duration::from_secs(10);
-/// Requests in a portion, of which there is one a pause; and at once.
-const PORTION: usize = 50;
+/// Requests at once.
 const AT_ONCE: usize = 4;
 /// The same Event on the same object is not repeated sooner: a condition may swing to and fro.
 const EVENT_PAUSE: Duration = Duration::from_secs(60);
+/// Events that wait for their turn; more are dropped, the log has them.
+const MOST_EVENTS: usize = 2000;
+
+/// How fast it is said.
+#[derive(Clone, Copy, Debug)]
+pub struct Tempo {
+    /// How soon after a change; changes in between are said together.
+    pub pause: Duration,
+    /// Requests in a portion, of which there is one a pause.
+    pub portion: usize,
+}
 
 /// What came of a portion.
 #[derive(Debug, Default)]
@@ -36,21 +39,36 @@ pub struct Said {
 /// The state of saying.
 pub struct Voice {
     client: Option<kube::Client>,
+    tempo: Tempo,
     next_at: Option<Instant>,
     under_way: Option<JoinHandle<Said>>,
-    events: BTreeMap<(String, String), Instant>,
+    /// Events that happened, and were not said yet.
+    queue: VecDeque<Saying>,
+    /// When which was said last.
+    events: BTreeMap<EventKey, Instant>,
 }
+
+/// Object, reason, and what else keeps it apart.
+type EventKey = (String, String, String);
 
 impl Voice {
     /// Without a client there is nobody to tell.
-    pub fn new(client: Option<&kube::Client>) -> Self {
-        Self { client: client.cloned(), next_at: None, under_way: None, events: BTreeMap::new() }
+    pub fn new(client: Option<&kube::Client>, tempo: Tempo) -> Self {
+        let (queue, events) = (VecDeque::new(), BTreeMap::new());
+        Self { client: client.cloned(), tempo, next_at: None, under_way: None, queue, events }
+    }
+
+    /// Something happened that is said once; call [`Voice::stir`], too.
+    pub fn tell(&mut self, event: Saying) {
+        if self.client.is_some() && self.queue.len() < MOST_EVENTS {
+            self.queue.push_back(event);
+        }
     }
 
     /// Something may have to be said.
     pub fn stir(&mut self, now: Instant) {
         if self.client.is_some() {
-            self.next_at.get_or_insert(now + PAUSE);
+            self.next_at.get_or_insert(now + self.tempo.pause);
         }
     }
 
@@ -70,32 +88,31 @@ impl Voice {
 
     /// It is not the moment: once more in a while, or not before something happens.
     pub fn wait(&mut self, again: bool) {
-        self.next_at = self.next_at.filter(|_| again).map(|at| at + PAUSE);
+        self.next_at = self.next_at.filter(|_| again).map(|at| at + self.tempo.pause);
     }
 
     /// A portion was said: whether that was all is found out by comparing again.
     pub fn said(&mut self, said: &Said, now: Instant) {
-        let pause = if said.failures.is_empty() { PAUSE } else { FAILURE_PAUSE };
+        let pause = if said.failures.is_empty() { self.tempo.pause } else { FAILURE_PAUSE };
         if said.done > 0 || !said.failures.is_empty() {
             self.next_at = Some(now + pause);
         }
     }
 
-    /// Says the next portion of what differs from what stands there.
-    pub fn speak(
-        &mut self,
-        cluster: &Cluster,
-        reconciler: &Reconciler,
-        router_mac: impl Fn(&SubnetName) -> Option<Mac>,
-        now: Instant,
-    ) {
+    /// Says the next portion: of `all`, what differs from what stands there now, and of what happened.
+    pub fn speak(&mut self, all: impl IntoIterator<Item = Saying>, now: Instant) {
         self.next_at = None;
-        let (Some(client), Cluster::Kube(watch, _)) = (self.client.clone(), cluster) else { return };
-        let stands = |key: &ObjectKey| Some((watch.marks_of(key)?, watch.problems_of(key)));
-        let all = sayings(reconciler, stands, router_mac);
+        let Some(client) = self.client.clone() else { return };
         self.events.retain(|_, at| now < *at + EVENT_PAUSE);
         let fresh = all.into_iter().filter(|saying| self.is_fresh(saying, now));
-        let portion: Vec<Saying> = fresh.take(PORTION).collect();
+        let mut portion: Vec<Saying> = fresh.take(self.tempo.portion).collect();
+        while portion.len() < self.tempo.portion
+            && let Some(event) = self.queue.pop_front()
+        {
+            if self.is_fresh(&event, now) {
+                portion.push(event);
+            }
+        }
         for saying in &portion {
             if let Some(key) = event_key(saying) {
                 self.events.insert(key, now);
@@ -122,15 +139,11 @@ impl Voice {
     }
 }
 
-fn event_key(saying: &Saying) -> Option<(String, String)> {
-    match saying {
-        Saying::Event { regarding, reason, .. } => {
-            let object = match regarding {
-                Regarding::Service(key, _) => format!("Service {key}"),
-                Regarding::Subnet(name, _) => format!("Subnet {name}"),
-            };
-            Some((object, reason.clone()))
-        }
-        Saying::Condition { .. } | Saying::Annotations { .. } | Saying::ExcludeIps { .. } => None,
-    }
+fn event_key(saying: &Saying) -> Option<EventKey> {
+    let Saying::Event { regarding, reason, about, .. } = saying else { return None };
+    let object = match regarding {
+        Regarding::Service(key, _) => format!("Service {key}"),
+        Regarding::Subnet(name, _) => format!("Subnet {name}"),
+    };
+    Some((object, reason.clone(), about.clone()))
 }
