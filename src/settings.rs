@@ -3,6 +3,7 @@
 mod offline;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -273,6 +274,17 @@ pub struct SpeakerArgs {
     /// Where the bridges' management sockets are; the folder of --ovs by default.
     #[arg(long, env = "OVS_RUNDIR", value_name = "DIR")]
     pub ovs_rundir: Option<PathBuf>,
+    /// How often each VIP that this node answers for is announced anew, in seconds, a little sooner at random; by default
+    /// never: a neighbour that has lost it asks. For switches that forget a MAC which is silent for long.
+    #[arg(long, env = "OVN_VIP_ANNOUNCE_EVERY", default_value = "0", value_name = "SECONDS")]
+    pub announce_every: u32,
+}
+
+impl SpeakerArgs {
+    /// The same as a time; none where it is never.
+    pub fn refresh(&self) -> Option<Duration> {
+        (self.announce_every > 0).then(|| Duration::from_secs(self.announce_every.into()))
+    }
 }
 
 #[cfg(test)]

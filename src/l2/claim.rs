@@ -159,6 +159,13 @@ impl Claim {
         })
     }
 
+    /// A held VIP that has been said often enough is said once more, in case that a neighbour has lost it.
+    pub(super) fn refresh(&mut self) {
+        if let Claim::Held { rounds_left: rounds @ 0, defended: _ } = self {
+            *rounds = 1;
+        }
+    }
+
     /// We are at another MAC address: a held VIP is announced anew. Whether it is.
     pub(super) fn announce_again(&mut self) -> bool {
         match self {

@@ -239,3 +239,53 @@ fn peers_that_both_believe_keep_on_and_stay_quiet() {
     assert_eq!(segment.states(), [ClaimState::Held; 2]);
     assert_eq!(segment.said, 2 * 2 * usize::from(ROUNDS));
 }
+
+#[test]
+fn what_is_held_is_said_anew_at_its_own_time_and_only_while_it_is_held() {
+    let every = Duration::from_secs(60);
+    let (mut responder, start) = (Responder::new(Interface { mac: OURS, vlan: None }), Instant::now());
+    responder.set_refresh(Some(every));
+    responder.set_vips(&set(&[v4(100).into(), v4(101).into()]), start);
+    let mut said: BTreeMap<IpAddr, Vec<Instant>> = BTreeMap::new();
+    let mut now = start;
+    while now < start + every * 4 {
+        now = responder.poll_timeout().expect("there is always a next time").max(now);
+        while let Some(frame) = responder.poll_transmit(now) {
+            let packet = arp::Repr::parse(&frame[14..]).unwrap();
+            if packet.operation == arp::Operation::Request {
+                said.entry(packet.target_ip.into()).or_default().push(now);
+            }
+        }
+    }
+    let later = |vip: u8| -> Vec<Duration> {
+        let times = &said[&v4(vip).into()][usize::from(ROUNDS) - 1..];
+        times.windows(2).map(|pair| pair[1] - pair[0]).collect()
+    };
+    for vip in [100, 101] {
+        assert!(later(vip).len() >= 3 && later(vip).iter().all(|gap| *gap <= every && *gap >= every * 4 / 5));
+    }
+    assert!(later(100)[0].abs_diff(later(101)[0]) > Duration::from_millis(100), "apart: {said:?}");
+    responder.set_vips(&BTreeMap::new(), now);
+    assert_eq!(responder.poll_timeout(), None);
+}
+
+#[test]
+fn a_claim_tells_each_state_that_it_comes_into_once() {
+    let (mut responder, start) = (Responder::new(Interface { mac: OURS, vlan: None }), Instant::now());
+    let vip = IpAddr::from(v4(100));
+    responder.set_vips(&BTreeMap::from([(vip, ClaimMode::Probe)]), start);
+    let mut states = Vec::new();
+    let mut now = start;
+    while let Some(at) = responder.poll_timeout() {
+        now = now.max(at);
+        while responder.poll_transmit(now).is_some() {}
+        states.extend(std::iter::from_fn(|| responder.poll_change()));
+    }
+    assert_eq!(states, [(vip, ClaimState::Probing), (vip, ClaimState::Held)]);
+    for _ in 0..2 {
+        let reply = arp::Repr { sender_ip: v4(100), ..request(v4(100), v4(100)) };
+        responder.handle_frame(&asks(reply), now);
+    }
+    let yielded = std::iter::from_fn(|| responder.poll_change()).collect::<Vec<_>>();
+    assert_eq!(yielded, [(vip, ClaimState::Yielded { to: PEER })]);
+}

@@ -57,6 +57,8 @@ pub struct Responder {
     /// The same VIPs, for the look-up of every frame.
     claims: HashMap<IpAddr, Claim>,
     schedule: Schedule,
+    /// How often a VIP that is held is said anew.
+    refresh: Option<Duration>,
     answers: VecDeque<Utterance>,
     /// What is left of the turn that `poll_transmit` has begun.
     turn: VecDeque<Utterance>,
@@ -74,6 +76,7 @@ impl Responder {
             vips: BTreeSet::new(),
             claims: HashMap::new(),
             schedule: Schedule::default(),
+            refresh: None,
             answers: VecDeque::new(),
             turn: VecDeque::new(),
             changes: VecDeque::new(),
@@ -102,6 +105,12 @@ impl Responder {
     /// of the election, which is not for ARP to settle: the verdict says [`Outcome::Peer`].
     pub fn set_peers(&mut self, peers: Peers) {
         self.peers = peers;
+    }
+
+    /// Announces every VIP that is held once in this time, each sooner by up to a fifth, so that those which were claimed
+    /// together are not said together. It counts from the next announcement on. `None`, as at first: never.
+    pub fn set_refresh(&mut self, refresh: Option<Duration>) {
+        self.refresh = refresh;
     }
 
     /// Claim exactly these; the mode matters for those not named before. What is held is announced in spaced
@@ -150,12 +159,16 @@ impl Responder {
             let vip = self.schedule.pop(now)?;
             if let Some(claim) = self.claims.get_mut(&vip) {
                 let before = claim.state();
+                claim.refresh();
                 let (say, next) = claim.step(now);
-                if claim.state() != before {
-                    self.changes.push_back((vip, claim.state()));
+                let (state, spread) = (claim.state(), spread(vip));
+                if state != before {
+                    self.changes.push_back((vip, state));
                 }
                 self.turn.extend(say.into_iter().flat_map(|say| Utterance::of(vip, say)));
-                self.schedule.set(vip, next);
+                let refresh = self.refresh.filter(|_| state == ClaimState::Held);
+                let refresh = refresh.map(|refresh| now + refresh - refresh / 5 * spread / 256);
+                self.schedule.set(vip, next.or(refresh));
             }
         }
     }
@@ -244,6 +257,15 @@ impl Responder {
         self.answers.push_back(Utterance::Answer(question));
         Verdict::Answered { vip: question.target(), to: question.answer_to() }
     }
+}
+
+/// Up to 255, another for neighbouring addresses (Knuth's multiplicative hash, as above).
+fn spread(vip: IpAddr) -> u32 {
+    let low = match vip {
+        IpAddr::V4(address) => u32::from(address),
+        IpAddr::V6(address) => (u128::from(address) & 0xffff_ffff) as u32,
+    };
+    low.wrapping_mul(2_654_435_769) >> 24
 }
 
 #[cfg(test)]

@@ -70,6 +70,8 @@ pub async fn run(arguments: SpeakerArgs) -> anyhow::Result<ExitCode> {
 struct Speaker {
     node: NodeName,
     policy: Policy,
+    /// How often what is held is announced anew.
+    refresh: Option<Duration>,
     rundir: PathBuf,
     cluster: Cluster,
     vswitch: Client,
@@ -125,6 +127,7 @@ impl Speaker {
         Ok(Self {
             node: NodeName::from(arguments.node.as_str()),
             policy: arguments.cluster.policy(),
+            refresh: arguments.refresh(),
             rundir,
             voice: Voice::new(cluster.client(), TEMPO),
             cluster,
@@ -296,7 +299,7 @@ impl Speaker {
                             let held = self.world.report_of(&self.node);
                             let held = held.and_then(|report| report.segments.get(subnet));
                             let terms = held.map(|segment| segment.held.clone()).unwrap_or_default();
-                            Segment::new(subnet.clone(), plan.clone(), located, terms, now)
+                            Segment::new(subnet.clone(), plan.clone(), located, terms, self.refresh, now)
                         }
                     };
                     segments.insert(subnet.clone(), segment);
