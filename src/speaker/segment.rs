@@ -166,17 +166,21 @@ impl Segment {
     /// Speaks for the announced VIPs whose rules are on the bridge and that OVN delivers, and for no other; and for none
     /// that is not answered for yet, before the others can know whose MAC this is.
     pub fn speak_what_is_delivered(&mut self, ready: &Ready<'_>, now: Instant) {
+        let speakable = if self.line.is_open() { self.speakable(ready, now) } else { BTreeSet::new() };
+        self.speak(speakable, now);
+    }
+
+    /// What may be spoken, where there is a socket.
+    fn speakable(&self, ready: &Ready<'_>, now: Instant) -> BTreeSet<IpAddr> {
         let rules = self.steered_vips(ready.is_on_bridge);
         let is_speakable = |vip: &&IpAddr| {
-            self.line.is_open()
-                && rules.get(*vip) == Some(&true)
+            rules.get(*vip) == Some(&true)
                 && (ready.is_known || self.claimed.contains(*vip))
                 && (ready.is_delivered)(**vip)
         };
         let ours = self.plan.announced.keys().chain(&self.plan.handed_over);
         let ours = ours.filter(|vip| self.is_to_be_spoken(**vip, now));
-        let speakable = ours.filter(is_speakable).copied().collect();
-        self.speak(speakable, now);
+        ours.filter(is_speakable).copied().collect()
     }
 
     /// Whether all rules of a VIP are on the bridge.
@@ -328,3 +332,7 @@ impl Segment {
         self.responder.poll_timeout().into_iter().chain(open_at).min()
     }
 }
+
+#[cfg(test)]
+#[path = "segment/tests.rs"]
+mod tests;

@@ -1,0 +1,195 @@
+//! Virtual time and frames: what is spoken when, what is held, what is told.
+#![allow(clippy::disallowed_methods, reason = "virtual time starts somewhere")]
+
+use super::*;
+use crate::flows::BridgePorts;
+use crate::l2::ethernet::{ETHERTYPE_ARP, Repr};
+use crate::l2::{Interface, arp};
+use crate::model::{PlannedClaim, Protocol};
+use std::net::Ipv4Addr;
+
+const OURS: Mac = Mac([2, 0, 0, 0, 0, 1]);
+const PEER: Mac = Mac([2, 0, 0, 0, 0, 2]);
+const STRANGER: Mac = Mac([2, 0xba, 0, 0, 0, 9]);
+const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 9);
+const VIP: IpAddr = IpAddr::V4(ADDRESS);
+
+/// Whose the VIP is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    Ours { first: bool },
+    HandedOver,
+    TakenOver,
+    Nobodys,
+}
+
+fn plan(whose: Whose) -> SegmentPlan {
+    let steered = Steered { ports: [(Protocol::Tcp, 80)].into(), ..Steered::default() };
+    let mut plan = SegmentPlan {
+        bridge: "br-p".into(),
+        nic: "nic".into(),
+        vlan: None,
+        patch_port: "patch".into(),
+        steering_mac: Mac([0; 6]),
+        peers: Some([PEER].into()),
+        steered: [(VIP, steered)].into(),
+        announced: BTreeMap::new(),
+        handed_over: BTreeSet::new(),
+        taken_over: BTreeSet::new(),
+    };
+    match whose {
+        Whose::Ours { first } => drop(plan.announced.insert(VIP, PlannedClaim { term: 4, first })),
+        Whose::HandedOver => drop(plan.handed_over.insert(VIP)),
+        Whose::TakenOver => {
+            plan.handed_over.insert(VIP);
+            plan.taken_over.insert(VIP);
+        }
+        Whose::Nobodys => {}
+    }
+    plan
+}
+
+fn located(carrier: bool) -> Located {
+    Located {
+        ports: BridgePorts { nic: 1, patch: 2, mac: OURS },
+        speak_on: "br-p".into(),
+        interface: Interface { mac: OURS, vlan: None },
+        carrier,
+    }
+}
+
+fn segment(whose: Whose, now: Instant) -> Segment {
+    Segment::new("underlay".into(), plan(whose), located(true), BTreeMap::new(), None, now)
+}
+
+const READY: Ready<'static> = Ready { is_on_bridge: &|_| true, is_delivered: &|_| true, is_known: true };
+
+/// Claims what may be, as if there were a socket, and lets time pass until nothing is due.
+fn speak(segment: &mut Segment, mut now: Instant) -> Instant {
+    let vips = segment.speakable(&READY, now);
+    segment.speak(vips, now);
+    while let Some(at) = segment.responder.poll_timeout() {
+        now = now.max(at);
+        segment.transmit(now);
+    }
+    now
+}
+
+fn held(whose: Whose) -> (Segment, Instant) {
+    let start = Instant::now();
+    let mut segment = segment(Whose::Ours { first: false }, start);
+    let now = speak(&mut segment, start);
+    segment.set_plan(plan(whose), located(true), now);
+    (segment, now)
+}
+
+/// A gratuitous ARP request.
+fn claim_of(mac: Mac) -> Result<Received, PacketSocketError> {
+    let packet = arp::Repr::announcement(ADDRESS, mac).emit();
+    let header = Repr { destination: Mac::BROADCAST, source: mac, tag: None, ethertype: ETHERTYPE_ARP };
+    Ok(Received { bytes: header.emit(&packet), stripped: None })
+}
+
+fn news(segment: &mut Segment) -> Vec<News> {
+    std::iter::from_fn(|| segment.next_news()).collect()
+}
+
+#[test]
+fn nothing_is_claimed_unless_every_condition_holds() {
+    let now = Instant::now();
+    for facts in 0..32_u8 {
+        let fact = |bit: u8| facts & (1 << bit) != 0;
+        let whose = if fact(0) { Whose::Ours { first: false } } else { Whose::HandedOver };
+        let mut segment = segment(whose, now);
+        segment.set_plan(plan(whose), located(fact(1)), now);
+        let ready = Ready { is_on_bridge: &|_| fact(2), is_delivered: &|_| fact(3), is_known: fact(4) };
+        let speakable = segment.speakable(&ready, now);
+        assert_eq!(!speakable.is_empty(), facts == 31, "{facts:05b}");
+        segment.speak_what_is_delivered(&ready, now);
+        assert!(segment.claimed.is_empty(), "and nothing without a socket");
+    }
+}
+
+#[test]
+fn what_is_held_is_spoken_on_without_the_others_knowing_and_not_without_delivery() {
+    let (segment, now) = held(Whose::Ours { first: false });
+    let unknown = Ready { is_known: false, ..READY };
+    assert_eq!(segment.speakable(&unknown, now), [VIP].into());
+    let undelivered = Ready { is_delivered: &|_| false, ..READY };
+    assert_eq!(segment.speakable(&undelivered, now), [].into());
+    assert_eq!(segment.report().held, [(VIP, 4)].into(), "for a moment: it is this node's still");
+}
+
+#[test]
+fn a_first_claim_is_held_only_once_nobody_has_answered_and_a_taken_one_at_once() {
+    let now = Instant::now();
+    for (first, states) in [(true, 0), (false, 1)] {
+        let mut segment = segment(Whose::Ours { first }, now);
+        let vips = segment.speakable(&READY, now);
+        segment.speak(vips, now);
+        assert_eq!((segment.answered(), segment.report().held.len()), (states, states));
+        speak(&mut segment, now);
+        assert_eq!((segment.answered(), segment.report().held), (1, [(VIP, 4)].into()));
+        assert_eq!(news(&mut segment), [News::Announced(VIP)]);
+    }
+}
+
+#[test]
+fn a_vip_that_another_is_to_have_is_kept_until_that_one_is_heard_or_reports_it() {
+    let (mut segment, now) = held(Whose::HandedOver);
+    assert_eq!(segment.answered(), 1);
+    let _ = segment.received(claim_of(PEER), now);
+    assert_eq!((segment.answered(), segment.speakable(&READY, now)), (0, [].into()));
+
+    let (mut segment, now) = held(Whose::HandedOver);
+    let _ = segment.received(claim_of(STRANGER), now);
+    assert_eq!(segment.answered(), 1, "a stranger takes nothing over");
+
+    let (mut segment, _) = held(Whose::TakenOver);
+    assert_eq!(segment.answered(), 0);
+    assert_eq!(news(&mut segment), [News::Announced(VIP), News::Withdrawn(VIP, "another node has it")]);
+}
+
+#[test]
+fn what_is_let_go_is_told_with_its_term_until_it_is_over() {
+    let (mut segment, _) = held(Whose::Nobodys);
+    let report = segment.report();
+    assert_eq!((report.held, report.left), ([].into(), [(VIP, 4)].into()));
+    segment.forget_left(|_, term| term < 4);
+    assert_eq!(segment.report().left.len(), 1);
+    segment.forget_left(|_, term| term == 4);
+    assert_eq!(segment.report().left.len(), 0);
+}
+
+#[test]
+fn a_stranger_is_told_off_once_then_given_way_and_its_frames_fill_no_log() {
+    let (mut segment, now) = held(Whose::Ours { first: false });
+    for _ in 0..1000 {
+        let _ = segment.received(claim_of(STRANGER), now);
+    }
+    let told = [
+        News::Announced(VIP),
+        News::Conflict(VIP, STRANGER, Outcome::Defended),
+        News::Conflict(VIP, STRANGER, Outcome::Yielded),
+        News::Withdrawn(VIP, "another host has the address"),
+    ];
+    assert_eq!(news(&mut segment), told);
+    let report = segment.report();
+    assert!(report.held.is_empty() && report.left.is_empty(), "the next claim asks first: {report:?}");
+    let status = segment.status(&READY);
+    assert!(status[0].why.contains(&STRANGER.to_string()), "{}", status[0].why);
+}
+
+#[test]
+fn a_lost_link_or_plan_says_why_and_a_restart_takes_up_what_was_held() {
+    let (mut segment, now) = held(Whose::Ours { first: false });
+    segment.set_plan(plan(Whose::Ours { first: false }), located(false), now);
+    assert!(!segment.report().ready);
+    let why = "the NIC has no carrier, or is down";
+    assert_eq!(news(&mut segment), [News::Announced(VIP), News::Withdrawn(VIP, why)]);
+
+    let terms = BTreeMap::from([(VIP, 7), ([10, 0, 0, 8].into(), 3)]);
+    let plan = plan(Whose::Ours { first: false });
+    let segment = Segment::new("underlay".into(), plan, located(true), terms, None, now);
+    assert_eq!(segment.report().held, [(VIP, 7)].into(), "and what is not its own any more is left");
+}
