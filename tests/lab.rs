@@ -30,6 +30,8 @@ mod following;
 mod migration;
 #[path = "lab/neighbours.rs"]
 mod neighbours;
+#[path = "lab/ports.rs"]
+mod ports;
 #[path = "lab/refusing.rs"]
 mod refusing;
 #[path = "lab/repair.rs"]
