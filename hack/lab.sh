@@ -20,12 +20,16 @@
 #
 # Environment: LAB_PREFIX (vip-) names the namespaces, so several labs can run side by side; LAB_DIR (/run/ovn-vip-lab/…)
 # keeps the state; LAB_NODES (3; 0: central only); LAB_ROOT runs another OVN/OVS tree; LAB_NO_ACCESS_PORT=1 leaves out the
-# node's own port on the VLAN; LAB_KUBE_OVN=0|1 says whether the OVN is Kube-OVN's build, where the lab should not look.
+# node's own port on the VLAN; LAB_KUBE_OVN=0|1 says whether the OVN is Kube-OVN's build, where the lab should not look;
+# LAB_EXCHANGE_LINK_NAME=1 lets bridge and NIC change names, as Kube-OVN's exchangeLinkName does; LAB_NETWORKS=1|same adds
+# the networks of hack/lab/networks.sh.
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=hack/lab/ovn-tree.sh
 . "$HERE/lab/ovn-tree.sh"
+# shellcheck source=hack/lab/networks.sh
+. "$HERE/lab/networks.sh"
 
 PREFIX=${LAB_PREFIX:-vip-}
 # Namespaces are the machine's, not a checkout's, so the state lies beside them; unix socket paths must stay short, too.
@@ -39,7 +43,7 @@ NIC=underlay0
 NET4=10.180.204
 NET6=fd00:180:204:
 PODS=(p11 p12 p21 p31) # pNM: pod M, at first on node N, with the address .1NM
-NAMESPACES=(central sw client gw far node1 node2 node3 "${PODS[@]}")
+NAMESPACES=(central sw client client2 client3 gw far node1 node2 node3 "${PODS[@]}" "${MORE_PODS[@]}")
 
 # ── small helpers ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -70,6 +74,7 @@ lock() {
 nodes() { cat "$LAB_DIR/nodes"; }
 pods() { cat "$LAB_DIR/pods"; }
 vlan() { cat "$LAB_DIR/vlan"; }
+exchanged_names() { if [ -f "$LAB_DIR/exchange-link-name" ]; then BRIDGE=underlay0 NIC=br-$PROVIDER; fi; }
 is_tagged() { [ "$(vlan)" != 0 ]; }
 
 need_one_of() { # NAME LIST: a word of it
@@ -149,7 +154,8 @@ wires() {
     wire central "$node" "02:00:00:00:0b:0$n" "$node" mgmt0 "02:00:00:00:0c:0$n"
     wire sw "$node" "02:00:00:00:0d:0$n" "$node" "$NIC" "02:00:00:00:00:0$n"
   done
-  for pod in $(pods); do wire "node${pod:1:1}" "$pod" "02:00:00:00:0e:${pod:1}" "$pod" eth0 "0a:00:00:00:00:${pod:1}"; done
+  for pod in $(pods); do wire "node${pod:1:1}" "$pod" "02:00:00:0e:$(octet_of "$pod"):${pod:1}" "$pod" eth0 "$(pod_mac "$pod")"; done
+  more_wires
 }
 
 # Userspace Open vSwitch reads frames as they lie in the veth: with checksums left to a NIC that is not there, all would be bad.
@@ -158,14 +164,18 @@ plain_frames() { # NS IF...
   in_ns "$1" sh -c 'for dev; do ethtool -K "$dev" tx off tso off gso off gro off >/dev/null || exit; done' sh "${@:2}"
 }
 
-addresses() { # NS DEVICE HOST: the subnet's addresses with that last number
-  printf 'addr replace %s.%s/24 dev %s\naddr replace %s:%s/64 dev %s nodad\n' "$NET4" "$3" "$2" "$NET6" "$3" "$2" |
+addresses() { # NS DEVICE HOST: its subnet's addresses with that last number
+  local net4 net6
+  read -r net4 net6 <<<"$(prefixes "$1")"
+  printf 'addr replace %s.%s/24 dev %s\naddr replace %s:%s/64 dev %s nodad\n' "$net4" "$3" "$2" "$net6" "$3" "$2" |
     ip -n "$PREFIX$1" -batch -
 }
 
-end_system() { # NS HOST: client or pod, with its default route through gw
+end_system() { # NS HOST: client or pod, with its default route through its subnet's gateway
+  local net4 net6
+  read -r net4 net6 <<<"$(prefixes "$1")"
   addresses "$1" eth0 "$2"
-  printf 'route add default via %s.1\nroute add default via %s:1\n' "$NET4" "$NET6" | ip -n "$PREFIX$1" -batch -
+  printf 'route add default via %s.1\nroute add default via %s:1\n' "$net4" "$net6" | ip -n "$PREFIX$1" -batch -
 }
 
 gateway() {
@@ -231,12 +241,14 @@ physical_switch() { # clients on access ports, nodes on trunks
   mapfile -t config < <(bridge br-sw)
   config+=(-- add-port br-sw client "${tag[@]}" -- add-port br-sw gw "${tag[@]}")
   for node in $(nodes); do config+=(-- add-port br-sw "$node"); done
+  mapfile -t -O ${#config[@]} config < <(more_switch_ports)
   switch_daemons sw "${config[@]:1}"
 }
 
 node_bridges() { # NODE: what Kube-OVN's daemon makes of a node with a ProviderNetwork, as ovs-vsctl commands, a line each
   local mac=02:00:00:00:00:0${1#node} trunks=0
   is_tagged && trunks=0,$(vlan)
+  ! has_networks || trunks+=,$TRUNK_VLAN
   bridge br-phy
   printf '%s\n' -- add-port br-phy mgmt0
   bridge "$BRIDGE" external_ids:vendor=kube-ovn "other_config:hwaddr=\"$mac\""
@@ -246,6 +258,7 @@ node_bridges() { # NODE: what Kube-OVN's daemon makes of a node with a ProviderN
       -- set interface "$(node_device)" type=internal "mac=\"$mac\"" \
       -- set port "$(node_device)" external_ids:vendor=kube-ovn "external_ids:provider-vlan-interface=$(node_device)"
   fi
+  more_node_bridges "$1"
   bridge br-int fail_mode=secure other_config:disable-in-band=true
 }
 
@@ -256,10 +269,12 @@ has_access_port() { is_tagged && [ ! -f "$LAB_DIR/no-access-port" ]; }
 node_device() { if is_tagged; then printf '%s.%s\n' "$NIC" "$(vlan)"; else printf '%s\n' "$BRIDGE"; fi; }
 
 node_chassis() { # NODE: what makes it a chassis, as ovs-vsctl commands, a line each
-  local n=${1#node}
+  local n=${1#node} bridges=$PROVIDER:$BRIDGE macs
+  macs=$PROVIDER:02:00:00:00:01:0$n
+  ! has_networks || bridges+=,$SECOND:br-$SECOND macs+=,$SECOND:02:00:00:00:11:0$n
   printf '%s\n' -- set Open_vSwitch . external_ids:ovn-remote=tcp:172.30.0.1:6642 external_ids:ovn-encap-type=geneve \
     "external_ids:ovn-encap-ip=172.30.0.1$n" external_ids:ovn-bridge-datapath-type=netdev \
-    "external_ids:ovn-bridge-mappings=$PROVIDER:$BRIDGE" "external_ids:ovn-chassis-mac-mappings=\"$PROVIDER:02:00:00:00:01:0$n\""
+    "external_ids:ovn-bridge-mappings=\"$bridges\"" "external_ids:ovn-chassis-mac-mappings=\"$macs\""
   if [ -f "$LAB_DIR/kube-ovn" ]; then printf '%s\n' external_ids:ovn-match-northd-version=true; fi
 }
 
@@ -267,6 +282,7 @@ node_chassis() { # NODE: what makes it a chassis, as ovs-vsctl commands, a line 
 node_addresses() { # NODE
   local n=${1#node} device=$BRIDGE
   printf 'addr replace 172.30.0.1%s/24 dev br-phy\nlink set br-phy up\nlink set %s up\n' "$n" "$BRIDGE" | ip -n "$PREFIX$1" -batch -
+  ! has_networks || ip -n "$PREFIX$1" link set "br-$SECOND" up
   if has_access_port; then
     device=$(node_device)
     ip -n "$PREFIX$1" link set "$device" up
@@ -296,7 +312,13 @@ pod() { # POD
 
 # ── the logical network ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-pod_addresses() { printf '0a:00:00:00:00:%s %s.1%s %s:1%s\n' "${1:1}" "$NET4" "${1:1}" "$NET6" "${1:1}"; }
+pod_mac() { printf '0a:00:00:00:%s:%s\n' "$(octet_of "$1")" "${1:1}"; }
+
+pod_addresses() { # POD
+  local net4 net6
+  read -r net4 net6 <<<"$(prefixes "$1")"
+  printf '%s %s.1%s %s:1%s\n' "$(pod_mac "$1")" "$net4" "${1:1}" "$net6" "${1:1}"
+}
 
 logical_network() {
   local localnet=localnet.$SUBNET pod config=()
@@ -307,6 +329,7 @@ logical_network() {
     config+=(-- lsp-add "$SUBNET" "$pod.default" -- lsp-set-addresses "$pod.default" "$(pod_addresses "$pod")")
   done
   [ ! -f "$LAB_DIR/kube-ovn" ] || config+=("${KUBE_OVN_SETTINGS[@]}")
+  mapfile -t -O ${#config[@]} config < <(more_subnets)
   nb init -- "${config[@]}"
 }
 
@@ -346,11 +369,14 @@ await_all() { # every background job, and their failures
 note_choices() { # VLAN TREE: what later calls must know
   local n
   touch "$LAB_DIR/.lab"
+  [ "${LAB_NETWORKS:-0}" = 0 ] || printf '%s\n' "$LAB_NETWORKS" >"$LAB_DIR/networks"
+  [ "${LAB_EXCHANGE_LINK_NAME:-0}" = 0 ] || touch "$LAB_DIR/exchange-link-name"
+  exchanged_names
   : >"$LAB_DIR/nodes"
   : >"$LAB_DIR/pods"
   for ((n = 1; n <= ${LAB_NODES:-3}; n++)); do
     printf 'node%s\n' "$n" >>"$LAB_DIR/nodes"
-    printf '%s\n' "${PODS[@]}" | grep "^p$n" >>"$LAB_DIR/pods"
+    { printf '%s\n' "${PODS[@]}" && more_pods; } | grep "^.$n" >>"$LAB_DIR/pods"
   done
   printf '%s\n' "$2" >"$LAB_DIR/tree"
   [ "${LAB_NO_ACCESS_PORT:-0}" = 0 ] || touch "$LAB_DIR/no-access-port"
@@ -366,6 +392,7 @@ up() { # [VLAN]
   local vlan=${1:-0} tree
   [[ $vlan =~ ^[0-9]{1,4}$ && $vlan -lt 4095 ]] || die "'$vlan' is no VLAN: 1 to 4094, or nothing"
   need_one_of "${LAB_NODES:-3}" "0 1 2 3"
+  need_one_of "${LAB_NETWORKS:-0}" "0 1 same"
   [ ${#LAB_DIR} -le 70 ] || die "LAB_DIR is too long for unix sockets in it (over 70 characters): $LAB_DIR"
   need_kernel
   tree=$(pick_tree)
@@ -390,7 +417,7 @@ up_central() { # TREE
 
 up_all() { # TREE
   local every ns
-  mapfile -t every < <(printf '%s\n' central sw client gw far && nodes && pods)
+  mapfile -t every < <(printf '%s\n' central sw client gw far && more_namespaces && nodes && pods)
   schema_in_tree "$1" vswitch >"$LAB_DIR/vswitch-schema"
   make_namespaces "${every[@]}"
   wires | ip -batch -
@@ -403,6 +430,7 @@ up_all() { # TREE
   for ns in $(nodes); do node "$ns" & done
   for ns in $(pods); do pod "$ns" & done
   end_system client 100
+  more_clients
   gateway
   await_all
 }
@@ -450,6 +478,7 @@ status() {
 lab_env() {
   local node
   printf 'LAB_PREFIX=%q\nLAB_DIR=%q\nLAB_TREE=%q\nLAB_TOOLS=%q\n' "$PREFIX" "$LAB_DIR" "$(<"$LAB_DIR/tree")" "$TOOLS"
+  printf 'LAB_BRIDGE=%q\nLAB_NIC=%q\n' "$BRIDGE" "$NIC"
   printf 'LAB_VLAN=%q\nLAB_NODES=%q\nLAB_PODS=%q\n' "$(vlan)" "$(nodes | xargs)" "$(pods | xargs)"
   printf 'LAB_NB=unix:%q\nLAB_SB=unix:%q\n' "$LAB_DIR/central/nb.sock" "$LAB_DIR/central/sb.sock"
   for node in $(nodes); do printf 'LAB_%s_DB=unix:%q\n' "${node^^}" "$LAB_DIR/$node/db.sock"; done
@@ -542,6 +571,7 @@ with_root() { # VERB ARGS
   shift
   need_root
   case $verb in up | down) ;; *) need_lab ;; esac
+  exchanged_names
   case $verb in
   up | down | nb | sb | vs | of | app | status | move) "$verb" "$@" ;;
   env) lab_env ;;

@@ -30,6 +30,8 @@ mod following;
 mod migration;
 #[path = "lab/neighbours.rs"]
 mod neighbours;
+#[path = "lab/networks.rs"]
+mod networks;
 #[path = "lab/ports.rs"]
 mod ports;
 #[path = "lab/refusing.rs"]

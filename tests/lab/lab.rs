@@ -27,6 +27,8 @@ pub struct Topology {
     pub vlan: u16,
     /// Leave out the nodes' own port on the VLAN.
     pub no_access_port: bool,
+    /// Further settings of `hack/lab.sh`, in its environment.
+    pub settings: &'static [(&'static str, &'static str)],
     /// An OVN too old for us, central only.
     pub old: bool,
 }
@@ -66,6 +68,7 @@ impl Lab {
         // From here on a panic takes it down again.
         let mut lab = Self { prefix, environment: BTreeMap::new(), _slot: slot };
         let mut up = lab.script(&["up", &topology.vlan.to_string()]);
+        up.envs(topology.settings.iter().copied());
         if topology.no_access_port {
             up.env("LAB_NO_ACCESS_PORT", "1");
         }
@@ -136,9 +139,14 @@ impl Lab {
         run(self.command_in(namespace, words.next().unwrap()).args(words))
     }
 
-    /// The rules of ours on a node's provider bridge, without their counters.
+    /// The rules of ours on a node's first provider bridge, without their counters.
     pub fn rules(&self, node: &str) -> BTreeSet<String> {
-        let flows = self.run(&["of", node, "--no-stats", "--no-names", "dump-flows", "br-provider"]);
+        self.rules_on(node, self.variable("LAB_BRIDGE"))
+    }
+
+    /// The rules of ours on a bridge.
+    pub fn rules_on(&self, node: &str, bridge: &str) -> BTreeSet<String> {
+        let flows = self.run(&["of", node, "--no-stats", "--no-names", "dump-flows", bridge]);
         flows.lines().filter(|line| line.contains("cookie=0x6f766e2d7669700")).map(str::to_owned).collect()
     }
 

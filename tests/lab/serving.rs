@@ -5,7 +5,7 @@ use crate::stage::{Stage, VIP4, VIPS};
 use crate::traffic::{CLIENTS, Transport, pods_on};
 
 /// Each client, family and protocol; the pods are those of the node that the wire has learnt.
-fn serves_everybody(stage: &Stage) {
+pub fn serves_everybody(stage: &Stage) {
     for vip in VIPS {
         for client in CLIENTS {
             for transport in [Transport::Tcp, Transport::Udp] {

@@ -163,8 +163,12 @@ impl Stage {
 /// The client's own address.
 pub fn source(client: &str, vip: &str) -> &'static str {
     match (client, vip.contains(':')) {
-        ("client", false) => "10.180.204.100",
-        ("client", true) => "fd00:180:204::100",
+        ("client2", false) if vip.starts_with("10.180.205.") => "10.180.205.100",
+        ("client2", true) if vip.starts_with("fd00:180:205:") => "fd00:180:205::100",
+        ("client3", false) => "10.180.206.100",
+        ("client3", true) => "fd00:180:206::100",
+        ("client" | "client2", false) => "10.180.204.100",
+        ("client" | "client2", true) => "fd00:180:204::100",
         ("far", false) => "192.0.2.10",
         ("far", true) => "fd00:2::10",
         _ => panic!("{client} is no client"),
