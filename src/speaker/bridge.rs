@@ -39,7 +39,9 @@ pub enum NotFound {
     #[error("bridge {0} does not exist; is the provider network ready on this node?")]
     Bridge(InterfaceName),
     /// The NIC is no port of the bridge.
-    #[error("bridge {bridge} has no port {nic}; is the provider network's interface right for this node?")]
+    #[error(
+        "bridge {bridge} has no port {nic}; have spec.defaultInterface or spec.customInterfaces of its ProviderNetwork name this node's NIC"
+    )]
     Nic {
         /// The bridge.
         bridge: InterfaceName,

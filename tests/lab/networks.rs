@@ -70,9 +70,9 @@ fn a_nic_that_does_not_exist_is_told_with_its_cure_and_the_other_networks_and_no
     stage.cluster.edit("ProviderNetwork", "provider", |provider| {
         provider["spec"]["customInterfaces"] = json!([{ "interface": "absent0", "nodes": ["node1"] }]);
     });
-    stage
-        .speaker("node1")
-        .says_after(marks[0], "Subnet underlay-subnet: bridge br-provider has no port absent0");
+    let cure = "Subnet underlay-subnet: bridge br-provider has no port absent0; have spec.defaultInterface or \
+                spec.customInterfaces of its ProviderNetwork name this node's NIC";
+    stage.speaker("node1").says_after(marks[0], cure);
     eventually("all of that bridge are withdrawn", || {
         let rules = stage.lab.rules("node1");
         let left = VIPS.into_iter().chain(TRUNK_VIPS).find(|vip| stage.says_announcing(vip) == Some("node1"));
