@@ -193,3 +193,18 @@ fn a_lost_link_or_plan_says_why_and_a_restart_takes_up_what_was_held() {
     let segment = Segment::new("underlay".into(), plan, located(true), terms, None, now);
     assert_eq!(segment.report().held, [(VIP, 7)].into(), "and what is not its own any more is left");
 }
+
+#[test]
+fn a_peer_that_claims_what_is_held_is_told_once_in_a_while_and_not_fought() {
+    let (mut segment, now) = held(Whose::Ours { first: false });
+    let told = |segment: &mut Segment| {
+        let conflict = |news: &News| *news == News::Conflict(VIP, PEER, Outcome::Peer);
+        news(segment).iter().filter(|news| conflict(news)).count()
+    };
+    for _ in 0..1000 {
+        let _ = segment.received(claim_of(PEER), now);
+    }
+    assert_eq!((told(&mut segment), segment.answered()), (1, 1));
+    let _ = segment.received(claim_of(PEER), now + CONFLICT_PAUSE);
+    assert_eq!(told(&mut segment), 1, "ten seconds later it is told again");
+}
