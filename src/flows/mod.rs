@@ -9,6 +9,7 @@
 mod delivery;
 mod diff;
 mod flow;
+mod kube_ovn;
 mod program;
 mod session;
 pub mod wire;

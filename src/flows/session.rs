@@ -8,6 +8,8 @@
 mod commit;
 #[cfg(test)]
 pub(crate) mod fake;
+mod leave;
+mod read;
 #[cfg(test)]
 mod tests;
 
@@ -16,11 +18,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::commit::{BundleFailed, Commit};
+use self::leave::Leaving;
+use self::read::Reading;
 use super::Flow;
 use super::diff::Wanted;
 use super::wire::{
-    BadFrame, Body, BundleStep, FlowChange, Found, Framer, Message, OpenFlowError, Request, Truncated,
-    Version, encode, version_name,
+    BadFrame, Body, BundleStep, Framer, Message, OpenFlowError, Request, Truncated, Version, encode,
+    version_name,
 };
 
 /// How long the switch may take for an answer. ovs-vswitchd commits 10,000 flows in well under 0.1 s.
@@ -33,7 +37,7 @@ const VERIFY: Duration = Duration::from_secs(2);
 const SETTLE: Duration = Duration::from_millis(100);
 /// When a refused flow is tried again: a full table may have room by then.
 const RETRY_REFUSED: Duration = Duration::from_secs(30);
-/// More flows of ours than this are none of ours.
+/// More flows than this with our cookie, or with Kube-OVN's, are nobody's.
 const MOST_FLOWS: usize = 500_000;
 
 /// Why the conversation is over. The connection must be closed; a new one may fare better.
@@ -54,8 +58,8 @@ pub enum SessionError {
     /// A message contradicts itself.
     #[error(transparent)]
     Message(#[from] Truncated),
-    /// It has an absurd number of flows that carry our cookie.
-    #[error("it has more than {MOST_FLOWS} flows with our cookie")]
+    /// It has an absurd number of flows.
+    #[error("it has more than {MOST_FLOWS} flows with our cookie, or with Kube-OVN's")]
     TooMany,
 }
 
@@ -88,6 +92,13 @@ pub enum Event {
         /// Flows that were too many.
         removed: usize,
     },
+    /// How many of the wanted flows are left to Kube-OVN's own rules, which do the same, has changed.
+    LeftToKubeOvn {
+        /// So many are now.
+        left: usize,
+        /// So many are no longer, because its rules are gone or wrong: ours are back.
+        taken_back: usize,
+    },
     /// The switch does not take this change; the others were made without it.
     Refused {
         /// The change, as `ovs-ofctl` would print it.
@@ -115,6 +126,7 @@ pub struct Session {
     wanted: Arc<Wanted>,
     /// What was wanted when the bridge last had it; `None` until then.
     installed: Option<Arc<Wanted>>,
+    leaving: Leaving,
     /// What the switch did not take, and is not asked to again until `retry_refused_at`.
     refused: BTreeMap<Flow, OpenFlowError>,
     /// What was refused before the last retry: to be told only once.
@@ -127,11 +139,7 @@ pub struct Session {
 enum Phase {
     Hello,
     Features,
-    /// Collecting the answer to the request of this xid.
-    Reading {
-        xid: u32,
-        found: Vec<Found>,
-    },
+    Reading(Reading),
     Committing(Commit),
     Idle,
 }
@@ -160,6 +168,7 @@ impl Session {
             bundles: true,
             wanted,
             installed: None,
+            leaving: Leaving::default(),
             refused: BTreeMap::new(),
             reported: BTreeMap::new(),
             retry_refused_at: now,
@@ -186,7 +195,7 @@ impl Session {
         self.refused.is_empty() && self.is_current()
     }
 
-    /// Whether this flow was on the bridge when last looked at.
+    /// Whether this flow, or Kube-OVN's that does the same, was on the bridge when last looked at.
     pub fn confirms(&self, flow: &Flow) -> bool {
         self.installed.as_ref().is_some_and(|installed| installed.contains(flow))
             && !self.refused.contains_key(flow)
@@ -215,7 +224,7 @@ impl Session {
         match self.phase {
             Phase::Hello => Err(SessionError::Silent("hello")),
             Phase::Features => Err(SessionError::Silent("a features request")),
-            Phase::Reading { .. } => Err(SessionError::Silent("a request for its flows")),
+            Phase::Reading(_) => Err(SessionError::Silent("a request for its flows")),
             Phase::Committing(_) => Err(SessionError::Silent("a change of flows")),
             Phase::Idle => {
                 self.read(now);
@@ -278,7 +287,7 @@ impl Session {
         match &mut self.phase {
             Phase::Hello => Err(SessionError::Refused("hello", error)),
             Phase::Features => Err(SessionError::Refused("a features request", error)),
-            Phase::Reading { xid: asked, .. } if *asked == xid => {
+            Phase::Reading(reading) if reading.asked(xid) => {
                 Err(SessionError::Refused("a request for its flows", error))
             }
             Phase::Committing(commit) => {
@@ -288,60 +297,19 @@ impl Session {
                 }
                 Ok(())
             }
-            Phase::Reading { .. } | Phase::Idle => Ok(()),
+            Phase::Reading(_) | Phase::Idle => Ok(()),
         }
     }
 
-    fn take_changes(&mut self, now: Duration, xid: u32, changes: &[FlowChange]) {
-        if self.monitor == Monitor::Asked(xid) {
-            self.monitor = Monitor::On;
-        }
-        if changes.iter().any(|change| *change != FlowChange::Other) {
-            self.touched = true;
-            if matches!(self.phase, Phase::Idle) {
-                self.deadline = self.deadline.min(now.max(self.verified_at + SETTLE));
-            }
-        }
-    }
-
-    fn read(&mut self, now: Duration) {
-        self.touched = false;
-        let xid = self.send(&Request::Flows);
-        self.enter(now, Phase::Reading { xid, found: Vec::new() });
-    }
-
-    fn take_flows(
-        &mut self,
-        now: Duration,
-        answers: u32,
-        part: Vec<Found>,
-        more: bool,
-    ) -> Result<(), SessionError> {
-        let Phase::Reading { xid, found } = &mut self.phase else { return Ok(()) };
-        if *xid != answers {
-            return Ok(());
-        }
-        found.extend(part);
-        if found.len() > MOST_FLOWS {
-            return Err(SessionError::TooMany);
-        }
-        self.deadline = now + ANSWER_WITHIN;
-        if !more {
-            let found = std::mem::take(found);
-            self.compare(now, &found);
-        }
-        Ok(())
-    }
-
-    fn idle(&mut self, now: Duration) {
+    fn idle(&mut self) {
         self.phase = Phase::Idle;
-        self.verified_at = now;
-        self.deadline = now
-            + match self.monitor {
-                _ if self.touched => SETTLE,
-                Monitor::On => VERIFY_MONITORED,
-                Monitor::Asked(_) | Monitor::Off => VERIFY,
-            };
+        let pause = match self.monitor {
+            _ if self.touched => SETTLE,
+            Monitor::On => VERIFY_MONITORED,
+            Monitor::Asked(_) | Monitor::Off => VERIFY,
+        };
+        let verify_at = self.verified_at + pause;
+        self.deadline = self.leaving.next_trust().map_or(verify_at, |trust| trust.min(verify_at));
     }
 
     fn enter(&mut self, now: Duration, phase: Phase) {

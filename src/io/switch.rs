@@ -122,7 +122,9 @@ impl Switch {
             SwitchEvent::Connected { .. } => self.told = false,
             SwitchEvent::Disconnected { .. } => self.told = true,
             SwitchEvent::Installed { .. } => self.failures = 0,
-            SwitchEvent::Repaired { .. } | SwitchEvent::Refused { .. } => {}
+            SwitchEvent::Repaired { .. }
+            | SwitchEvent::LeftToKubeOvn { .. }
+            | SwitchEvent::Refused { .. } => {}
         }
         event
     }
@@ -288,9 +290,9 @@ mod tests {
         let socket = folder.path().join("br-x.mgmt");
         let listener = UnixListener::bind(&socket).unwrap();
         let server = tokio::spawn(async move {
-            // Hello, monitor, features, flows, and a bundle of 200: then it hangs up and has forgotten everything.
-            let first = serve(&listener, 4 + 202).await;
-            (first, serve(&listener, 4 + 202).await)
+            // Hello, monitor, features, flows twice, and a bundle of 200: then it hangs up and has forgotten everything.
+            let first = serve(&listener, 5 + 202).await;
+            (first, serve(&listener, 5 + 202).await)
         });
         let mut switch = Switch::new(socket);
         switch.set_wanted(flows(200));

@@ -194,7 +194,9 @@ impl Speaker {
             SwitchEvent::Repaired { added, removed } => {
                 self.metrics.repairs.inc_by(u64::try_from(added + removed).unwrap_or_default());
             }
-            SwitchEvent::Installed { .. } | SwitchEvent::Refused { .. } => {}
+            SwitchEvent::Installed { .. }
+            | SwitchEvent::LeftToKubeOvn { .. }
+            | SwitchEvent::Refused { .. } => {}
         }
     }
 

@@ -24,6 +24,9 @@ pub(super) fn say_switch_event(bridge: &InterfaceName, event: SwitchEvent) {
         SwitchEvent::Repaired { added, removed } => {
             warn!(%bridge, added, removed, "somebody changed our rules; repaired")
         }
+        SwitchEvent::LeftToKubeOvn { left, taken_back } => {
+            info!(%bridge, left, taken_back, "rules left to Kube-OVN, whose own do the same")
+        }
         SwitchEvent::Refused { flow, error } => error!(%bridge, flow, error, "the bridge refuses a rule"),
     }
 }

@@ -4,17 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::leave::HandedOver;
 use super::{Event, Phase, RETRY_REFUSED, Session};
+use crate::flows::Flow;
 use crate::flows::diff::{FlowMod, Wanted, difference};
 use crate::flows::wire::{BundleStep, Found, OpenFlowError, Request};
 
 /// Changes on their way.
 #[derive(Debug)]
 pub(super) struct Commit {
-    target: Arc<Wanted>,
-    changes: Vec<FlowMod>,
-    /// How many flows there were when the changes were decided.
-    found: usize,
+    decided: Decided,
     /// The xid of each change, in their order: only these name a change.
     xids: Vec<u32>,
     /// The xid that opened the bundle; `None` where the changes go one by one.
@@ -23,6 +22,16 @@ pub(super) struct Commit {
     closing: u32,
     /// By index of the change.
     errors: BTreeMap<usize, OpenFlowError>,
+}
+
+/// What is to be done, and why.
+#[derive(Debug)]
+struct Decided {
+    target: Arc<Wanted>,
+    changes: Vec<FlowMod>,
+    /// How many flows there were when the changes were decided.
+    found: usize,
+    handed_over: HandedOver,
 }
 
 /// Where a bundle failed.
@@ -55,43 +64,45 @@ impl Session {
             self.reported = std::mem::take(&mut self.refused);
         }
         let target = Arc::clone(&self.wanted);
-        let changes = difference(target.flows().filter(|flow| !self.refused.contains_key(*flow)), found);
-        if changes.is_empty() {
-            return self.settle(now, target, 0, 0);
+        let left_before = self.leaving.decide(now, &target);
+        self.refused.retain(|flow, _| !self.leaving.is_left(flow));
+        let is_ours = |flow: &&Flow| !self.refused.contains_key(*flow) && !self.leaving.is_left(flow);
+        let changes = difference(target.flows().filter(is_ours), found);
+        let handed_over = self.leaving.handed_over(&left_before, &changes);
+        self.change(now, Decided { target, changes, found: found.len(), handed_over });
+    }
+
+    fn change(&mut self, now: Duration, decided: Decided) {
+        if decided.changes.is_empty() {
+            return self.settle(now, decided.target, HandedOver::default(), (0, 0));
         }
-        self.reserve_xids(changes.len());
-        let commit = if self.bundles { Self::send_bundle } else { Self::send_each }(
-            self,
-            target,
-            changes,
-            found.len(),
-        );
+        self.reserve_xids(decided.changes.len());
+        let commit = if self.bundles { self.send_bundle(decided) } else { self.send_each(decided) };
         self.enter(now, Phase::Committing(commit));
     }
 
     /// After a bundle failed nothing of it was done. Now every change stands for itself, and names itself if refused.
     pub(super) fn change_one_by_one(&mut self, now: Duration) {
-        if let Phase::Committing(Commit { target, changes, found, .. }) =
-            std::mem::replace(&mut self.phase, Phase::Idle)
-        {
-            self.reserve_xids(changes.len());
-            let commit = self.send_each(target, changes, found);
+        if let Phase::Committing(Commit { decided, .. }) = std::mem::replace(&mut self.phase, Phase::Idle) {
+            self.reserve_xids(decided.changes.len());
+            let commit = self.send_each(decided);
             self.enter(now, Phase::Committing(commit));
         }
     }
 
-    fn send_bundle(&mut self, target: Arc<Wanted>, changes: Vec<FlowMod>, found: usize) -> Commit {
+    fn send_bundle(&mut self, decided: Decided) -> Commit {
         let id = self.next_xid;
         let opened = self.send(&Request::Bundle(id, BundleStep::Open));
-        let xids = changes.iter().map(|change| self.send(&Request::BundleAdd(id, change))).collect();
+        let changes = decided.changes.iter();
+        let xids = changes.map(|change| self.send(&Request::BundleAdd(id, change))).collect();
         let closing = self.send(&Request::Bundle(id, BundleStep::Commit));
-        Commit { target, changes, found, xids, opened: Some(opened), closing, errors: BTreeMap::new() }
+        Commit { decided, xids, opened: Some(opened), closing, errors: BTreeMap::new() }
     }
 
-    fn send_each(&mut self, target: Arc<Wanted>, changes: Vec<FlowMod>, found: usize) -> Commit {
-        let xids = changes.iter().map(|change| self.send(&Request::FlowMod(change))).collect();
+    fn send_each(&mut self, decided: Decided) -> Commit {
+        let xids = decided.changes.iter().map(|change| self.send(&Request::FlowMod(change))).collect();
         let closing = self.send(&Request::Barrier);
-        Commit { target, changes, found, xids, opened: None, closing, errors: BTreeMap::new() }
+        Commit { decided, xids, opened: None, closing, errors: BTreeMap::new() }
     }
 
     /// So that the xids of one commit are in order.
@@ -109,7 +120,8 @@ impl Session {
             return;
         }
         let Phase::Committing(commit) = std::mem::replace(&mut self.phase, Phase::Idle) else { return };
-        let Commit { target, changes, found, xids: _, opened: _, closing: _, errors } = commit;
+        let Commit { decided, xids: _, opened: _, closing: _, errors } = commit;
+        let Decided { target, changes, found, handed_over } = decided;
         let (mut added, mut removed) = (0, 0);
         for (index, change) in changes.into_iter().enumerate() {
             match (errors.get(&index), change) {
@@ -119,7 +131,7 @@ impl Session {
                 (None, FlowMod::DeleteAll) => removed += found,
             }
         }
-        self.settle(now, target, added, removed);
+        self.settle(now, target, handed_over, (added, removed));
     }
 
     fn refuse(&mut self, change: FlowMod, error: OpenFlowError) {
@@ -135,17 +147,28 @@ impl Session {
     }
 
     /// The bridge has `target`, but for what it refused.
-    fn settle(&mut self, now: Duration, target: Arc<Wanted>, added: usize, removed: usize) {
+    fn settle(
+        &mut self,
+        now: Duration,
+        target: Arc<Wanted>,
+        handed_over: HandedOver,
+        (added, removed): (usize, usize),
+    ) {
         let was_there = self.installed.as_ref().is_some_and(|installed| Arc::ptr_eq(installed, &target));
         let current = Arc::ptr_eq(&target, &self.wanted);
-        if was_there && added + removed > 0 {
-            self.events.push_back(Event::Repaired { added, removed });
+        let HandedOver { added: taken_back, removed: given } = handed_over;
+        if let Some(left) = self.leaving.news(taken_back) {
+            self.events.push_back(Event::LeftToKubeOvn { left, taken_back });
+        }
+        let repaired = (added.saturating_sub(taken_back), removed.saturating_sub(given));
+        if was_there && repaired != (0, 0) {
+            self.events.push_back(Event::Repaired { added: repaired.0, removed: repaired.1 });
         } else if !was_there && current {
             self.events.push_back(Event::Installed { added, removed });
         }
         self.refused.retain(|flow, _| self.wanted.contains(flow));
         self.installed = Some(target);
-        self.idle(now);
+        self.idle();
         if !current {
             self.read(now);
         }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::flows::wire::{FlowModParts, Framer, flow_mod_parts, put_entry};
+use crate::flows::Flow;
+use crate::flows::wire::{
+    FlowMod, FlowModParts, Framer, Request, Version, encode, flow_mod_parts, put_entry,
+};
 
 /// Table, priority, padded `ofp_match`.
 type Key = (u8, u16, Vec<u8>);
@@ -46,6 +49,34 @@ impl Fake {
         }
     }
 
+    /// Kube-OVN's own rule that does the same as this flow of ours; what it replaces is gone. Tells it.
+    pub fn put_kube_ovns(&mut self, flow: &Flow, cookie: u64) {
+        let key = Self::kube_ovns_key(flow);
+        let mut body = Vec::new();
+        encode(Version::V14, 1, &Request::FlowMod(&FlowMod::Add(flow.clone())), &mut body);
+        self.flows.insert(key, (cookie, flow_mod_parts(&body[8..]).instructions));
+        self.tell_change(1, cookie, 10000);
+    }
+
+    /// It is gone. Tells it.
+    pub fn remove_kube_ovns(&mut self, flow: &Flow) {
+        let (cookie, _) = self.flows.remove(&Self::kube_ovns_key(flow)).unwrap();
+        self.tell_change(2, cookie, 10000);
+    }
+
+    /// The match without the MAC, which comes second, after 8 bytes of a port.
+    fn kube_ovns_key(flow: &Flow) -> Key {
+        let mut body = Vec::new();
+        encode(Version::V14, 1, &Request::FlowMod(&FlowMod::Add(flow.clone())), &mut body);
+        let mut matches = flow_mod_parts(&body[8..]).matches;
+        let length = matches[3];
+        matches.truncate(usize::from(length));
+        matches.drain(12..22);
+        matches[3] = length - 10;
+        matches.resize(matches.len().next_multiple_of(8), 0);
+        (0, 10000, matches)
+    }
+
     pub fn receive(&mut self, bytes: &[u8]) {
         self.frames.push(bytes);
         let mut messages = Vec::new();
@@ -74,7 +105,7 @@ impl Fake {
                 self.reply(6, xid, &[0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 254, 0, 0, 0]);
             }
             (14, body) => self.change(xid, flow_mod_parts(body)),
-            (18, [0, 1, ..]) => self.dump(xid),
+            (18, [0, 1, ..]) => self.dump(xid, body),
             (18, [0, 16, ..]) if self.monitors => self.reply(19, xid, &[0, 16, 0, 0, 0, 0, 0, 0]),
             (20, _) => self.reply(21, xid, &[]),
             (33, [_, _, _, _, 0, 0, ..]) if self.bundles => self.reply(33, xid, &[body, &[]].concat()),
@@ -118,12 +149,14 @@ impl Fake {
         refuses.is_some_and(|bytes| parts.matches.windows(bytes.len()).any(|window| window == bytes))
     }
 
-    fn dump(&mut self, xid: u32) {
-        let ours = |cookie: &u64| cookie & crate::flows::COOKIE_MASK == crate::flows::COOKIE;
+    fn dump(&mut self, xid: u32, body: &[u8]) {
+        let number = |at: usize| u64::from_be_bytes(body[at..at + 8].try_into().unwrap());
+        let (wanted, mask) = (number(24), number(32));
+        let asked = |cookie: &u64| cookie & mask == wanted;
         let entries: Vec<Vec<u8>> = self
             .flows
             .iter()
-            .filter(|(_, (cookie, _))| ours(cookie))
+            .filter(|(_, (cookie, _))| asked(cookie))
             .map(|((table, priority, matches), (cookie, instructions))| {
                 let mut entry = Vec::new();
                 put_entry((*cookie, *table, *priority), matches, instructions, &mut entry);

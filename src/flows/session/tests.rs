@@ -1,6 +1,6 @@
 //! A session against a switch that is scripted or simulated, in virtual time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,9 @@ use super::*;
 use crate::flows::flow::tests::flow;
 use crate::flows::{COOKIE, Flow, PRIORITY, Traffic, Version};
 use crate::model::Protocol;
+
+#[path = "kube_ovn_tests.rs"]
+mod kube_ovn_tests;
 
 const BUNDLE_CONTROL: u8 = 33;
 const FLOW_MOD: u8 = 14;
@@ -84,7 +87,7 @@ fn what_is_wanted_is_installed_in_one_bundle_and_the_difference_of_the_next_wish
     assert!(pair.session.is_installed() && pair.count() == 2);
     pair.switch.seen.clear();
     assert_eq!(pair.want([81, 82, 83]).unwrap(), [Event::Installed { added: 2, removed: 1 }]);
-    assert_eq!(pair.switch.seen, [18, BUNDLE_CONTROL, 34, 34, 34, BUNDLE_CONTROL]);
+    assert_eq!(pair.switch.seen, [18, 18, BUNDLE_CONTROL, 34, 34, 34, BUNDLE_CONTROL]);
     assert_eq!(pair.want([]).unwrap(), [Event::Installed { added: 0, removed: 3 }]);
     assert_eq!(pair.count(), 0);
 }
@@ -173,15 +176,19 @@ fn a_flow_that_somebody_removes_is_back_as_soon_as_the_switch_tells() {
 }
 
 #[test]
-fn a_flow_of_our_priority_is_looked_at_whatever_its_cookie_and_others_are_not() {
+fn a_flow_of_our_priority_or_of_kube_ovns_is_looked_at_whatever_its_cookie_and_others_are_not() {
     let mut pair = Pair::new(Fake::new(), [80]);
     pair.talk().unwrap();
-    pair.switch.tell_change(1, 0x1000, 10000);
+    pair.switch.tell_change(1, 0x1002, 10001);
     pair.talk().unwrap();
     assert_eq!(pair.session.deadline() - pair.now, VERIFY_MONITORED);
-    pair.switch.tell_change(3, 0x1000, PRIORITY);
-    pair.talk().unwrap();
-    assert_eq!(pair.session.deadline() - pair.now, SETTLE, "but not more often than that");
+    for (cookie, priority) in [(0x1000, PRIORITY), (0, 10000), (0x1001, 7)] {
+        pair.switch.tell_change(3, cookie, priority);
+        pair.talk().unwrap();
+        assert_eq!(pair.session.deadline() - pair.now, SETTLE, "but not more often than that");
+        pair.wait().unwrap();
+        assert_eq!(pair.session.deadline() - pair.now, VERIFY_MONITORED);
+    }
 }
 
 #[test]
@@ -245,34 +252,45 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn whatever_happens_the_bridge_ends_up_as_wanted_and_foreign_flows_stay(
-        steps in prop::collection::vec((0..4u8, prop::collection::btree_set(1..9u16, 0..6)), 1..12),
+    fn whatever_happens_each_frame_gets_what_is_wanted_and_foreign_flows_stay(
+        steps in prop::collection::vec((0..9u8, prop::collection::btree_set(1..9u16, 0..6)), 1..16),
         portion in 1..200usize,
     ) {
         let mut pair = Pair::new(Fake { per_part: 2, ..Fake::new() }, []);
         pair.portion = portion;
+        pair.talk().unwrap();
         let foreign = (0, 10000, vec![0, 1, 0, 4, 0, 0, 0, 0]);
         pair.switch.flows.insert(foreign.clone(), (0x1000, Vec::new()));
-        let mut last = BTreeSet::new();
+        let (mut last, mut kube_ovns) = (BTreeSet::new(), BTreeMap::new());
         for (what, ports) in steps {
-            match what {
-                0 => pair.switch.flows.retain(|key, _| key.0 != 0 || key.1 != PRIORITY),
-                1 => {
+            let one = flows(ports.first().copied()).pop_first();
+            match (what, one) {
+                (0, _) => pair.switch.flows.retain(|key, _| key.0 != 0 || key.1 != PRIORITY),
+                (1, _) => {
                     let key = (0, PRIORITY, vec![0, 1, 0, 9, 0x80, 0, 21, 1, 6, 0, 0, 0, 0, 0, 0, 0]);
                     drop(pair.switch.flows.insert(key, (COOKIE, Vec::new())));
                 }
+                (2..=3, Some(one)) => {
+                    let right = what == 2;
+                    let rule = if right { one.clone() } else { kube_ovn_tests::wrong(one.clone()) };
+                    pair.switch.put_kube_ovns(&rule, 0x1000);
+                    kube_ovns.insert(one, right);
+                }
+                (4, _) => if let Some((one, _)) = kube_ovns.pop_first() { pair.switch.remove_kube_ovns(&one); },
+                (5, _) => pair.now = pair.session.deadline(),
                 _ => {
                     pair.session.set_wanted(pair.now, wanted(ports.clone()));
                     last = ports;
                 }
             }
+            pair.session.tick(pair.now).unwrap();
             pair.talk().unwrap();
         }
-        pair.wait().unwrap();
-        pair.wait().unwrap();
+        for _ in 0..8 { pair.wait().unwrap(); }
         prop_assert!(pair.session.is_installed());
         prop_assert!(pair.switch.flows.remove(&foreign).is_some());
-        prop_assert_eq!(pair.count(), last.len());
+        let left = flows(last.clone()).iter().filter(|flow| kube_ovns.get(flow) == Some(&true)).count();
+        prop_assert_eq!(pair.count(), last.len() - left + kube_ovns.len());
     }
 
     #[test]

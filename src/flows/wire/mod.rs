@@ -20,7 +20,7 @@ pub use error::OpenFlowError;
 pub use flow_mod::FlowMod;
 pub use framing::{BadFrame, Framer};
 pub use message::{Body, BundleStep, Message, Request, encode};
-pub use oxm::FoundMatch;
+pub use oxm::{AnyMac, FoundMatch};
 pub use stats::{FlowChange, Found};
 
 #[cfg(test)]

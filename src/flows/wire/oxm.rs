@@ -43,6 +43,29 @@ pub enum FoundMatch {
     Other(Vec<u8>),
 }
 
+/// What kube-ovn-cni's own rule for a service port matches: the fields of a [`Match`], with any destination MAC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AnyMac {
+    /// `in_port`.
+    pub in_port: u32,
+    /// `dl_vlan`; `None` matches frames with any tag and without one.
+    pub vlan: Option<VlanId>,
+    /// `nw_dst` or `ipv6_dst`.
+    pub destination: IpAddr,
+    /// Which of the packets for that address.
+    pub traffic: Traffic,
+}
+
+impl FoundMatch {
+    /// The same fields, if they are exactly those of a rule for any MAC.
+    pub fn any_mac(&self) -> Option<AnyMac> {
+        match self {
+            FoundMatch::Known(_) => None,
+            FoundMatch::Other(fields) => Fields::read(Reader::new(fields))?.into_any_mac(),
+        }
+    }
+}
+
 impl fmt::Display for FoundMatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -212,11 +235,18 @@ impl Fields {
 
     /// `None` unless everything is there and fits together.
     fn into_match(self) -> Option<Match> {
-        let Self { in_port, eth_dst, eth_type, vlan, ip_protocol: protocol, destination, traffic } = self;
+        let eth_dst = self.eth_dst?;
+        let AnyMac { in_port, vlan, destination, traffic } = self.into_any_mac()?;
+        Some(Match { in_port, eth_dst, vlan, destination, traffic })
+    }
+
+    /// The same, whatever the MAC.
+    fn into_any_mac(self) -> Option<AnyMac> {
+        let Self { in_port, eth_dst: _, eth_type, vlan, ip_protocol: protocol, destination, traffic } = self;
         let (destination, traffic) = (destination?, traffic?);
         let wanted_type = if destination.is_ipv4() { IPV4 } else { IPV6 };
-        (eth_type? == wanted_type && protocol? == ip_protocol(traffic, destination)).then_some(())?;
-        Some(Match { in_port: in_port?, eth_dst: eth_dst?, vlan, destination, traffic })
+        let fits = eth_type? == wanted_type && protocol? == ip_protocol(traffic, destination);
+        fits.then_some(AnyMac { in_port: in_port?, vlan, destination, traffic })
     }
 }
 
@@ -295,5 +325,20 @@ mod tests {
         for fields in [half_masked, extra, twice, udp, fields[8..].to_vec(), Vec::new()] {
             assert_eq!(decode(&wrap(&fields)), FoundMatch::Other(fields));
         }
+    }
+
+    #[test]
+    fn a_rule_for_any_mac_is_read_where_it_has_every_other_field_and_no_more() {
+        let Match { in_port, eth_dst: _, vlan, destination, traffic } =
+            flow("10.0.0.9", Traffic::Port(Protocol::Tcp, 80)).matches;
+        let fields = fields_of(&flow("10.0.0.9", traffic).matches);
+        let (in_port_field, rest) = (&fields[..8], &fields[18..]);
+        let any_mac = |fields: &[u8]| decode(&wrap(fields)).any_mac();
+        let wanted = AnyMac { in_port, vlan, destination, traffic };
+        assert_eq!(any_mac(&[in_port_field, rest].concat()), Some(wanted));
+        assert_eq!(any_mac(&fields), None, "it has a MAC");
+        assert_eq!(any_mac(rest), None, "it has no port");
+        let source = [0x80, 0, 11 << 1, 4, 10, 0, 0, 1];
+        assert_eq!(any_mac(&[in_port_field, rest, &source].concat()), None, "it is for one client only");
     }
 }

@@ -5,6 +5,7 @@ use super::bytes::{Reader, Truncated};
 use super::flow_mod::{ANY, TABLE_ALL};
 use super::oxm::{FoundMatch, put_match_all, take_match};
 use crate::flows::flow::{Action, COOKIE, COOKIE_MASK, Flow, PRIORITY};
+use crate::flows::kube_ovn;
 
 /// `OFPFMF_ADD`, `_REMOVED` and `_MODIFY` (§7.3.5.17): our own changes come abbreviated.
 const MONITOR_FLAGS: u16 = 1 << 1 | 1 << 2 | 1 << 3;
@@ -36,13 +37,13 @@ impl Found {
     }
 }
 
-/// Appends a request for the flows that have our cookie.
-pub(super) fn put_flow_request(out: &mut Vec<u8>) {
+/// Appends a request for the flows that have this cookie, as far as the mask goes.
+pub(super) fn put_flow_request(cookie: u64, mask: u64, out: &mut Vec<u8>) {
     out.extend([TABLE_ALL, 0, 0, 0]);
     out.extend([ANY.to_be_bytes(); 2].as_flattened()); // out port, out group
     out.extend([0; 4]);
-    out.extend(COOKIE.to_be_bytes());
-    out.extend(COOKIE_MASK.to_be_bytes());
+    out.extend(cookie.to_be_bytes());
+    out.extend(mask.to_be_bytes());
     put_match_all(out);
 }
 
@@ -83,6 +84,8 @@ fn take_flow(mut entry: Reader<'_>) -> Result<Found, Truncated> {
 pub enum FlowChange {
     /// Somebody else touched a flow that has our cookie or priority.
     Ours,
+    /// The same of Kube-OVN's: one of ours may be left to it, or no longer.
+    KubeOvns,
     /// Changes were left out: there is no telling.
     Missed,
     /// Nothing that concerns us.
@@ -107,8 +110,15 @@ fn take_change(mut entry: Reader<'_>) -> Result<FlowChange, Truncated> {
             entry.take(6)?; // table, reason, timeouts
             let priority = entry.u16()?;
             entry.take(4)?;
-            let ours = entry.u64()? & COOKIE_MASK == COOKIE || priority == PRIORITY;
-            Ok(if ours { FlowChange::Ours } else { FlowChange::Other })
+            let cookie = entry.u64()?;
+            let ours = cookie & COOKIE_MASK == COOKIE || priority == PRIORITY;
+            let kube_ovns =
+                cookie & kube_ovn::COOKIE_MASK == kube_ovn::COOKIE || priority == kube_ovn::PRIORITY;
+            Ok(match (ours, kube_ovns) {
+                (true, _) => FlowChange::Ours,
+                (false, true) => FlowChange::KubeOvns,
+                (false, false) => FlowChange::Other,
+            })
         }
         6 => Ok(FlowChange::Missed),
         _ => Ok(FlowChange::Other),

@@ -21,7 +21,7 @@ pub enum SwitchEvent {
         /// Not so at the attempts that follow, until the bridge has answered again.
         first: bool,
     },
-    /// What is wanted is on the bridge, but for what was `Refused` right before. Follows every change of the wish, and
+    /// What is wanted is on the bridge or left to Kube-OVN, but for what was `Refused` right before. Follows every change of the wish, and
     /// every connection.
     Installed {
         /// Flows that had to be made for it.
@@ -35,6 +35,13 @@ pub enum SwitchEvent {
         added: usize,
         /// Flows that were too many.
         removed: usize,
+    },
+    /// How many of the wanted flows are left to Kube-OVN's own rules, which do the same, has changed.
+    LeftToKubeOvn {
+        /// So many are now.
+        left: usize,
+        /// So many are no longer, because its rules are gone or wrong: ours are back.
+        taken_back: usize,
     },
     /// The bridge does not take this change; the others were made. It is tried again every 30 s, and told once.
     Refused {
@@ -91,6 +98,7 @@ impl From<Event> for SwitchEvent {
             Event::Connected { version, datapath } => SwitchEvent::Connected { version, datapath },
             Event::Installed { added, removed } => SwitchEvent::Installed { added, removed },
             Event::Repaired { added, removed } => SwitchEvent::Repaired { added, removed },
+            Event::LeftToKubeOvn { left, taken_back } => SwitchEvent::LeftToKubeOvn { left, taken_back },
             Event::Refused { change, error } => {
                 SwitchEvent::Refused { flow: change, error: error.to_string() }
             }
