@@ -44,7 +44,7 @@ fn kube_ovns_rule_is_used_while_it_is_right(topology: &Topology) {
         CLIENTS.into_iter().for_each(|client| stage.becomes_served(client, VIP4, pods_on(node)))
     };
 
-    let breaks: [(&str, fn(&Stage, &str, &str)); 3] = [
+    let breaks: [(&str, Break); 3] = [
         ("its MAC is wrong", |stage, node, ours| {
             put_kube_ovns(stage, node, ours, |actions| {
                 let (_, output) = actions.split_once(",output").unwrap();
@@ -76,6 +76,9 @@ fn kube_ovns_rule_is_used_while_it_is_right(topology: &Topology) {
         assert_eq!(theirs.contains("priority=10000"), how != "it is deleted", "it is as it was: {theirs}");
     }
 }
+
+/// Breaks Kube-OVN's rule for ours, on a node.
+type Break = fn(&Stage, &str, &str);
 
 #[test]
 fn kube_ovns_own_rule_is_used_while_it_is_right_and_ours_while_it_is_not() {
