@@ -26,6 +26,8 @@ mod backends;
 mod claims;
 #[path = "lab/following.rs"]
 mod following;
+#[path = "lab/judges.rs"]
+mod judges;
 #[path = "lab/kube_ovn_rules.rs"]
 mod kube_ovn_rules;
 #[path = "lab/migration.rs"]
