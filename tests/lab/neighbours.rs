@@ -10,6 +10,18 @@ use crate::traffic::{CLIENTS, Transport, pods_on};
 
 const CLIENT_MAC: &str = "02:00:00:00:02:64";
 const QUESTIONS: usize = 5;
+/// What the frames of `hostile.py` are counted as, beside the claims. Forged tags end at the bridge: its NIC is a trunk of
+/// the VLANs that there are.
+const HOSTILE: [&str; 8] = [
+    "arp_truncated",
+    "arp_not_ethernet_ipv4",
+    "arp_unknown_operation",
+    "ndp_truncated",
+    "ndp_bad_option_length",
+    "ndp_bad_hop_limit",
+    "ndp_bad_unspecified_source",
+    "conflict_peer",
+];
 
 #[test]
 fn each_question_for_a_vip_has_one_answer_and_only_the_announcer_answers() {
@@ -103,6 +115,14 @@ fn hostile_frames_do_no_harm_and_a_foreign_claim_is_told() {
         let announcer = stage.says_announcing(vip).unwrap();
         let told = format!("another host claims a VIP of ours vip={vip} foreign_mac=02:ba:d0:ba:d0:ba");
         stage.speaker(announcer).says(&told);
+        let metrics = stage.lab.run_in(announcer, "curl -sS http://127.0.0.1:10686/metrics");
+        let counted =
+            |verdict: &&str| metrics.contains(&format!("ovn_vip_frames_total{{verdict=\"{verdict}\"}}"));
+        assert_eq!(
+            HOSTILE.iter().find(|verdict| !counted(verdict)),
+            None,
+            "{announcer} counts each: {metrics}"
+        );
     }
     for (vip, host) in [(VIP4, "client"), (VIP4, "gw"), (VIP6, "client"), (VIP6, "gw")] {
         stage.forget(host, vip);

@@ -123,3 +123,24 @@ fn a_vip_that_kube_ovn_could_hand_to_a_pod_is_refused_with_its_cure() {
     run(stage.controller_command().args(["--once", "--exclude-ips=warn"]));
     assert_eq!(stage.row("default/nginx/tcp", "name"), "default/nginx/tcp");
 }
+
+#[test]
+fn a_speaker_without_net_raw_says_so_steers_and_is_silent_and_the_others_go_on() {
+    let mut stage = Stage::silent_on(&Topology::default());
+    stage.start_controller();
+    stage.start_speaker_without("node1", "net_raw");
+    stage.start_speaker("node2");
+    stage.becomes_served("client", VIP6, &["p21"]);
+    let cure = "not allowed to open a packet socket; give the container the capability NET_RAW";
+    stage.speaker("node1").says(cure);
+    stage.speaker("node1").says("rules installed bridge=br-provider added=6");
+    eventually("its status says where to look, and its log says it once", || {
+        let status = stage.status("node1");
+        let told = stage.speaker("node1").log().matches(cure).count();
+        holds(status.contains("cannot be spoken on") && told == 1, (status, told))
+    });
+    assert_eq!(stage.says_announcing(VIP4), None);
+    stage.speaker("node1").kill();
+    stage.start_speaker("node1");
+    stage.becomes_served("client", VIP4, &["p11", "p12"]);
+}

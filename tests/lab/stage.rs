@@ -117,7 +117,19 @@ impl Stage {
     }
 
     pub fn start_speaker(&mut self, node: &'static str) {
-        let mut command = self.lab.command_in(node, env!("CARGO_BIN_EXE_ovn-vip"));
+        let command = self.lab.command_in(node, env!("CARGO_BIN_EXE_ovn-vip"));
+        self.start_speaker_by(node, command);
+    }
+
+    /// As [`Stage::start_speaker`], without a capability, as `setpriv` names it.
+    pub fn start_speaker_without(&mut self, node: &'static str, capability: &str) {
+        let mut command = self.lab.command_in(node, "setpriv");
+        command.args(["--bounding-set", &format!("-{capability}"), "--inh-caps", &format!("-{capability}")]);
+        command.arg(env!("CARGO_BIN_EXE_ovn-vip"));
+        self.start_speaker_by(node, command);
+    }
+
+    fn start_speaker_by(&mut self, node: &'static str, mut command: Command) {
         command.args(["speaker", "--log=ovn_vip=debug", "--node", node]).args(self.source("speaker"));
         command.args(["--http", "127.0.0.1:10686"]);
         command.args(["--ovs", self.lab.variable(&format!("LAB_{}_DB", node.to_uppercase()))]);
