@@ -4,6 +4,9 @@
 //! A VIP is delivered once every port of it has a flow that translates to local backends, and to none of another node's:
 //! before ovn-controller has made those, a frame would be lost, or its answer leave untranslated. It is asked until it
 //! is so, and not again while the wish lasts: what OVN does later on is followed by the plan.
+//! The same VIP may be in several subnets, in a VLAN each. The flows of one logical switch, which are those with the same
+//! `metadata`, must be enough; the speaker does not know which number is whose. So where several subnets could mean
+//! the same switches, there must be as many of these: until then none of them is taken for delivered.
 //! Is given the time as a `Duration` since any fixed moment. Never changes a flow; never opens, closes or waits.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,6 +14,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::SessionError;
+use crate::model::SubnetName;
+
 use super::wire::{
     Answer, Body, Framer, Request, Translation, Version, ask_flows_to, ask_groups, decode_answer, encode,
 };
@@ -25,7 +30,13 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// VIPs asked for in one round, so that no answer is large.
 const AT_ONCE: usize = 250;
 
-/// What it takes for a VIP to be delivered here.
+/// What is wanted of each VIP, in each subnet that has it.
+pub type Wishes = BTreeMap<IpAddr, BTreeMap<SubnetName, Wish>>;
+
+/// OVN's number for a logical switch.
+type Metadata = Option<u64>;
+
+/// What it takes for a VIP of a subnet to be delivered here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wish {
     /// How many of its ports this node serves.
@@ -59,9 +70,9 @@ pub struct Delivery {
     pause: Duration,
     /// The last VIP of the last round: the next one goes on behind it, so that none waits for others for ever.
     last: Option<IpAddr>,
-    wanted: BTreeMap<IpAddr, Wish>,
-    /// The VIPs that were found delivered since they are wanted, each with the local backends of then.
-    delivered: BTreeMap<IpAddr, BTreeSet<IpAddr>>,
+    wanted: Wishes,
+    /// What was found delivered since it is wanted, each with the local backends of then.
+    delivered: BTreeMap<IpAddr, BTreeMap<SubnetName, BTreeSet<IpAddr>>>,
 }
 
 #[derive(Debug)]
@@ -83,7 +94,7 @@ struct Round {
 
 impl Delivery {
     /// Starts a conversation; the first bytes are ready to be sent.
-    pub fn new(now: Duration, wanted: BTreeMap<IpAddr, Wish>) -> Self {
+    pub fn new(now: Duration, wanted: Wishes) -> Self {
         let mut out = Vec::new();
         encode(Version::V14, 1, &Request::Hello, &mut out);
         Self {
@@ -101,9 +112,15 @@ impl Delivery {
     }
 
     /// Changes what is wanted. One that has lost every local backend with which it was found is asked for anew.
-    pub fn set_wanted(&mut self, now: Duration, wanted: BTreeMap<IpAddr, Wish>) {
-        self.delivered
-            .retain(|vip, found| wanted.get(vip).is_some_and(|wish| !wish.local.is_disjoint(found)));
+    pub fn set_wanted(&mut self, now: Duration, wanted: Wishes) {
+        for (vip, delivered) in &mut self.delivered {
+            let wishes = wanted.get(vip);
+            delivered.retain(|subnet, found| {
+                let wish = wishes.and_then(|wishes| wishes.get(subnet));
+                wish.is_some_and(|wish| !wish.local.is_disjoint(found))
+            });
+        }
+        self.delivered.retain(|_, delivered| !delivered.is_empty());
         self.wanted = wanted;
         self.pause = FIRST_PAUSE;
         if matches!(self.phase, Phase::Idle) {
@@ -111,14 +128,17 @@ impl Delivery {
         }
     }
 
-    /// Whether OVN delivers the VIP on this node.
-    pub fn confirms(&self, vip: IpAddr) -> bool {
-        self.delivered.contains_key(&vip)
+    /// Whether OVN delivers the VIP of this subnet on this node.
+    pub fn confirms(&self, subnet: &SubnetName, vip: IpAddr) -> bool {
+        self.delivered.get(&vip).is_some_and(|delivered| delivered.contains_key(subnet))
     }
 
-    /// The VIPs that OVN does not deliver here yet.
+    /// The VIPs that OVN does not deliver here yet, in one of their subnets at least.
     pub fn missing(&self) -> impl Iterator<Item = IpAddr> {
-        self.wanted.keys().copied().filter(|vip| !self.delivered.contains_key(vip))
+        let is_missing = |(vip, wishes): &(&IpAddr, &BTreeMap<SubnetName, Wish>)| {
+            wishes.keys().any(|subnet| !self.confirms(subnet, **vip))
+        };
+        self.wanted.iter().filter(is_missing).map(|(vip, _)| *vip)
     }
 
     /// Bytes for the switch; drop from the front what was sent.
@@ -222,10 +242,10 @@ impl Delivery {
         let Phase::Asking(round) = std::mem::replace(&mut self.phase, Phase::Idle) else { return false };
         let mut news = false;
         for (vip, translations) in &round.found {
-            let targets: Vec<BTreeSet<IpAddr>> =
-                translations.iter().map(|translation| all_targets(translation, &round.groups)).collect();
-            if let Some(wish) = self.wanted.get(vip).filter(|wish| wish.is_met(&targets)) {
-                news |= self.delivered.insert(*vip, wish.local.clone()).is_none();
+            let Some(wishes) = self.wanted.get(vip) else { continue };
+            for (subnet, wish) in met(wishes, translations, &round.groups) {
+                let delivered = self.delivered.entry(*vip).or_default();
+                news |= delivered.insert(subnet.clone(), wish.local.clone()).is_none();
             }
         }
         if news {
@@ -242,6 +262,27 @@ impl Delivery {
         self.next_xid = xid.checked_add(1).unwrap_or(1);
         xid
     }
+}
+
+/// The wishes for one VIP that these translations meet.
+fn met<'w>(
+    wishes: &'w BTreeMap<SubnetName, Wish>,
+    translations: &[Translation],
+    groups: &BTreeMap<u32, BTreeSet<IpAddr>>,
+) -> Vec<(&'w SubnetName, &'w Wish)> {
+    let mut switches: BTreeMap<Metadata, Vec<BTreeSet<IpAddr>>> = BTreeMap::new();
+    for translation in translations {
+        switches.entry(translation.metadata).or_default().push(all_targets(translation, groups));
+    }
+    let meeting = |wish: &Wish| -> BTreeSet<Metadata> {
+        switches.iter().filter(|(_, targets)| wish.is_met(targets)).map(|(metadata, _)| *metadata).collect()
+    };
+    let candidates: Vec<_> = wishes.iter().map(|(subnet, wish)| (subnet, wish, meeting(wish))).collect();
+    let is_met = |of: &BTreeSet<Metadata>| {
+        let rivals = candidates.iter().filter(|(_, _, other)| !other.is_empty() && other.is_subset(of));
+        !of.is_empty() && rivals.count() <= of.len()
+    };
+    candidates.iter().filter(|(_, _, of)| is_met(of)).map(|(subnet, wish, _)| (*subnet, *wish)).collect()
 }
 
 fn all_targets(translation: &Translation, groups: &BTreeMap<u32, BTreeSet<IpAddr>>) -> BTreeSet<IpAddr> {

@@ -10,6 +10,20 @@ fn ip(last: u8) -> IpAddr {
     [10, 0, 0, last].into()
 }
 
+fn subnet(number: u8) -> SubnetName {
+    format!("subnet{number}").as_str().into()
+}
+
+/// The wish of one subnet.
+fn one_of(number: u8, wish: Wish) -> BTreeMap<SubnetName, Wish> {
+    [(subnet(number), wish)].into()
+}
+
+/// The wish of the first subnet for the VIP .9.
+fn one(wish: Wish) -> Wishes {
+    [(ip(9), one_of(1, wish))].into()
+}
+
 fn wish(ports: usize, local: &[u8], elsewhere: &[u8]) -> Wish {
     let addresses = |lasts: &[u8]| lasts.iter().map(|last| ip(*last)).collect();
     Wish { ports, local: addresses(local), elsewhere: addresses(elsewhere) }
@@ -36,7 +50,7 @@ fn answer(delivery: &mut Delivery, now: Duration, groups: &[&[u8]]) -> bool {
     }
     let mut news = false;
     for (number, _) in (1..).zip(groups) {
-        news |= delivery.receive(now, &flow_reply(flows, &[group_action(number)])).unwrap();
+        news |= delivery.receive(now, &flow_reply(flows, 1, &[group_action(number)])).unwrap();
     }
     assert!(!news, "not before the groups are known");
     for (number, targets) in (1..).zip(groups) {
@@ -51,7 +65,7 @@ fn answer(delivery: &mut Delivery, now: Duration, groups: &[&[u8]]) -> bool {
 
 /// One that wants this of the VIP .9, and has said hello.
 fn greeted(wish: Wish) -> Delivery {
-    let mut delivery = Delivery::new(START, [(ip(9), wish)].into());
+    let mut delivery = Delivery::new(START, one(wish));
     assert_eq!(requests(&mut delivery), [(0, 1)]);
     delivery.receive(START, &HELLO).unwrap();
     delivery
@@ -61,11 +75,11 @@ fn greeted(wish: Wish) -> Delivery {
 fn a_vip_is_delivered_once_its_flow_translates_to_a_local_backend() {
     let mut delivery = greeted(wish(1, &[1, 2], &[3]));
     assert!(!answer(&mut delivery, START, &[]), "no flow yet");
-    assert!(!delivery.confirms(ip(9)));
+    assert!(!delivery.confirms(&subnet(1), ip(9)));
     assert_eq!(delivery.deadline(), Some(START + FIRST_PAUSE));
     delivery.tick(START + FIRST_PAUSE).unwrap();
     assert!(answer(&mut delivery, START + FIRST_PAUSE, &[&[1]]));
-    assert!(delivery.confirms(ip(9)));
+    assert!(delivery.confirms(&subnet(1), ip(9)));
     assert_eq!(delivery.deadline(), None, "nothing is asked any more");
 }
 
@@ -95,12 +109,12 @@ fn every_port_needs_a_translation() {
 fn what_is_delivered_stays_so_while_one_of_its_backends_stays() {
     let mut delivery = greeted(wish(1, &[1, 2], &[]));
     assert!(answer(&mut delivery, START, &[&[1, 2]]));
-    delivery.set_wanted(START, [(ip(9), wish(1, &[2, 4], &[]))].into());
-    assert!(delivery.confirms(ip(9)));
-    delivery.set_wanted(START, [(ip(9), wish(1, &[5], &[]))].into());
-    assert!(!delivery.confirms(ip(9)), "all of them are others");
+    delivery.set_wanted(START, one(wish(1, &[2, 4], &[])));
+    assert!(delivery.confirms(&subnet(1), ip(9)));
+    delivery.set_wanted(START, one(wish(1, &[5], &[])));
+    assert!(!delivery.confirms(&subnet(1), ip(9)), "all of them are others");
     delivery.set_wanted(START, BTreeMap::new());
-    assert!(!delivery.confirms(ip(9)));
+    assert!(!delivery.confirms(&subnet(1), ip(9)));
 }
 
 #[test]
@@ -122,7 +136,8 @@ fn the_pauses_grow_to_half_a_second_and_a_silent_bridge_ends_it() {
 #[test]
 fn every_vip_has_its_turn_however_many_there_are() {
     let vips = |count: u32| {
-        (0..count).map(|number| (IpAddr::from((0x0a00_0000 + number).to_be_bytes()), wish(1, &[1], &[])))
+        (0..count)
+            .map(|number| (IpAddr::from((0x0a00_0000 + number).to_be_bytes()), one_of(1, wish(1, &[1], &[]))))
     };
     let mut delivery = Delivery::new(START, vips(600).collect());
     delivery.receive(START, &HELLO).unwrap();
@@ -143,4 +158,55 @@ fn a_bridge_without_a_version_in_common_is_named() {
     let mut delivery = Delivery::new(START, BTreeMap::new());
     let only_10 = [1, 0, 0, 8, 0, 0, 0, 9];
     assert_eq!(delivery.receive(START, &only_10), Err(SessionError::Versions([1].into())));
+}
+
+/// Of two subnets with the VIP .9, those whose wish is met where these switches have these flows, each with its targets.
+fn met_by(wishes: [Wish; 2], switches: &[(u64, &[u8])]) -> Vec<SubnetName> {
+    let [first, second] = wishes;
+    let wishes = [(subnet(1), first), (subnet(2), second)].into();
+    let translation = |(metadata, targets): &(u64, &[u8])| Translation {
+        metadata: Some(*metadata),
+        targets: targets.iter().map(|last| ip(*last)).collect(),
+        groups: BTreeSet::new(),
+    };
+    let translations: Vec<Translation> = switches.iter().map(translation).collect();
+    met(&wishes, &translations, &BTreeMap::new()).into_iter().map(|(subnet, _)| subnet.clone()).collect()
+}
+
+#[test]
+fn two_subnets_with_one_vip_are_told_apart_by_their_backends() {
+    let wishes = || [wish(1, &[1], &[2]), wish(1, &[3], &[4])];
+    assert_eq!(met_by(wishes(), &[(7, &[1])]), [subnet(1)]);
+    assert_eq!(met_by(wishes(), &[(7, &[3])]), [subnet(2)]);
+    assert_eq!(met_by(wishes(), &[(7, &[1]), (8, &[4])]), [subnet(1)], "the other leads to another node");
+    assert_eq!(met_by(wishes(), &[(7, &[1]), (8, &[3])]), [subnet(1), subnet(2)]);
+}
+
+#[test]
+fn a_vip_is_delivered_by_the_flows_of_one_switch_only() {
+    let wishes = || [wish(2, &[1], &[2]), wish(1, &[3], &[4])];
+    assert_eq!(met_by(wishes(), &[(7, &[1]), (8, &[1])]), [], "a port each");
+    assert_eq!(met_by(wishes(), &[(7, &[1]), (8, &[3]), (7, &[1])]), [subnet(1), subnet(2)]);
+}
+
+#[test]
+fn two_subnets_with_one_vip_and_the_same_backends_need_a_switch_each() {
+    let wishes = || [wish(1, &[1], &[2]), wish(1, &[1], &[4])];
+    assert_eq!(met_by(wishes(), &[(7, &[1])]), [], "it may be either's");
+    assert_eq!(met_by(wishes(), &[(7, &[1]), (8, &[1])]), [subnet(1), subnet(2)]);
+    assert_eq!(met_by(wishes(), &[(7, &[1, 2])]), [subnet(2)], "the first one's would not lead there");
+}
+
+#[test]
+fn what_one_subnet_loses_stays_with_the_other() {
+    let both = |first, second| Wishes::from([(ip(9), [(subnet(1), first), (subnet(2), second)].into())]);
+    let mut delivery = greeted(wish(1, &[1], &[]));
+    assert!(answer(&mut delivery, START, &[&[1]]));
+    delivery.set_wanted(START, both(wish(1, &[1], &[]), wish(1, &[3], &[])));
+    assert!(delivery.confirms(&subnet(1), ip(9)) && !delivery.confirms(&subnet(2), ip(9)));
+    assert_eq!(delivery.missing().collect::<Vec<_>>(), [ip(9)], "asked for again, for the other's sake");
+    assert!(answer(&mut delivery, START, &[&[3]]));
+    assert!(delivery.confirms(&subnet(1), ip(9)) && delivery.confirms(&subnet(2), ip(9)));
+    delivery.set_wanted(START, both(wish(1, &[5], &[]), wish(1, &[3], &[])));
+    assert!(!delivery.confirms(&subnet(1), ip(9)) && delivery.confirms(&subnet(2), ip(9)));
 }

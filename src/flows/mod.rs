@@ -14,7 +14,7 @@ mod program;
 mod session;
 pub mod wire;
 
-pub use delivery::{Delivery, Wish};
+pub use delivery::{Delivery, Wish, Wishes};
 pub use diff::{FlowMod, Wanted, difference};
 pub use flow::{Action, COOKIE, COOKIE_MASK, Flow, Match, PRIORITY, Traffic};
 pub use program::{BridgePorts, flows_for};

@@ -22,7 +22,7 @@ use futures::FutureExt;
 use futures::future::{LocalBoxFuture, select_all};
 use tracing::{debug, error, info, warn};
 
-use crate::flows::Flow;
+use crate::flows::{Flow, Wishes};
 use crate::io::cluster::{Cluster, News};
 use crate::io::kube::publish::report_key;
 use crate::io::kube::voice::{Said, Tempo, Voice};
@@ -267,7 +267,7 @@ impl Speaker {
                 let mac = segment.located().interface.mac;
                 let ready = Ready {
                     is_on_bridge: &|flow: &Flow| switch.confirms(flow),
-                    is_delivered: &|vip| self.integration.confirms(vip),
+                    is_delivered: &|vip| self.integration.confirms(subnet, vip),
                     is_known: is_known(&self.cluster, self.published.as_ref(), subnet, mac),
                 };
                 segment.speak_what_is_delivered(&ready, now);
@@ -328,7 +328,13 @@ impl Speaker {
         if *self.integration.socket() != socket {
             self.integration = Integration::new(socket);
         }
-        self.integration.set_wanted(self.segments.values().flat_map(Segment::wishes).collect());
+        let mut wishes = Wishes::new();
+        for (subnet, segment) in &self.segments {
+            for (vip, wish) in segment.wishes() {
+                wishes.entry(vip).or_default().insert(subnet.clone(), wish);
+            }
+        }
+        self.integration.set_wanted(wishes);
     }
 
     /// Every bridge of a provider network has exactly the rules that its segments need; none, where there is none.

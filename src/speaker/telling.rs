@@ -230,7 +230,7 @@ impl Speaker {
             let switch = self.switches.get(segment.bridge());
             vips.extend(segment.status(&Ready {
                 is_on_bridge: &|flow: &Flow| switch.is_some_and(|switch| switch.confirms(flow)),
-                is_delivered: &|vip| self.integration.confirms(vip),
+                is_delivered: &|vip| self.integration.confirms(subnet, vip),
                 is_known: is_known(
                     &self.cluster,
                     self.published.as_ref(),

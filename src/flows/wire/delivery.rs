@@ -9,7 +9,7 @@ use super::Version;
 use super::bytes::{Reader, Truncated, set_length};
 use super::flow_mod::{ANY, TABLE_ALL};
 use super::message::{Body, Message};
-use super::oxm::put_match_to;
+use super::oxm::{put_match_to, take_metadata};
 
 const MULTIPART_REQUEST: u8 = 18;
 const MULTIPART_REPLY: u8 = 19;
@@ -34,6 +34,9 @@ const RANGE_IPV6_MIN: u16 = 1 << 2;
 /// What a flow or a bucket does to the destination.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Translation {
+    /// The `metadata` that a flow matches: OVN's number for a logical switch (`tunnel_key` of its `Datapath_Binding`;
+    /// ovn-architecture(7), "logical datapath field"). `None` for a bucket.
+    pub metadata: Option<u64>,
     /// The addresses that it translates to.
     pub targets: BTreeSet<IpAddr>,
     /// The groups that it hands on to.
@@ -113,7 +116,7 @@ fn take_flows(mut reader: Reader<'_>) -> Result<Vec<Translation>, Truncated> {
         entry.take(48)?; // up to the match
         let matches = entry.part(2, 4)?;
         entry.take(matches.rest().len().next_multiple_of(8) - matches.rest().len())?;
-        let mut translation = Translation::default();
+        let mut translation = Translation { metadata: take_metadata(matches)?, ..Translation::default() };
         while !entry.is_empty() {
             let mut instruction = entry.part(2, 8)?;
             let kind = instruction.u16()?;
@@ -122,7 +125,7 @@ fn take_flows(mut reader: Reader<'_>) -> Result<Vec<Translation>, Truncated> {
                 take_actions(instruction, &mut translation)?;
             }
         }
-        if translation != Translation::default() {
+        if !(translation.targets.is_empty() && translation.groups.is_empty()) {
             found.push(translation);
         }
     }
@@ -215,10 +218,12 @@ pub(in crate::flows) mod tests {
         with_length([&head[..], body].concat(), 2)
     }
 
-    /// A reply with one flow of these actions.
-    pub(in crate::flows) fn flow_reply(xid: u32, actions: &[Vec<u8>]) -> Vec<u8> {
+    /// A reply with one flow of a logical switch with these actions.
+    pub(in crate::flows) fn flow_reply(xid: u32, metadata: u64, actions: &[Vec<u8>]) -> Vec<u8> {
         let instruction = with_length([&[0, 4, 0, 0, 0, 0, 0, 0][..], &actions.concat()].concat(), 2);
-        let entry = [&[0; 48][..], &[0, 1, 0, 4, 0, 0, 0, 0], &instruction].concat();
+        let matches =
+            [&[0, 1, 0, 22, 0x80, 0, 10, 2, 8, 0, 0x80, 0, 4, 8][..], &metadata.to_be_bytes(), &[0; 2]];
+        let entry = [&[0; 48][..], &matches.concat(), &instruction].concat();
         multipart(xid, FLOW, &with_length(entry, 0))
     }
 
@@ -242,9 +247,9 @@ pub(in crate::flows) mod tests {
     fn a_flow_that_translates_by_itself_or_by_a_group_is_read() {
         let (v4, v6): (IpAddr, IpAddr) = ("10.0.0.7".parse().unwrap(), "fd00::7".parse().unwrap());
         let actions = [vec![0, 25, 0, 8, 1, 2, 3, 4], ct_to(v4), ct_to(v6), group_action(9)];
-        let translation = Translation { targets: [v4, v6].into(), groups: [9].into() };
+        let translation = Translation { metadata: Some(5), targets: [v4, v6].into(), groups: [9].into() };
         let wanted = Answer::Flows { found: vec![translation], more: false };
-        assert_eq!(decode_answer(&flow_reply(3, &actions)), Ok((3, wanted)));
+        assert_eq!(decode_answer(&flow_reply(3, 5, &actions)), Ok((3, wanted)));
         let wanted = Answer::Groups { found: [(9, [v4, v6].into())].into(), more: false };
         assert_eq!(decode_answer(&group_reply(4, 9, &[v4, v6])), Ok((4, wanted)));
     }
@@ -253,7 +258,7 @@ pub(in crate::flows) mod tests {
     fn a_flow_that_translates_nothing_is_left_out() {
         let actions = [vec![0, 25, 0, 8, 1, 2, 3, 4]];
         assert_eq!(
-            decode_answer(&flow_reply(3, &actions)),
+            decode_answer(&flow_reply(3, 5, &actions)),
             Ok((3, Answer::Flows { found: vec![], more: false }))
         );
     }
@@ -266,7 +271,7 @@ pub(in crate::flows) mod tests {
             for kind in [FLOW, GROUP_DESC] {
                 let _ = decode_answer(&multipart(1, kind, &bytes));
             }
-            let mut reply = flow_reply(1, &[ct_to("10.0.0.7".parse().unwrap()), group_action(1)]);
+            let mut reply = flow_reply(1, 5, &[ct_to("10.0.0.7".parse().unwrap()), group_action(1)]);
             if let Some(place) = reply.get_mut(at) { *place = byte; }
             reply.truncate(cut);
             let _ = decode_answer(&reply);

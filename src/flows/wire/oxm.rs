@@ -21,6 +21,7 @@ const ICMPV6: u8 = 58;
 /// `oxm_ofb_match_fields` (§7.2.2.7).
 mod field {
     pub(super) const IN_PORT: u8 = 0;
+    pub(super) const METADATA: u8 = 2;
     pub(super) const ETH_DST: u8 = 3;
     pub(super) const ETH_TYPE: u8 = 5;
     pub(super) const VLAN_VID: u8 = 6;
@@ -108,6 +109,24 @@ pub(super) fn take_match(reader: &mut Reader<'_>) -> Result<FoundMatch, Truncate
     part.u16()?;
     let known = if kind == MATCH_OXM { Fields::read(part).and_then(Fields::into_match) } else { None };
     Ok(known.map_or_else(|| FoundMatch::Other(part.rest().to_vec()), FoundMatch::Known))
+}
+
+/// The exact `metadata` among the fields of an `ofp_match`, padding or not; `None` where there is none.
+///
+/// # Errors
+/// When it contradicts itself in a length.
+pub(super) fn take_metadata(mut matches: Reader<'_>) -> Result<Option<u64>, Truncated> {
+    matches.take(4)?; // type, length
+    while matches.rest().len() >= 4 {
+        let [class @ .., number, length] = matches.array::<4>()?;
+        let mut value = Reader::new(matches.take(usize::from(length))?);
+        if u16::from_be_bytes(class) == CLASS && number >> 1 == field::METADATA {
+            let metadata = value.u64()?;
+            let is_exact = value.rest().iter().all(|&byte| byte == 0xff);
+            return Ok(is_exact.then_some(metadata));
+        }
+    }
+    Ok(None)
 }
 
 /// Appends one exact OXM field.

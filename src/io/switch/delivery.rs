@@ -1,6 +1,5 @@
 //! Asks the integration bridge whether OVN delivers VIPs here: drives [`Delivery`] over the bridge's management socket.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -10,7 +9,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::event::Broken;
 use super::{BACK_OFF_MOST, BACK_OFF_STEP, CHUNK, SwitchError, bridge_of, open, try_read, write};
-use crate::flows::{Delivery, Wish};
+use crate::flows::{Delivery, Wishes};
+use crate::model::SubnetName;
 
 /// What happened on the integration bridge.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub enum DeliveryEvent {
 #[derive(Debug)]
 pub struct Integration {
     socket: PathBuf,
-    wanted: BTreeMap<IpAddr, Wish>,
+    wanted: Wishes,
     link: Link,
     /// Attempts that came to nothing since the bridge last answered.
     failures: u32,
@@ -51,7 +51,7 @@ impl Integration {
         let origin = Instant::now();
         Self {
             socket,
-            wanted: BTreeMap::new(),
+            wanted: Wishes::new(),
             link: Link::Down { retry_at: origin },
             failures: 0,
             origin,
@@ -65,7 +65,7 @@ impl Integration {
     }
 
     /// What is to be asked for, all of it.
-    pub fn set_wanted(&mut self, wanted: BTreeMap<IpAddr, Wish>) {
+    pub fn set_wanted(&mut self, wanted: Wishes) {
         if wanted == self.wanted {
             return;
         }
@@ -75,9 +75,9 @@ impl Integration {
         }
     }
 
-    /// Whether OVN delivers the VIP on this node.
-    pub fn confirms(&self, vip: IpAddr) -> bool {
-        matches!(&self.link, Link::Up { delivery, .. } if delivery.confirms(vip))
+    /// Whether OVN delivers the VIP of this subnet on this node.
+    pub fn confirms(&self, subnet: &SubnetName, vip: IpAddr) -> bool {
+        matches!(&self.link, Link::Up { delivery, .. } if delivery.confirms(subnet, vip))
     }
 
     /// Drives everything until something is worth telling. Cancel-safe: nothing is lost when the future is dropped.
