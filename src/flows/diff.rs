@@ -1,5 +1,6 @@
 //! What differs between the flows that we want on a bridge and those it has.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use super::wire::FlowMod;
@@ -9,17 +10,18 @@ use super::{Flow, Match};
 /// The flows that we want on a bridge. A table holds one flow of the same priority and match, so of two that differ in
 /// their actions only the first is wanted: both would replace each other for ever.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wanted(BTreeMap<(u16, Match), Flow>);
+pub struct Wanted(Vec<Flow>);
 
 impl Wanted {
-    /// The flows, in order.
+    /// The flows, in the order of their priorities and matches.
     pub fn flows(&self) -> impl Iterator<Item = &Flow> {
-        self.0.values()
+        self.0.iter()
     }
 
     /// Whether exactly this flow is wanted.
     pub fn contains(&self, flow: &Flow) -> bool {
-        self.0.get(&(flow.priority, flow.matches.clone())) == Some(flow)
+        let at = self.0.binary_search_by(|other| key(other).cmp(&key(flow)));
+        at.ok().and_then(|at| self.0.get(at)) == Some(flow)
     }
 
     /// Whether there is none.
@@ -28,14 +30,53 @@ impl Wanted {
     }
 }
 
+/// What a table holds one flow of.
+fn key(flow: &Flow) -> (u16, &Match) {
+    (flow.priority, &flow.matches)
+}
+
 impl From<BTreeSet<Flow>> for Wanted {
     fn from(flows: BTreeSet<Flow>) -> Self {
-        let mut wanted = BTreeMap::new();
-        for flow in flows {
-            wanted.entry((flow.priority, flow.matches.clone())).or_insert(flow);
-        }
-        Self(wanted)
+        let mut flows: Vec<Flow> = flows.into_iter().collect();
+        // Stable, and quick where all cookies are the same: then they are in order already.
+        flows.sort_by(|one, other| key(one).cmp(&key(other)));
+        flows.dedup_by(|other, one| key(one) == key(other));
+        Self(flows)
     }
+}
+
+/// The same changes as [`difference`] finds, where it is known that of ours a bridge has exactly `before`. Both come in the
+/// order of [`Wanted::flows`]; the work is one pass.
+pub fn step<'a>(
+    before: impl IntoIterator<Item = &'a Flow>,
+    after: impl IntoIterator<Item = &'a Flow>,
+) -> Vec<FlowMod> {
+    let (mut before, mut after) = (before.into_iter().peekable(), after.into_iter().peekable());
+    if after.peek().is_none() && before.peek().is_some() {
+        return vec![FlowMod::DeleteAll];
+    }
+    let (mut changes, mut surplus) = (Vec::new(), Vec::new());
+    loop {
+        let order = match (before.peek(), after.peek()) {
+            (None, None) => break,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(old), Some(new)) => key(old).cmp(&key(new)),
+        };
+        let old = if order.is_le() { before.next() } else { None };
+        let new = if order.is_ge() { after.next() } else { None };
+        match (old, new) {
+            (Some(old), None) => surplus.push(FlowMod::Delete {
+                table: 0,
+                priority: old.priority,
+                matches: FoundMatch::Known(old.matches.clone()),
+            }),
+            (old, Some(new)) if old != Some(new) => changes.push(FlowMod::Add(new.clone())),
+            (None | Some(_), Some(_)) | (None, None) => {}
+        }
+    }
+    changes.append(&mut surplus);
+    changes
 }
 
 /// The changes that make what was `found` into what is wanted: first what is missing or wrong, then what is too much, so
@@ -141,6 +182,21 @@ mod tests {
             prop_assert_eq!(difference(wanted.flows(), &table), vec![]);
             prop_assert!(wanted.flows().all(|flow| table.iter().any(|one| one.is(flow))));
             prop_assert_eq!(table.len(), wanted.flows().count());
+        }
+
+        #[test]
+        fn a_step_from_what_is_there_is_the_difference_to_it(
+            before in prop::collection::btree_set(any_flow(), 0..8),
+            after in prop::collection::btree_set(any_flow(), 0..8),
+            kept in 0..8usize,
+            changed in 0..8usize,
+        ) {
+            let changed = before.iter().take(changed).map(|flow| Flow { actions: Vec::new(), ..flow.clone() });
+            let kept = before.iter().rev().take(kept).cloned();
+            let after = Wanted::from(after.iter().cloned().chain(changed).chain(kept).collect::<BTreeSet<_>>());
+            let before = Wanted::from(before);
+            let table: Vec<Found> = before.flows().map(found).collect();
+            prop_assert_eq!(step(before.flows(), after.flows()), difference(after.flows(), &table));
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Decides when to read, what to change, and what became of it. It always compares with what the bridge has, never with
 //! what was last sent: hello → read → difference → one bundle → confirmed, and again on every change of the wish, at once
-//! when the switch tells that somebody touched our flows, and every few seconds anyway.
+//! when the switch tells that somebody touched our flows, and every few seconds anyway. A change of the wish is not read
+//! for where the switch tells of every change, has confirmed ours, and has told of none by others since the last reading.
 //! Is given the time as a `Duration` since any fixed moment. Never opens, closes or waits.
 
 mod commit;
@@ -184,9 +185,8 @@ impl Session {
             return;
         }
         self.wanted = wanted;
-        self.refused.retain(|flow, _| self.wanted.contains(flow));
         if matches!(self.phase, Phase::Idle) {
-            self.read(now);
+            self.advance(now);
         }
     }
 

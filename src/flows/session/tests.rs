@@ -15,6 +15,7 @@ use crate::model::Protocol;
 #[path = "kube_ovn_tests.rs"]
 mod kube_ovn_tests;
 
+const MULTIPART: u8 = 18;
 const BUNDLE_CONTROL: u8 = 33;
 const FLOW_MOD: u8 = 14;
 const BAD_OUT_PORT: OpenFlowError = OpenFlowError { kind: 2, code: 4 };
@@ -87,7 +88,7 @@ fn what_is_wanted_is_installed_in_one_bundle_and_the_difference_of_the_next_wish
     assert!(pair.session.is_installed() && pair.count() == 2);
     pair.switch.seen.clear();
     assert_eq!(pair.want([81, 82, 83]).unwrap(), [Event::Installed { added: 2, removed: 1 }]);
-    assert_eq!(pair.switch.seen, [18, 18, BUNDLE_CONTROL, 34, 34, 34, BUNDLE_CONTROL]);
+    assert_eq!(pair.switch.seen, [BUNDLE_CONTROL, 34, 34, 34, BUNDLE_CONTROL], "nothing is read");
     assert_eq!(pair.want([]).unwrap(), [Event::Installed { added: 0, removed: 3 }]);
     assert_eq!(pair.count(), 0);
 }
@@ -206,14 +207,56 @@ fn a_wish_that_changes_while_the_switch_is_busy_is_served_next() {
     pair.talk().unwrap();
     pair.session.set_wanted(pair.now, wanted([81]));
     assert!(!pair.session.is_installed());
-    let read = std::mem::take(pair.session.output());
-    pair.switch.receive(&read);
-    let found = std::mem::take(&mut pair.switch.out);
-    pair.session.receive(pair.now, &found).unwrap();
     assert!(matches!(pair.session.phase, Phase::Committing(_)));
     pair.session.set_wanted(pair.now, wanted([90, 91]));
     assert_eq!(pair.talk().unwrap(), [Event::Installed { added: 2, removed: 1 }]);
     assert_eq!(pair.count(), 2);
+}
+
+/// Whether a new wish is read for.
+fn reads_for(pair: &mut Pair, ports: impl IntoIterator<Item = u16>) -> bool {
+    pair.switch.seen.clear();
+    assert!(matches!(pair.want(ports).unwrap()[..], [Event::Installed { .. }]));
+    pair.switch.seen.contains(&MULTIPART)
+}
+
+#[test]
+fn a_new_wish_is_read_for_only_where_the_bridge_is_not_known() {
+    let mut pair = Pair::new(Fake::new(), [80]);
+    pair.talk().unwrap();
+    assert!(!reads_for(&mut pair, [81]) && !reads_for(&mut pair, []) && !reads_for(&mut pair, [80, 82]));
+    assert_eq!(pair.count(), 2);
+    pair.switch.flows.pop_first();
+    pair.switch.tell_change(2, COOKIE, PRIORITY);
+    pair.talk().unwrap();
+    assert!(reads_for(&mut pair, [80, 82, 83]), "somebody touched it");
+    assert!(pair.count() == 3 && !reads_for(&mut pair, [80, 82]));
+
+    let mut unmonitored = Pair::new(Fake { monitors: false, ..Fake::new() }, [80]);
+    unmonitored.talk().unwrap();
+    assert!(reads_for(&mut unmonitored, [81]));
+
+    let port_81 = vec![0x80, 0, 28, 2, 0, 81];
+    let mut refusing = Pair::new(Fake { refuses: Some(port_81), ..Fake::new() }, [80, 81]);
+    refusing.talk().unwrap();
+    assert!(reads_for(&mut refusing, [80, 81, 82]), "not all that was wanted is there");
+}
+
+#[test]
+fn a_wish_that_changes_all_the_time_does_not_put_off_the_next_reading() {
+    let mut pair = Pair::new(Fake::new(), [80]);
+    pair.talk().unwrap();
+    let begin = pair.now;
+    pair.switch.flows.clear();
+    for port in 1000.. {
+        pair.now += Duration::from_millis(400);
+        let read = reads_for(&mut pair, [80, port]);
+        assert!(pair.now - begin <= VERIFY_MONITORED + Duration::from_millis(400));
+        if read {
+            break;
+        }
+    }
+    assert_eq!(pair.count(), 2, "what was lost untold is back");
 }
 
 #[test]

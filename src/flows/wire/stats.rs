@@ -120,7 +120,7 @@ fn take_change(mut entry: Reader<'_>) -> Result<FlowChange, Truncated> {
                 (false, false) => FlowChange::Other,
             })
         }
-        6 => Ok(FlowChange::Missed),
+        5 | 6 => Ok(FlowChange::Missed),
         _ => Ok(FlowChange::Other),
     }
 }
@@ -179,6 +179,14 @@ pub(in crate::flows) mod tests {
             if let Some(place) = entry.get_mut(at) { *place = byte; }
             entry.truncate(cut.max(1));
             let _ = take_flows(Reader::new(&entry));
+        }
+    }
+
+    #[test]
+    fn a_pause_of_the_tellings_may_hide_anything_and_our_own_changes_are_nobodys() {
+        for (event, change) in [(4, FlowChange::Other), (5, FlowChange::Missed), (6, FlowChange::Missed)] {
+            let entry = [0, 8, 0, event, 0, 0, 0, 0];
+            assert_eq!(take_changes(Reader::new(&entry)), Ok(vec![change]));
         }
     }
 
