@@ -16,6 +16,9 @@ pub const COOKIE_MASK: u64 = 0xffff_ffff_ffff_ff00;
 /// kube-ovn-cni starts (`ClearU2OFlows`).
 pub const PRIORITY: u16 = 10002;
 
+/// The same where the rule matches a VLAN tag: one without takes the frames of every VLAN, and comes after.
+pub const TAGGED_PRIORITY: u16 = PRIORITY + 1;
+
 /// `OFPP_LOCAL` (OpenFlow 1.4 §7.2.1): the bridge's own port.
 const PORT_LOCAL: u32 = 0xffff_fffe;
 

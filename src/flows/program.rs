@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Action, COOKIE, Flow, Match, PRIORITY, Traffic};
+use super::{Action, COOKIE, Flow, Match, PRIORITY, TAGGED_PRIORITY, Traffic};
 use crate::model::{Mac, SegmentPlan};
 
 /// What a rule needs to know of the bridge. Port numbers change when a port is made anew: look them up each time.
@@ -32,7 +32,7 @@ pub fn flows_for(segment: &SegmentPlan, ports: &BridgePorts) -> BTreeSet<Flow> {
         let path_mtu = (!steered.ports.is_empty()).then_some(Traffic::PathMtu);
         ports.chain(path_mtu).map(move |traffic| Flow {
             cookie: COOKIE,
-            priority: PRIORITY,
+            priority: if segment.vlan.is_some() { TAGGED_PRIORITY } else { PRIORITY },
             matches: Match { in_port: nic, eth_dst: mac, vlan: segment.vlan, destination: vip, traffic },
             actions: actions.to_vec(),
         })
@@ -93,6 +93,8 @@ mod tests {
         let tagged = texts(Some(341));
         assert_eq!(tagged.len(), 5);
         assert!(tagged.iter().all(|text| text.contains(",dl_vlan=341,")));
+        // And before the same VIP's rule of an untagged segment, which would take its frames as well.
+        assert!(tagged.iter().all(|text| text.starts_with("priority=10003,")), "{tagged:?}");
     }
 
     #[test]
