@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 const OURS: &str = "0x6f766e2d76697000/0xffffffffffffff00";
 const ALL_VERSIONS: &str = "OpenFlow10,OpenFlow13,OpenFlow14,OpenFlow15";
-const FOREIGN: &str = "cookie=0x1000,priority=10000,tcp,in_port=1,nw_dst=10.180.0.0,tp_dst=80 actions=mod_dl_dst:00:00:00:01:00:01,output:2";
+const FOREIGN: &str = "cookie=0x1000,priority=10000,tcp,in_port=1,nw_dst=10.180.9.9,tp_dst=80 actions=mod_dl_dst:00:00:00:01:00:01,output:2";
 
 /// The flows with this cookie, each as `ovs-ofctl` prints it without the cookie.
 fn dump(ovs: &OpenVSwitch, cookie: &str) -> BTreeSet<String> {
@@ -178,10 +178,97 @@ async fn a_flow_that_the_bridge_refuses_keeps_no_other_out() {
         wanted.insert(bad.clone());
         switch.set_wanted(wanted);
         let is_refused = |event: &SwitchEvent| matches!(event, SwitchEvent::Refused { .. });
-        let SwitchEvent::Refused { flow, error } = until(&mut switch, is_refused).await.0 else { panic!() };
+        let SwitchEvent::Refused { flow, error, cure } = until(&mut switch, is_refused).await.0 else {
+            panic!()
+        };
         assert_eq!((flow, error.as_str()), (bad.to_string(), "OFPBAC_BAD_OUT_PORT"));
+        assert!(cure.ends_with("what the rule names is in: ovs-ofctl show br-x"), "{cure}");
         assert_eq!(installed(&mut switch).await, (39, 0), "{protocols}");
         assert!(!switch.is_installed() && !switch.confirms(&bad));
+    }
+}
+
+#[tokio::test]
+async fn a_bridge_that_is_changed_to_other_versions_under_way_is_served_again_or_named() {
+    let (ovs, mut switch, wanted) = with_flows().await;
+    let is_connected = |event: &SwitchEvent| matches!(event, SwitchEvent::Connected { .. });
+    for (protocols, wanted_version) in [("OpenFlow13", Version::V13), (ALL_VERSIONS, Version::V14)] {
+        ovs.vsctl(&["set", "bridge", "br-x", &format!("protocols={protocols}")]);
+        let connected = until(&mut switch, is_connected).await.0;
+        assert!(matches!(connected, SwitchEvent::Connected { version, .. } if version == wanted_version));
+        assert_eq!(installed(&mut switch).await, (0, 0), "all of it is still there");
+        assert!(switch.is_installed());
+    }
+    ovs.vsctl(&["set", "bridge", "br-x", "protocols=OpenFlow10"]);
+    let is_named = |event: &SwitchEvent| {
+        let SwitchEvent::Disconnected { reason, .. } = event else { return false };
+        reason.to_string().contains("allow it: ovs-vsctl set bridge br-x protocols=")
+    };
+    until(&mut switch, is_named).await;
+    assert!(!switch.is_installed());
+    assert_eq!(dump(&ovs, OURS), texts(&wanted), "its rules stay");
+}
+
+#[tokio::test]
+async fn a_bridge_that_cannot_be_served_keeps_no_other_from_it() {
+    let ovs = OpenVSwitch::start("OpenFlow10");
+    ovs.vsctl(&["add-br", "br-y", "--", "set", "bridge", "br-y", "datapath_type=dummy"]);
+    let mut switches = ["br-x", "br-y"].map(|bridge| Switch::new(ovs.socket_of(bridge)));
+    switches.iter_mut().for_each(|switch| switch.set_wanted(flows(1, None)));
+    let [bad, good] = &mut switches;
+    let (refused, (added, removed)) = tokio::join!(next(bad), installed(good));
+    assert!(matches!(refused, SwitchEvent::Disconnected { .. }), "{refused:?}");
+    assert_eq!((added, removed), (4, 0));
+}
+
+#[tokio::test]
+async fn a_full_table_takes_as_many_as_fit_and_the_cure_is_named_and_works() {
+    let ovs = OpenVSwitch::start(ALL_VERSIONS);
+    let limit = ["--", "--id=@t", "create", "Flow_Table", "flow_limit=3", "overflow_policy=refuse"];
+    ovs.vsctl(&[&limit[..], &["--", "set", "bridge", "br-x", "flow_tables:0=@t"]].concat());
+    let mut switch = Switch::new(ovs.socket());
+    let wanted = flows(1, None);
+    switch.set_wanted(wanted.clone());
+    let is_refused = |event: &SwitchEvent| matches!(event, SwitchEvent::Refused { .. });
+    let SwitchEvent::Refused { flow, error, cure } = until(&mut switch, is_refused).await.0 else { panic!() };
+    assert_eq!((flow, error.as_str()), (wanted.last().unwrap().to_string(), "OFPFMFC_TABLE_FULL"));
+    assert_eq!(
+        cure,
+        "its table 0 is full: raise flow_limit of the Flow_Table that its flow_tables names, \
+         or lift the limit: ovs-vsctl clear bridge br-x flow_tables"
+    );
+    assert_eq!(installed(&mut switch).await, (3, 0));
+    let confirmed = wanted.iter().filter(|flow| switch.confirms(flow)).count();
+    assert!(!switch.is_installed() && confirmed == 3);
+
+    ovs.vsctl(&["clear", "bridge", "br-x", "flow_tables"]);
+    let mut next = Switch::new(ovs.socket());
+    next.set_wanted(wanted);
+    assert_eq!(installed(&mut next).await, (1, 0));
+}
+
+#[tokio::test]
+async fn kube_ovns_own_rule_is_left_what_it_does_in_either_version() {
+    for (protocols, ofctl) in [(ALL_VERSIONS, "-OOpenFlow14"), ("OpenFlow13", "-OOpenFlow13")] {
+        let ovs = OpenVSwitch::start(protocols);
+        for (cookie, kind, vip) in
+            [("0x1000", "tcp,nw_dst", "10.180.0.0"), ("0x1001", "udp6,ipv6_dst", "fd00:180:204::1")]
+        {
+            let actions = "actions=mod_dl_dst:00:00:00:01:00:01,output:2";
+            let rule = format!("cookie={cookie},priority=10000,in_port=1,{kind}={vip},tp_dst=80 {actions}");
+            ovs.ofctl(&[ofctl, "add-flow", "br-x", &rule]);
+        }
+        let mut switch = Switch::new(ovs.socket());
+        let wanted = flows(2, None);
+        switch.set_wanted(wanted.clone());
+        let is_left = |event: &SwitchEvent| matches!(event, SwitchEvent::LeftToKubeOvn { .. });
+        let left = until(&mut switch, is_left).await.0;
+        assert!(matches!(left, SwitchEvent::LeftToKubeOvn { left: 2, taken_back: 0 }), "{left:?}");
+        assert_eq!(installed(&mut switch).await, (6, 0));
+        assert!(switch.is_installed() && wanted.iter().all(|flow| switch.confirms(flow)));
+        ovs.ofctl(&[ofctl, "del-flows", "br-x", "cookie=0x1000/-1"]);
+        let left = until(&mut switch, is_left).await.0;
+        assert!(matches!(left, SwitchEvent::LeftToKubeOvn { left: 1, taken_back: 1 }), "{left:?}");
     }
 }
 

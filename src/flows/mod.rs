@@ -21,4 +21,4 @@ pub use program::{BridgePorts, flows_for};
 #[cfg(test)]
 pub(crate) use session::fake::Fake;
 pub use session::{Event, Session, SessionError};
-pub use wire::Version;
+pub use wire::{OpenFlowError, Version};

@@ -107,7 +107,9 @@ impl Switch {
                 }
                 Link::Up { stream, session } => {
                     let step = exchange(stream, session, self.origin, &mut self.buffer).await;
-                    self.events.extend(std::iter::from_fn(|| session.next_event()).map(SwitchEvent::from));
+                    let bridge = bridge_of(&self.socket);
+                    let events = std::iter::from_fn(|| session.next_event());
+                    self.events.extend(events.map(|event| SwitchEvent::on(&bridge, event)));
                     step.map_err(|broken| self.explain(broken))
                 }
             };

@@ -27,6 +27,8 @@ pub(super) fn say_switch_event(bridge: &InterfaceName, event: SwitchEvent) {
         SwitchEvent::LeftToKubeOvn { left, taken_back } => {
             info!(%bridge, left, taken_back, "rules left to Kube-OVN, whose own do the same")
         }
-        SwitchEvent::Refused { flow, error } => error!(%bridge, flow, error, "the bridge refuses a rule"),
+        SwitchEvent::Refused { flow, error, cure } => {
+            error!(%bridge, flow, error, cure, "the bridge refuses a rule")
+        }
     }
 }

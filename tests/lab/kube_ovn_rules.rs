@@ -7,6 +7,9 @@ use crate::process::{eventually, holds};
 use crate::stage::{Stage, VIP4};
 use crate::traffic::{CLIENTS, pods_on};
 
+/// Breaks Kube-OVN's rule on a node, given ours.
+type Break = fn(&Stage, &str, &str);
+
 /// Ours for a port of the VIP, as `ovs-ofctl` prints it.
 const OUR_TCP: &str = ",tcp,";
 

@@ -72,7 +72,11 @@ impl OpenVSwitch {
     }
 
     pub fn socket(&self) -> PathBuf {
-        self.folder.path().join("br-x.mgmt")
+        self.socket_of("br-x")
+    }
+
+    pub fn socket_of(&self, bridge: &str) -> PathBuf {
+        self.folder.path().join(format!("{bridge}.mgmt"))
     }
 
     fn file(&self, name: &str) -> String {

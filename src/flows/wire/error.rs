@@ -11,6 +11,11 @@ pub struct OpenFlowError {
     pub code: u16,
 }
 
+impl OpenFlowError {
+    /// `OFPFMFC_TABLE_FULL`.
+    pub const TABLE_FULL: Self = Self { kind: 5, code: 1 };
+}
+
 impl fmt::Display for OpenFlowError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kind, code } = self;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::flows::{Event, SessionError, Version};
+use crate::flows::{Event, OpenFlowError, SessionError, Version};
 
 /// What happened on a bridge.
 #[derive(Debug)]
@@ -49,6 +49,8 @@ pub enum SwitchEvent {
         flow: String,
         /// The error's name in the OpenFlow specification, such as `OFPBAC_BAD_OUT_PORT`.
         error: String,
+        /// What to do about it.
+        cure: String,
     },
 }
 
@@ -92,18 +94,30 @@ pub enum SwitchError {
     },
 }
 
-impl From<Event> for SwitchEvent {
-    fn from(event: Event) -> Self {
+impl SwitchEvent {
+    /// What a session on this bridge tells, with the cure.
+    pub(super) fn on(bridge: &str, event: Event) -> Self {
         match event {
             Event::Connected { version, datapath } => SwitchEvent::Connected { version, datapath },
             Event::Installed { added, removed } => SwitchEvent::Installed { added, removed },
             Event::Repaired { added, removed } => SwitchEvent::Repaired { added, removed },
             Event::LeftToKubeOvn { left, taken_back } => SwitchEvent::LeftToKubeOvn { left, taken_back },
             Event::Refused { change, error } => {
-                SwitchEvent::Refused { flow: change, error: error.to_string() }
+                SwitchEvent::Refused { flow: change, error: error.to_string(), cure: cure(bridge, error) }
             }
         }
     }
+}
+
+/// What to do where a bridge refuses a rule.
+fn cure(bridge: &str, error: OpenFlowError) -> String {
+    if error == OpenFlowError::TABLE_FULL {
+        return format!(
+            "its table 0 is full: raise flow_limit of the Flow_Table that its flow_tables names, \
+             or lift the limit: ovs-vsctl clear bridge {bridge} flow_tables"
+        );
+    }
+    format!("ovs-vswitchd's log says more; what the rule names is in: ovs-ofctl show {bridge}")
 }
 
 /// What ends a connection.
