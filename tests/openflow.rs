@@ -266,8 +266,15 @@ async fn kube_ovns_own_rule_is_left_what_it_does_in_either_version() {
         assert!(matches!(left, SwitchEvent::LeftToKubeOvn { left: 2, taken_back: 0 }), "{left:?}");
         assert_eq!(installed(&mut switch).await, (6, 0));
         assert!(switch.is_installed() && wanted.iter().all(|flow| switch.confirms(flow)));
+        if protocols == ALL_VERSIONS {
+            let all = ovs.ofctl(&["--no-stats", "dump-flows", "br-x"]);
+            (0..3).for_each(|_| ovs.ofctl_file("replace-flows", &all));
+            switch.set_wanted(flows(3, None));
+            let more = next(&mut switch).await;
+            assert!(matches!(more, SwitchEvent::Installed { added: 4, removed: 0 }), "{more:?}");
+        }
         ovs.ofctl(&[ofctl, "del-flows", "br-x", "cookie=0x1000/-1"]);
-        let left = until(&mut switch, is_left).await.0;
+        let left = next(&mut switch).await;
         assert!(matches!(left, SwitchEvent::LeftToKubeOvn { left: 1, taken_back: 1 }), "{left:?}");
     }
 }
