@@ -1,4 +1,5 @@
-//! Our rules of 2,500 VIPs (10,000 flows) onto a real bridge, against `ovs-ofctl --bundle add-flows`, in turns.
+//! Our rules of 2,500 VIPs (10,000 flows) onto a real bridge, and those of one VIP beside them, against
+//! `ovs-ofctl --bundle add-flows`, in turns.
 //! `hack/bench-flows.sh` runs it.
 #![allow(
     clippy::unwrap_used,
