@@ -80,9 +80,6 @@ fn kube_ovns_rule_is_used_while_it_is_right(topology: &Topology) {
     }
 }
 
-/// Breaks Kube-OVN's rule for ours, on a node.
-type Break = fn(&Stage, &str, &str);
-
 #[test]
 fn kube_ovns_own_rule_is_used_while_it_is_right_and_ours_while_it_is_not() {
     kube_ovns_rule_is_used_while_it_is_right(&Topology::default());
