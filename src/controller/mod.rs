@@ -42,7 +42,8 @@ use words::{say_disconnected, say_refusals, too_old};
 /// How long a stopping controller waits for the answers to what it sent.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// How fast what we know is said on the objects.
-const TEMPO: Tempo = Tempo { pause: Duration::from_secs(1), portion: 50 };
+const TEMPO: Tempo =
+    Tempo { pause: Duration::from_secs(1), failure_pause: Duration::from_secs(10), portion: 50 };
 
 /// Runs until it is told to stop; with `--once`, until the northbound is as it should be.
 #[expect(clippy::disallowed_methods, reason = "a shell reads the clock")]

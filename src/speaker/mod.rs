@@ -43,8 +43,10 @@ use segment::{Ready, Segment};
 use telling::is_known;
 use words::{say_delivery_event, say_switch_event};
 
-/// How fast what happens is said in the cluster: 100 requests a second at most.
-const TEMPO: Tempo = Tempo { pause: Duration::from_millis(200), portion: 20 };
+/// How fast what happens is said in the cluster: 100 requests a second at most. Others wait for the report, so that an Event
+/// which is refused must not hold it up for long.
+const TEMPO: Tempo =
+    Tempo { pause: Duration::from_millis(200), failure_pause: Duration::from_secs(1), portion: 20 };
 
 /// Runs until it is told to stop. Rules stay when it ends, so that its restart interrupts no one.
 pub async fn run(arguments: SpeakerArgs) -> anyhow::Result<ExitCode> {

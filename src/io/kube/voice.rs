@@ -9,8 +9,6 @@ use tokio::time::Instant;
 
 use super::status::{Regarding, Saying, say};
 
-/// After a failure.
-const FAILURE_PAUSE: Duration = Duration::from_secs(10);
 /// Requests at once.
 const AT_ONCE: usize = 4;
 /// The same Event on the same object is not repeated sooner: a condition may swing to and fro.
@@ -23,6 +21,8 @@ const MOST_EVENTS: usize = 2000;
 pub struct Tempo {
     /// How soon after a change; changes in between are said together.
     pub pause: Duration,
+    /// The same after a failure.
+    pub failure_pause: Duration,
     /// Requests in a portion, of which there is one a pause.
     pub portion: usize,
 }
@@ -93,7 +93,7 @@ impl Voice {
 
     /// A portion was said: whether that was all is found out by comparing again.
     pub fn said(&mut self, said: &Said, now: Instant) {
-        let pause = if said.failures.is_empty() { self.tempo.pause } else { FAILURE_PAUSE };
+        let pause = if said.failures.is_empty() { self.tempo.pause } else { self.tempo.failure_pause };
         if said.done > 0 || !said.failures.is_empty() {
             self.next_at = Some(now + pause);
         }
