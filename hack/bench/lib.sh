@@ -21,13 +21,13 @@ clear_up() {
   rm -rf "$WORK"
 }
 
-# Sets OVN_VIP and BENCH, the programs, and WORK, a folder that goes again.
-prepare() {
+# Sets OVN_VIP and BENCH, the programs, and WORK, a folder that goes again; with "program" no BENCH.
+prepare() { # [program]
   [ "$(id -u)" = 0 ] || die "the lab needs root: run it as root"
   say "building"
   cargo build --quiet --release --manifest-path "$REPO/Cargo.toml" --bin ovn-vip
   OVN_VIP=$(built --bin ovn-vip)
-  BENCH=$(built --bench northbound)
+  [ "${1:-}" = program ] || BENCH=$(built --bench northbound)
   WORK=$(mktemp -d)
   trap clear_up EXIT
   trap 'exit 130' INT TERM
