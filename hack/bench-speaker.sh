@@ -86,7 +86,7 @@ moves() {
 
 main() {
   local node n
-  prepare program
+  prepare_program
   "$LAB" up >/dev/null
   eval "$("$LAB" env)"
   CLUSTER=$WORK/cluster

@@ -21,16 +21,21 @@ clear_up() {
   rm -rf "$WORK"
 }
 
-# Sets OVN_VIP and BENCH, the programs, and WORK, a folder that goes again; with "program" no BENCH.
-prepare() { # [program]
+# Sets OVN_VIP, the program, and WORK, a folder that goes again.
+prepare_program() {
   [ "$(id -u)" = 0 ] || die "the lab needs root: run it as root"
   say "building"
   cargo build --quiet --release --manifest-path "$REPO/Cargo.toml" --bin ovn-vip
   OVN_VIP=$(built --bin ovn-vip)
-  [ "${1:-}" = program ] || BENCH=$(built --bench northbound)
   WORK=$(mktemp -d)
   trap clear_up EXIT
   trap 'exit 130' INT TERM
+}
+
+# The same, and BENCH.
+prepare() {
+  prepare_program
+  BENCH=$(built --bench northbound)
 }
 
 built() { # --bin|--bench NAME -> its file
