@@ -82,6 +82,7 @@ fn a_first_claim_asks_first_and_what_is_held_stays_and_is_told() {
         stage.becomes_served("client", vip, pods_on(node));
     }
     let first = announcers[0];
+    assert_eq!(stage.kubernetes().owner(first), first, "its report goes with the Node");
     is_stated(&stage, first);
     is_told(&stage, "Announced", &[first, VIP4, "br-provider"]);
 

@@ -61,6 +61,12 @@ impl Kubernetes {
         serde_json::from_str(text).unwrap()
     }
 
+    /// The Node that a speaker's report goes with.
+    pub fn owner(&self, node: &str) -> Value {
+        let lease = self.server.cluster.get(&format!("{}/speaker.{node}", PUBLISHED[0])).unwrap_or_default();
+        lease["metadata"]["ownerReferences"][0]["name"].clone()
+    }
+
     /// Which node states that it announces which Service.
     pub fn stated(&self) -> Vec<(String, String)> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();

@@ -130,8 +130,8 @@ impl Feed {
             self.problems.insert(key.clone(), problems);
         }
         let marks = Marks::read(&object.body);
-        // An Event on a Subnet needs its uid; a Service's is in the model.
-        if marks.is_empty() && self.watched.kind != Kind::Subnet {
+        // An Event on a Subnet needs its uid, and so does what belongs to a Node; a Service's is in the model.
+        if marks.is_empty() && !matches!(self.watched.kind, Kind::Subnet | Kind::Node) {
             self.marks.remove(&key);
         } else {
             self.marks.insert(key.clone(), marks);
@@ -227,6 +227,17 @@ mod tests {
         assert!(tell(&mut feed, listed(vec![vlan("a", json!(5000))])).is_empty());
         assert_eq!(tell(&mut feed, vec![Event::Delete(vlan("a", json!(5000)))]), ["-Vlan a"]);
         assert_eq!(feed.problems().count(), 0);
+    }
+
+    #[test]
+    fn the_uids_of_nodes_and_subnets_are_kept_for_what_is_said_of_them() {
+        for (kind, known) in [(Kind::Node, true), (Kind::Subnet, true), (Kind::Vlan, false)] {
+            let mut feed = Feed::new(WATCHED.iter().find(|watched| watched.kind == kind).unwrap());
+            let object = Raw::new(json!({ "metadata": { "name": "a", "uid": "u" } }));
+            tell(&mut feed, vec![Event::Apply(object)]);
+            let uid = feed.marks().get(&kind.key("", "a")).map(|marks| marks.uid.as_str());
+            assert_eq!(uid, known.then_some("u"), "{}", kind.name());
+        }
     }
 
     #[test]
