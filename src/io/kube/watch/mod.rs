@@ -81,11 +81,6 @@ impl KubeWatch {
         self.feeds.iter().map(|feed| (feed.watched.name, feed.count()))
     }
 
-    /// What stands on the objects of what we say ourselves.
-    pub fn marks(&self) -> impl Iterator<Item = (&ObjectKey, &Marks)> {
-        self.feeds.iter().flat_map(Feed::marks)
-    }
-
     /// What stands on one object.
     pub fn marks_of(&self, key: &ObjectKey) -> Option<&Marks> {
         self.feeds.iter().find_map(|feed| feed.marks().get(key))
