@@ -18,6 +18,7 @@
 //! | [`l2`] | `model` | ARP and NDP, sans-I/O |
 //! | [`flows`] | `model` | OpenFlow rules of the provider bridge, sans-I/O |
 //! | [`nb`] | `model`, `ovsdb` | the OVN northbound as we use it |
+//! | [`kube`] | `model` | Kubernetes' objects to the model, and what is said on them; no client |
 //! | [`io`] | any of the above | everything that can block, fail or vary |
 //! | [`controller`], [`speaker`], [`cli`], [`settings`], [`telemetry`] | all of the above | wiring, one loop each |
 //!
@@ -29,6 +30,7 @@ pub mod cli;
 pub mod controller;
 pub mod flows;
 pub mod io;
+pub mod kube;
 pub mod l2;
 pub mod model;
 pub mod nb;

@@ -13,16 +13,22 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("l2", &["model"]),
     ("flows", &["model"]),
     ("nb", &["model", "ovsdb"]),
-    ("io", &["model", "ovsdb", "plan", "l2", "flows", "nb"]),
+    ("kube", &["model"]),
+    ("io", &["model", "ovsdb", "plan", "l2", "flows", "nb", "kube"]),
     ("settings", &["plan", "io"]),
     ("telemetry", &["settings", "io"]),
-    ("controller", &["model", "ovsdb", "plan", "nb", "io", "settings", "telemetry"]),
-    ("speaker", &["model", "ovsdb", "plan", "l2", "flows", "io", "settings", "telemetry"]),
-    ("cli", &["model", "ovsdb", "plan", "nb", "io", "settings", "telemetry", "controller", "speaker"]),
+    ("controller", &["model", "ovsdb", "plan", "nb", "kube", "io", "settings", "telemetry"]),
+    ("speaker", &["model", "ovsdb", "plan", "l2", "flows", "kube", "io", "settings", "telemetry"]),
+    (
+        "cli",
+        &["model", "ovsdb", "plan", "nb", "kube", "io", "settings", "telemetry", "controller", "speaker"],
+    ),
 ];
 
 /// Words that have no place in the pure half: runtimes, sockets, files, the clock.
-const PURE: &[&str] = &["model", "ovsdb", "plan", "l2", "flows", "nb"];
+const PURE: &[&str] = &["model", "ovsdb", "plan", "l2", "flows", "nb", "kube"];
+/// Kubernetes' own types are what this pure room reads; a client it has not.
+const READS_KUBERNETES: &str = "kube";
 const IMPURE_WORDS: &[&str] = &[
     "tokio::",
     "std::fs",
@@ -65,7 +71,10 @@ fn the_pure_half_touches_neither_sockets_nor_files_nor_the_clock() {
         let is_test = file.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with("_tests"));
         let text = if is_test { "" } else { text.split("\n#[cfg(test)]\n").next().unwrap_or_default() };
         for (number, line) in text.lines().enumerate().filter(|(_, line)| !is_comment(line)) {
-            for word in IMPURE_WORDS.iter().filter(|word| line.contains(**word)) {
+            // Our own room of that name is no client.
+            let line = line.replace("crate::kube::", "");
+            let allowed = |word: &str| module == READS_KUBERNETES && word == "k8s_openapi::";
+            for word in IMPURE_WORDS.iter().filter(|word| line.contains(**word) && !allowed(word)) {
                 broken.push(format!("{}:{}: {module} is pure and says {word}", file.display(), number + 1));
             }
         }

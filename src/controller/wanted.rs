@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use crate::io::kube::Problem;
-use crate::io::kube::status::{Marks, Regarding, STEERING_MAC, Saying, Served, VIPS, WARNINGS, shortened};
+use crate::kube::Problem;
+use crate::kube::marks::{Marks, STEERING_MAC, Served, VIPS, WARNINGS, shortened};
+use crate::kube::saying::{Regarding, Saying};
 use crate::model::{Mac, ObjectKey, Service, ServiceKey, Subnet, SubnetName};
 use crate::plan::{Refusal, fixed_exclude_ips, is_eligible};
 

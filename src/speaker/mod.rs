@@ -24,11 +24,11 @@ use tracing::{debug, error, info, warn};
 
 use crate::flows::{Flow, Wishes};
 use crate::io::cluster::{Cluster, News};
-use crate::io::kube::publish::report_key;
 use crate::io::kube::voice::{Said, Tempo, Voice};
 use crate::io::ovsdb_client::{Client, ClientConfig, Endpoint, Event};
 use crate::io::packet_socket::PacketSocketError;
 use crate::io::switch::{DeliveryEvent, Integration, Switch, SwitchEvent};
+use crate::kube::saying::report_key;
 use crate::l2::Received;
 use crate::model::{
     AnnouncePlan, Change, InterfaceName, NodeName, Object, ObjectKey, SpeakerReport, SubnetName, World,

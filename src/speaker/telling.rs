@@ -6,10 +6,9 @@ use std::time::Instant;
 
 use crate::flows::Flow;
 use crate::io::cluster::Cluster;
-use crate::io::kube::Kind;
-use crate::io::kube::publish::{Owner, l2_status_key, report_key};
-use crate::io::kube::status::{Regarding, Saying};
 use crate::io::switch::SwitchEvent;
+use crate::kube::Kind;
+use crate::kube::saying::{Owner, Regarding, Saying, l2_status_key, report_key};
 use crate::l2::Outcome;
 use crate::model::{
     Change, InterfaceName, Mac, Object, ObjectKey, SegmentReport, ServiceKey, SpeakerReport, SubnetName, Term,

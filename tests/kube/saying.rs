@@ -1,6 +1,7 @@
 //! What the controller says on the objects: a condition, annotations, Events, each once.
 
-use ovn_vip::io::kube::status::{Saying, say};
+use ovn_vip::io::kube::status::say;
+use ovn_vip::kube::saying::Saying;
 use serde_json::{Value, json};
 
 use crate::process::{eventually, holds};

@@ -6,44 +6,13 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
-use super::convert::{MANAGED_BY, REPORT, written};
-use super::crd;
-use crate::model::{InterfaceName, L2StatusKey, NodeName, ReportKey, ServiceKey, SpeakerReport};
-
-/// The namespace. `deploy/` makes it.
-pub const NAMESPACE: &str = "ovn-vip";
+use crate::kube::convert::{MANAGED_BY, REPORT, written};
+use crate::kube::crd;
+use crate::kube::saying::{NAMESPACE, Owner, l2_status_key};
+use crate::model::{InterfaceName, ServiceKey, SpeakerReport};
 
 const MANAGER: &str = "ovn-vip-speaker";
-
-/// A Node, as what belongs to it: what is owned by it goes with it (Kubernetes garbage collection).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Owner {
-    /// Its name.
-    pub node: NodeName,
-    /// `metadata.uid`; empty where it is not known, and nothing is owned.
-    pub uid: String,
-}
-
-impl Owner {
-    fn references(&self) -> Value {
-        let reference =
-            json!({ "apiVersion": "v1", "kind": "Node", "name": self.node.as_str(), "uid": self.uid });
-        if self.uid.is_empty() { json!([]) } else { json!([reference]) }
-    }
-}
-
-/// The Lease of a node's speaker.
-pub fn report_key(node: &NodeName) -> ReportKey {
-    ReportKey::new(NAMESPACE, &format!("speaker.{node}"))
-}
-
-/// The ServiceL2Status of a Service: one, whoever announces it, since Kube-OVN takes two for an error.
-pub fn l2_status_key(service: &ServiceKey) -> L2StatusKey {
-    let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(Sha256::digest(service.to_string()));
-    L2StatusKey::new(NAMESPACE, &format!("l2-{:016x}", u64::from_be_bytes([a, b, c, d, e, f, g, h])))
-}
 
 /// Writes a report over the one that is there.
 pub(super) async fn report(client: &Client, report: &SpeakerReport, owner: &Owner) -> kube::Result<()> {
@@ -55,7 +24,7 @@ pub(super) async fn report(client: &Client, report: &SpeakerReport, owner: &Owne
             "name": name,
             "labels": { MANAGED_BY.0: MANAGED_BY.1 },
             "annotations": { REPORT: written(report) },
-            "ownerReferences": owner.references(),
+            "ownerReferences": references(owner),
         },
         "spec": { "holderIdentity": report.node.as_str(), "renewTime": format!("{:.6}", Timestamp::now()) },
     });
@@ -98,7 +67,7 @@ async fn state(
                 "metallb.io/service-name": &*service.name,
                 "metallb.io/service-namespace": &*service.namespace,
             },
-            "ownerReferences": owner.references(),
+            "ownerReferences": references(owner),
         },
     });
     let status = json!({ "status": {
@@ -110,6 +79,12 @@ async fn state(
     let api = l2_statuses(client);
     api.patch(&key.name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(object)).await?;
     api.patch_status(&key.name, &PatchParams::default(), &Patch::Merge(status)).await.map(drop)
+}
+
+fn references(owner: &Owner) -> Value {
+    let Owner { node, uid } = owner;
+    let reference = json!({ "apiVersion": "v1", "kind": "Node", "name": node.as_str(), "uid": uid });
+    if uid.is_empty() { json!([]) } else { json!([reference]) }
 }
 
 /// Takes the ServiceL2Status of a Service away, whosever it is.

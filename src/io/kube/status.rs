@@ -1,7 +1,6 @@
-//! What we say on objects of the cluster: a condition on Services, annotations on Subnets, Events on both.
+//! Writes what is to be said on objects of the cluster: a condition on Services, annotations on Subnets, Events on both.
 //!
-//! [`Marks`] is what stands there, read from the watch; whoever decides compares with it and writes what differs. A
-//! condition is applied (server-side) with a field manager of our own, annotations are patched key by key: nothing
+//! A condition is applied (server-side) with a field manager of our own, annotations are patched key by key: nothing
 //! else of an object is touched.
 
 use std::collections::BTreeMap;
@@ -14,148 +13,16 @@ use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
-use super::publish::Owner;
+use super::publish;
 use super::watch::{forbidden, root};
-use super::{crd, publish};
-use crate::model::{InterfaceName, ServiceKey, SpeakerReport, SubnetName};
-
-/// The type of our condition on a Service.
-pub const SERVED: &str = "ovn-vip.io/Served";
-/// Annotation of a Subnet: the VIPs that are served in it.
-pub const VIPS: &str = "ovn-vip.io/vips";
-/// Annotation of a Subnet: what is declined in it.
-pub const WARNINGS: &str = "ovn-vip.io/warnings";
-/// Annotation of a Subnet: the MAC of its switch's router port, which speakers cannot see.
-pub const STEERING_MAC: &str = "ovn-vip.io/steering-mac";
+use crate::kube::crd;
+use crate::kube::marks::{SERVED, Served, shortened};
+use crate::kube::saying::{NAMESPACE, Regarding, Saying};
+use crate::model::{ServiceKey, SubnetName};
 
 const MANAGER: &str = "ovn-vip";
 /// The longest `note` of an Event (Kubernetes API, Event v1).
 const NOTE_LIMIT: usize = 1024;
-
-/// Our condition on a Service.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Served {
-    /// `status`.
-    pub served: bool,
-    /// `reason`.
-    pub reason: String,
-    /// `message`.
-    pub message: String,
-}
-
-/// What stands on an object of what we say.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Marks {
-    /// `metadata.uid`.
-    pub uid: String,
-    /// The condition, with its `lastTransitionTime`.
-    pub served: Option<(Served, String)>,
-    /// Our annotations.
-    pub annotations: BTreeMap<String, String>,
-    /// A Subnet's `spec.excludeIps`, as it is written; none where the field is not there.
-    pub exclude_ips: Option<Vec<String>>,
-}
-
-impl Marks {
-    /// Reads them.
-    pub fn read(object: &Value) -> Self {
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let conditions = object["status"]["conditions"].as_array();
-        let ours = conditions.into_iter().flatten().find(|condition| condition["type"] == SERVED);
-        let served = ours.map(|ours| {
-            let served = Served {
-                served: ours["status"] == "True",
-                reason: text(&ours["reason"]),
-                message: text(&ours["message"]),
-            };
-            (served, text(&ours["lastTransitionTime"]))
-        });
-        let annotations = [VIPS, WARNINGS, STEERING_MAC].into_iter().filter_map(|name| {
-            let value = object["metadata"]["annotations"][name].as_str()?;
-            Some((name.to_owned(), value.to_owned()))
-        });
-        let annotations: BTreeMap<String, String> = annotations.collect();
-        let uid = text(&object["metadata"]["uid"]);
-        let list = object["spec"]["excludeIps"].as_array();
-        let exclude_ips = list.map(|list| list.iter().map(text).collect());
-        Self { uid, served, annotations, exclude_ips }
-    }
-
-    /// Whether nothing of ours stands there.
-    pub fn is_empty(&self) -> bool {
-        self.served.is_none() && self.annotations.is_empty()
-    }
-}
-
-/// One thing to say.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Saying {
-    /// The condition of a Service; none takes it away.
-    Condition {
-        /// The Service.
-        service: ServiceKey,
-        /// Since when the status is this, where it was this before.
-        since: Option<String>,
-        /// The condition.
-        served: Option<Served>,
-    },
-    /// Annotations of a Subnet; `None` takes one away.
-    Annotations {
-        /// The Subnet.
-        subnet: SubnetName,
-        /// By name.
-        annotations: BTreeMap<String, Option<String>>,
-    },
-    /// A Subnet's `spec.excludeIps`, where an operator asked for it to be fixed.
-    ExcludeIps {
-        /// The Subnet.
-        subnet: SubnetName,
-        /// The list that was read: a list that somebody has altered since is left alone.
-        found: Option<Vec<String>>,
-        /// The whole new list.
-        wanted: Vec<String>,
-    },
-    /// An Event.
-    Event {
-        /// On what.
-        regarding: Regarding,
-        /// Whether a human may have to act.
-        warning: bool,
-        /// A short name.
-        reason: String,
-        /// The words.
-        note: String,
-        /// What keeps it apart from other Events of the same reason on the same object; may be empty.
-        about: String,
-    },
-    /// A speaker's report.
-    Report {
-        /// What it says.
-        report: SpeakerReport,
-        /// Its node.
-        owner: Owner,
-    },
-    /// That a node announces a Service, in MetalLB's way.
-    L2Status {
-        /// The Service.
-        service: ServiceKey,
-        /// The node.
-        owner: Owner,
-        /// Where it answers.
-        interface: InterfaceName,
-    },
-    /// That no node of ours announces a Service any more.
-    NoL2Status(ServiceKey),
-}
-
-/// What an Event is on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Regarding {
-    /// A Service, with its uid.
-    Service(ServiceKey, String),
-    /// A Subnet, with its uid.
-    Subnet(SubnetName, String),
-}
 
 /// Says one thing. An object that is gone needs no word any more. The error has its cure.
 pub async fn say(client: &Client, saying: &Saying) -> Result<(), String> {
@@ -188,7 +55,7 @@ pub async fn say(client: &Client, saying: &Saying) -> Result<(), String> {
         Ok(()) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 && published => Err(format!(
             "{resource} cannot be written: namespace {} is not there: apply deploy/rbac.yaml",
-            publish::NAMESPACE
+            NAMESPACE
         )),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         // Somebody was faster (RFC 6902 §5): the watch brings what they wrote, and it is compared anew.
@@ -298,45 +165,4 @@ async fn event(
 
 fn now() -> String {
     format!("{:.0}", Timestamp::now())
-}
-
-/// A text of at most so many bytes, with a mark where something was left out.
-pub fn shortened(text: &str, limit: usize) -> String {
-    const LEFT_OUT: &str = "…";
-    if text.len() <= limit {
-        return text.to_owned();
-    }
-    let mut end = limit - LEFT_OUT.len();
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}{LEFT_OUT}", &text[..end])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn marks_are_ours_alone() {
-        let foreign = json!({ "metadata": { "annotations": { "a": "b" } },
-            "status": { "conditions": [{ "type": "Other", "status": "True" }] } });
-        assert!(Marks::read(&foreign).is_empty());
-        let object = json!({
-            "metadata": { "uid": "u", "annotations": { "a": "b", VIPS: "10.0.0.1 d/s" } },
-            "status": { "conditions": [{ "type": SERVED, "status": "False", "reason": "NoReadyBackend",
-                "message": "m", "lastTransitionTime": "2026-01-01T00:00:00Z" }] },
-        });
-        let marks = Marks::read(&object);
-        assert!(!marks.is_empty());
-        let served = Served { served: false, reason: "NoReadyBackend".into(), message: "m".into() };
-        assert_eq!(marks.served, Some((served, "2026-01-01T00:00:00Z".to_owned())));
-        assert_eq!(marks.annotations, BTreeMap::from([(VIPS.to_owned(), "10.0.0.1 d/s".to_owned())]));
-    }
-
-    #[test]
-    fn a_long_text_is_cut_between_characters() {
-        assert_eq!(shortened("äöü", 6), "äöü");
-        assert_eq!(shortened("äöüß", 7), "äö…");
-    }
 }

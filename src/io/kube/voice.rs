@@ -7,7 +7,8 @@ use futures::{StreamExt, stream};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::status::{Regarding, Saying, say};
+use super::status::say;
+use crate::kube::saying::{Regarding, Saying};
 
 /// Requests at once.
 const AT_ONCE: usize = 4;

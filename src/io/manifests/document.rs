@@ -13,7 +13,7 @@ use serde_json::Value;
 use serde_saphyr::{Options, Spanned};
 
 use super::ManifestProblem;
-use crate::io::kube::{Converted, Kind};
+use crate::kube::{Converted, Kind};
 use crate::model::{Object, ObjectKey};
 
 /// Deepest nesting that is followed: custom resource definitions reach about 40, and an unoptimised build of the

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::io::kube::Problem;
+use crate::kube::Problem;
 
 /// Why a folder cannot be opened at all.
 #[derive(Debug, thiserror::Error)]

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use kube::runtime::watcher::Event;
 
 use super::raw::{Need, Raw, Watched};
-use crate::io::kube::status::Marks;
-use crate::io::kube::{Converted, Kind, Problem};
+use crate::kube::marks::Marks;
+use crate::kube::{Converted, Kind, Problem};
 use crate::model::{Change, ObjectKey};
 
 /// How far a kind is known.

@@ -1,6 +1,6 @@
 //! The cluster as an API server tells it: one watch for each kind, converted at once.
 //!
-//! No object is kept: what a watch brings is read by [`Kind`](super::Kind), given back as a change of the model, and
+//! No object is kept: what a watch brings is read by [`Kind`], given back as a change of the model, and
 //! dropped. Lists page (`ListWatch`): streaming lists have no fall-back in kube-rs and need an etcd that not every
 //! cluster has. A list takes effect as a whole, and what it no longer has is removed. Trouble is a problem like a bad
 //! field is: said while it lasts, with its cure, and retried; nothing that is known is lost by it.
@@ -17,8 +17,8 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client};
 use tokio::time::Instant;
 
-use super::status::Marks;
-use super::{Kind, Problem};
+use crate::kube::marks::Marks;
+use crate::kube::{Kind, Problem};
 use crate::model::{Change, ObjectKey};
 use feed::Feed;
 pub use raw::Need;

@@ -9,8 +9,8 @@ use kube::core::DynamicResourceScope;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::io::kube::Kind;
-use crate::io::kube::publish::NAMESPACE;
+use crate::kube::Kind;
+use crate::kube::saying::NAMESPACE;
 
 /// Whether a cluster without this kind can be served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

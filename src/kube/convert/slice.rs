@@ -3,7 +3,7 @@
 use k8s_openapi::api::discovery::v1 as discovery;
 
 use super::{Converted, Notes};
-use crate::io::kube::{Kind, Problem};
+use crate::kube::{Kind, Problem};
 use crate::model::{Endpoint, EndpointSlice, Family, NodeName, Object, ServiceKey, SliceKey, SlicePort};
 
 /// The label that joins a slice to its Service (Kubernetes API, well-known labels).

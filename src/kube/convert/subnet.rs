@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::scalar::{list, parse_address, parse_cidr};
 use super::{Converted, Notes};
-use crate::io::kube::{Kind, Problem, crd};
+use crate::kube::{Kind, Problem, crd};
 use crate::model::{Allocation, ExcludeIps, Family, Object, Subnet, SubnetWishes, VlanName};
 
 /// Our own annotation: the controller writes it, speakers read it.

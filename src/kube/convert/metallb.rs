@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::scalar::{labels, parse_address};
 use super::{Converted, MANAGED_BY, Notes};
-use crate::io::kube::{Kind, Problem, crd};
+use crate::kube::{Kind, Problem, crd};
 use crate::model::{
     AddressPool, AddressRange, Advertisement, AdvertisementKey, L2Status, L2StatusKey, Object, PoolKey,
     Requirement, Selector, ServiceKey,

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1 as core;
 
 use super::scalar::labels;
 use super::{Converted, Notes};
-use crate::io::kube::{Kind, Problem};
+use crate::kube::{Kind, Problem};
 use crate::model::{Object, Service, ServiceKey, ServicePort, TrafficPolicy};
 
 /// A Service. One that is no LoadBalancer is not ours; a LoadBalancer without an address is, with no VIP.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use k8s_openapi::api::core::v1 as core;
 
 use super::{Converted, Notes};
-use crate::io::kube::{Kind, Problem};
+use crate::kube::{Kind, Problem};
 use crate::model::{ChassisName, Node, Object, ProviderName};
 
 /// Kube-OVN's annotation with the chassis' system-id.

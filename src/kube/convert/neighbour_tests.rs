@@ -42,7 +42,7 @@ fn every_kind_is_known_by_its_own_name() {
             "v1",
             "discovery.k8s.io/v1",
             "coordination.k8s.io/v1",
-            crate::io::kube::crd::API_VERSION,
+            crate::kube::crd::API_VERSION,
             "metallb.io/v1beta1",
         ];
         let known: Vec<_> = versions.iter().filter_map(|version| Kind::of(version, kind.name())).collect();

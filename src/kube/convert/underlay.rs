@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Converted, Notes};
-use crate::io::kube::{Kind, Problem, crd};
+use crate::kube::{Kind, Problem, crd};
 use crate::model::{CustomInterface, InterfaceName, NodeName, Object, ProviderNetwork, Vlan, VlanId};
 
 /// Longest name of a Linux interface: IFNAMSIZ (16) less the terminating zero.

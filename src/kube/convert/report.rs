@@ -7,7 +7,7 @@ use k8s_openapi::api::coordination::v1 as coordination;
 use serde::{Deserialize, Serialize};
 
 use super::{Converted, MANAGED_BY, Notes};
-use crate::io::kube::{Kind, Problem};
+use crate::kube::{Kind, Problem};
 use crate::model::{Object, SegmentReport, SpeakerReport, Term};
 
 /// The annotation with what the speaker says.

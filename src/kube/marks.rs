@@ -1,0 +1,113 @@
+//! What stands on objects of the cluster of what we say: a condition on Services, annotations on Subnets.
+//!
+//! [`Marks`] is read from the watch; whoever decides compares with it, and what differs is written.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+/// The type of our condition on a Service.
+pub const SERVED: &str = "ovn-vip.io/Served";
+/// Annotation of a Subnet: the VIPs that are served in it.
+pub const VIPS: &str = "ovn-vip.io/vips";
+/// Annotation of a Subnet: what is declined in it.
+pub const WARNINGS: &str = "ovn-vip.io/warnings";
+/// Annotation of a Subnet: the MAC of its switch's router port, which speakers cannot see.
+pub const STEERING_MAC: &str = "ovn-vip.io/steering-mac";
+
+/// Our condition on a Service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Served {
+    /// `status`.
+    pub served: bool,
+    /// `reason`.
+    pub reason: String,
+    /// `message`.
+    pub message: String,
+}
+
+/// What stands on an object of what we say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// `metadata.uid`.
+    pub uid: String,
+    /// The condition, with its `lastTransitionTime`.
+    pub served: Option<(Served, String)>,
+    /// Our annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// A Subnet's `spec.excludeIps`, as it is written; none where the field is not there.
+    pub exclude_ips: Option<Vec<String>>,
+}
+
+impl Marks {
+    /// Reads them.
+    pub fn read(object: &Value) -> Self {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let conditions = object["status"]["conditions"].as_array();
+        let ours = conditions.into_iter().flatten().find(|condition| condition["type"] == SERVED);
+        let served = ours.map(|ours| {
+            let served = Served {
+                served: ours["status"] == "True",
+                reason: text(&ours["reason"]),
+                message: text(&ours["message"]),
+            };
+            (served, text(&ours["lastTransitionTime"]))
+        });
+        let annotations = [VIPS, WARNINGS, STEERING_MAC].into_iter().filter_map(|name| {
+            let value = object["metadata"]["annotations"][name].as_str()?;
+            Some((name.to_owned(), value.to_owned()))
+        });
+        let annotations: BTreeMap<String, String> = annotations.collect();
+        let uid = text(&object["metadata"]["uid"]);
+        let list = object["spec"]["excludeIps"].as_array();
+        let exclude_ips = list.map(|list| list.iter().map(text).collect());
+        Self { uid, served, annotations, exclude_ips }
+    }
+
+    /// Whether nothing of ours stands there.
+    pub fn is_empty(&self) -> bool {
+        self.served.is_none() && self.annotations.is_empty()
+    }
+}
+
+/// A text of at most so many bytes, with a mark where something was left out.
+pub fn shortened(text: &str, limit: usize) -> String {
+    const LEFT_OUT: &str = "…";
+    if text.len() <= limit {
+        return text.to_owned();
+    }
+    let mut end = limit - LEFT_OUT.len();
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}{LEFT_OUT}", &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn marks_are_ours_alone() {
+        let foreign = json!({ "metadata": { "annotations": { "a": "b" } },
+            "status": { "conditions": [{ "type": "Other", "status": "True" }] } });
+        assert!(Marks::read(&foreign).is_empty());
+        let object = json!({
+            "metadata": { "uid": "u", "annotations": { "a": "b", VIPS: "10.0.0.1 d/s" } },
+            "status": { "conditions": [{ "type": SERVED, "status": "False", "reason": "NoReadyBackend",
+                "message": "m", "lastTransitionTime": "2026-01-01T00:00:00Z" }] },
+        });
+        let marks = Marks::read(&object);
+        assert!(!marks.is_empty());
+        let served = Served { served: false, reason: "NoReadyBackend".into(), message: "m".into() };
+        assert_eq!(marks.served, Some((served, "2026-01-01T00:00:00Z".to_owned())));
+        assert_eq!(marks.annotations, BTreeMap::from([(VIPS.to_owned(), "10.0.0.1 d/s".to_owned())]));
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        assert_eq!(shortened("äöü", 6), "äöü");
+        assert_eq!(shortened("äöüß", 7), "äö…");
+    }
+}
