@@ -19,6 +19,7 @@
 //! | [`flows`] | `model` | OpenFlow rules of the provider bridge, sans-I/O |
 //! | [`nb`] | `model`, `ovsdb` | the OVN northbound as we use it |
 //! | [`kube`] | `model` | Kubernetes' objects to the model, and what is said on them; no client |
+//! | [`import`] | `model`, `plan` | configurations of other load balancers, as MetalLB's objects |
 //! | [`io`] | any of the above | everything that can block, fail or vary |
 //! | [`controller`], [`speaker`], [`cli`], [`settings`], [`telemetry`] | all of the above | wiring, one loop each |
 //!
@@ -29,6 +30,7 @@
 pub mod cli;
 pub mod controller;
 pub mod flows;
+pub mod import;
 pub mod io;
 pub mod kube;
 pub mod l2;

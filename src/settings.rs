@@ -12,8 +12,10 @@ use crate::io::kube::connect::KubeTarget;
 use crate::io::ovsdb_client::{TlsConfig, Verify};
 use crate::plan::{ClassRule, ExcludeIps, Policy};
 
-pub use offline::{AssumedOvn, CheckArgs, FolderArgs, NorthboundArgs, Output, PlanArgs, StatusArgs};
-use offline::{CHECK_EXAMPLES, PLAN_EXAMPLES, STATUS_EXAMPLES};
+pub use offline::{
+    AssumedOvn, CheckArgs, FolderArgs, ImportArgs, ImportSource, NorthboundArgs, Output, PlanArgs, StatusArgs,
+};
+use offline::{CHECK_EXAMPLES, IMPORT_EXAMPLES, PLAN_EXAMPLES, STATUS_EXAMPLES};
 
 /// Makes MetalLB VIPs work on Kube-OVN underlay subnets.
 ///
@@ -60,6 +62,9 @@ pub enum Command {
     /// Ask speakers which VIPs their nodes announce, since when, and what the others wait for.
     #[command(after_long_help = STATUS_EXAMPLES)]
     Status(StatusArgs),
+    /// Print the configuration of another load balancer as MetalLB's objects. Nothing is written.
+    #[command(after_long_help = IMPORT_EXAMPLES)]
+    Import(ImportArgs),
 }
 
 /// Where the cluster's objects come from.

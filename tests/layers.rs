@@ -14,6 +14,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("flows", &["model"]),
     ("nb", &["model", "ovsdb"]),
     ("kube", &["model"]),
+    ("import", &["model", "plan"]),
     ("io", &["model", "ovsdb", "plan", "l2", "flows", "nb", "kube"]),
     ("settings", &["plan", "io"]),
     ("telemetry", &["settings", "io"]),
@@ -21,12 +22,24 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("speaker", &["model", "ovsdb", "plan", "l2", "flows", "kube", "io", "settings", "telemetry"]),
     (
         "cli",
-        &["model", "ovsdb", "plan", "nb", "kube", "io", "settings", "telemetry", "controller", "speaker"],
+        &[
+            "model",
+            "ovsdb",
+            "plan",
+            "nb",
+            "kube",
+            "import",
+            "io",
+            "settings",
+            "telemetry",
+            "controller",
+            "speaker",
+        ],
     ),
 ];
 
 /// Words that have no place in the pure half: runtimes, sockets, files, the clock.
-const PURE: &[&str] = &["model", "ovsdb", "plan", "l2", "flows", "nb", "kube"];
+const PURE: &[&str] = &["model", "ovsdb", "plan", "l2", "flows", "nb", "kube", "import"];
 /// Kubernetes' own types are what this pure room reads; a client it has not.
 const READS_KUBERNETES: &str = "kube";
 const IMPURE_WORDS: &[&str] = &[

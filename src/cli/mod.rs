@@ -3,6 +3,7 @@
 mod assumed;
 mod check;
 mod explain;
+mod import;
 mod northbound;
 mod plan;
 mod status;
@@ -44,5 +45,6 @@ fn run(line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Plan(arguments) => runtime.block_on(plan::run(&arguments)),
         Command::Check(arguments) => runtime.block_on(check::run(&arguments)),
         Command::Status(arguments) => runtime.block_on(status::run(&arguments)),
+        Command::Import(arguments) => import::run(&arguments),
     }
 }
