@@ -10,6 +10,8 @@ set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=hack/lab/ovn-tree.sh
 . "$HERE/lab/ovn-tree.sh"
+# shellcheck source=hack/lab/go-program.sh
+. "$HERE/lab/go-program.sh"
 
 MODULE=$HERE/kube-apiserver
 ETCD_OLDEST=3.5.8 # streaming lists: older ones answer "RequestWatchProgress is disabled"
@@ -17,23 +19,6 @@ ETCD_OLDEST=3.5.8 # streaming lists: older ones answer "RequestWatchProgress is 
 are_in() { [ -x "$1/kube-apiserver" ] && [ -x "$1/etcd" ]; }
 
 built_from() { cat "$MODULE"/{go.mod,go.sum,main.go} | sha256sum | cut -c 1-16; }
-
-unpack_debian() { # FOLDER WHAT PACKAGE...: from sid into FOLDER, which appears only when it is whole
-  local folder=$1 what=$2 deb
-  shift 2
-  [ ! -d "$folder" ] || return 0
-  say "fetching $what of Debian sid"
-  rm -rf "$folder".{apt,making}
-  apt_state "$folder.apt" sid || exit 1
-  retry 4 download_packages "$folder.apt" "$@" ||
-    die "could not fetch $what (apt's message is above); OVN_VIP_DEBIAN_MIRROR=URL names another mirror"
-  mkdir "$folder.making"
-  for deb in "$folder.apt"/cache/archives/*.deb; do
-    dpkg-deb --extract "$deb" "$folder.making" || die "could not unpack ${deb##*/}: is the disk full?"
-  done
-  mv -T "$folder.making" "$folder"
-  rm -rf "$folder.apt"
-}
 
 # ── etcd ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -56,41 +41,12 @@ put_etcd() { # FOLDER: a program "etcd" in it, which runs the machine's or the o
 
 # ── the API server ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-go_version() { GOTOOLCHAIN=local "$1" env GOVERSION 2>/dev/null | sed 's/^go//'; }
-
-pick_go() { # sets GO
-  local oldest
-  oldest=$(sed -n 's/^go //p' "$MODULE/go.mod")
-  for GO in "$(command -v go)" /usr/local/go/bin/go /usr/lib/go-*/bin/go; do
-    [ ! -x "$GO" ] || ! at_least "$(go_version "$GO")" "$oldest" || return 0
-  done
-  unpack_debian "$BUILDING/debian" "Go" golang-go
-  for GO in "$BUILDING"/debian/usr/lib/go-*/bin/go; do
-    ! at_least "$(go_version "$GO")" "$oldest" || return 0
-  done
-  die "no Go of at least $oldest, neither here nor in Debian sid: install one from https://go.dev/dl"
-}
-
-# What is compiled or fetched stays in BUILDING, so that a build that was interrupted goes on where it was.
-go_build() { # OUTPUT
+put_apiserver() { # FOLDER
   local version
   version=$(sed -n 's/.*k8s.io\/kubernetes //p' "$MODULE/go.mod")
-  cd "$MODULE" && env -u GOROOT CGO_ENABLED=0 GOTOOLCHAIN=local GOWORK=off GOFLAGS='-modcacherw -mod=readonly' \
-    GOCACHE="$BUILDING/cache" GOPATH="$BUILDING/go" "$GO" build -v -trimpath -buildvcs=false \
-    -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$version" -o "$1" . 2>&1 | progress >&2
-}
-
-# Go names each module that it fetches and each package that it compiles; what else it says is worth reading.
-progress() {
-  awk '/^go: downloading/ { if (!fetched++) print "  fetching Go modules"; fflush(); next }
-    /^[^ :]+$/ { if (++compiled % 200 == 0) print "  compiled " compiled " packages"; fflush(); next }
-    { print; fflush() }'
-}
-
-put_apiserver() { # FOLDER
-  pick_go
+  pick_go "$MODULE"
   say "building kube-apiserver with Go $(go_version "$GO"), once; about 5 minutes of two processors"
-  (retry 3 go_build "$1/kube-apiserver") ||
+  (retry 3 go_build "$MODULE" "$1/kube-apiserver" . "-X k8s.io/component-base/version.gitVersion=$version") ||
     die "could not build kube-apiserver: see Go's message above. It needs a Go module proxy (GOPROXY) and 3 GB in $BUILDING; \
 KUBEBUILDER_ASSETS=DIR names a folder that has kube-apiserver and etcd"
   "$1/kube-apiserver" --version >&2

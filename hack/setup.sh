@@ -86,6 +86,7 @@ main() {
   need_rust
   kube=$("$HERE/kube-programs.sh")
   say "the tests' API server: $kube"
+  say "the tests' Helm: $("$HERE/helm.sh" --path)"
   say "ready"
 }
 

@@ -16,6 +16,8 @@ mod process;
 #[path = "kube/stage.rs"]
 mod stage;
 
+#[path = "kube/chart.rs"]
+mod chart;
 #[path = "kube/following.rs"]
 mod following;
 #[path = "kube/harness.rs"]

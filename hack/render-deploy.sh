@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Writes the manifests in deploy/ that kustomize reads, from the chart: deploy/chart is the one source.
+#
+#   hack/render-deploy.sh [FOLDER]    into deploy/, or into FOLDER; tests/kube/chart.rs holds them equal
+set -euo pipefail
+
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cd "$HERE/.."
+
+rendered() { # NAME: as the chart has it offline, with the image that kustomization.yaml names
+  printf '# Rendered from deploy/chart by hack/render-deploy.sh: edit the template there.\n'
+  hack/helm.sh template ovn-vip deploy/chart --show-only "templates/$1.yaml" | sed -e 1d -e '/^# Source: /d' |
+    awk '/^$/ { blank = blank "\n"; next } /^---$/ { blank = "" } { printf "%s%s\n", blank, $0; blank = "" }'
+}
+
+main() {
+  local folder=${1:-deploy} name
+  for name in rbac controller speaker; do rendered "$name" >"$folder/$name.yaml"; done
+}
+
+main "$@"
