@@ -5,7 +5,7 @@
 #   hack/demo.sh --keep [VLAN]   leaves everything running, and says how to look around
 #   hack/demo.sh --end           ends what --keep left
 #
-# Installs what is missing (hack/setup.sh) and builds; after that it takes under 30 seconds. It leaves with 1 if a request
+# Installs what is missing (hack/setup.sh demo) and builds; after that it takes under 30 seconds. It leaves with 1 if a request
 # failed that should not have. Nothing stays behind, also after Ctrl-C.
 #
 # Environment: LAB_PREFIX (demo-) names the namespaces; NO_COLOR=1; OVN_VIP=FILE runs that binary and builds none.
@@ -62,6 +62,16 @@ build() {
   retry 4 cargo fetch --locked --quiet || die "could not fetch the crates: is there a network?"
   cargo build --locked "${quiet[@]}" || die "the build failed: see cargo's message above"
   OVN_VIP=${CARGO_TARGET_DIR:-$PWD/target}/debug/ovn-vip
+}
+
+prepare() { # OVN is fetched while cargo builds: the one waits for the network, the other for the processors
+  "$HERE/setup.sh" packages
+  "$HERE/setup.sh" demo &
+  tree=$!
+  trap 'kill "$tree" 2>/dev/null || true' EXIT
+  build
+  trap - EXIT
+  wait "$tree" || die "could not fetch OVN: see the message above"
 }
 
 program() { # NAME COMMAND...: in the background, out of reach of this terminal's Ctrl-C; NAME.log and NAME.pid are its traces
@@ -351,8 +361,7 @@ main() {
   VLAN=${1:-0}
   [[ $VLAN =~ ^(0|[1-9][0-9]{0,3})$ && $VLAN -lt 4095 ]] || { say "'$1' is no VLAN: 1 to 4094, or nothing; hack/demo.sh --help"; exit 2; }
   [ "$(id -u)" = 0 ] || die "network namespaces need root: run it as root"
-  "$HERE/setup.sh"
-  build
+  prepare
   trap leave EXIT
   trap 'exit 130' INT TERM HUP
   end

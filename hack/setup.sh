@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Makes a bare Debian 12 or 13 with a Rust toolchain ready to build, test and run the lab. Quick when nothing is missing.
 #
-#   hack/setup.sh
+#   hack/setup.sh             for all of that
+#   hack/setup.sh demo        for building and for hack/demo.sh: no API server, no Helm, no old OVN
+#   hack/setup.sh packages    the demo's Debian packages alone
 #
 # It installs programs, never a daemon: the lab's OVN and Open vSwitch are unpacked into a cache (OVN_VIP_CACHE, else
 # ~/.cache/ovn-vip), unless the host's own are new enough.
@@ -11,28 +13,33 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=hack/lab/ovn-tree.sh
 . "$HERE/lab/ovn-tree.sh"
 
-# PROGRAM PACKAGE: what is used by hack/, the tests and the build; a file stands for a package without a program.
-NEEDS='
-cc build-essential
-make make
-pkg-config pkg-config
-git git
+# PROGRAM PACKAGE: what the build, hack/lab.sh and hack/demo.sh use; a file stands for a package without a program.
+DEMO_NEEDS='
+cc gcc
+/usr/include/stdio.h libc6-dev
 curl curl
 jq jq
 python3 python3
-shellcheck shellcheck
 ip iproute2
 ethtool ethtool
 arping iputils-arping
-ping iputils-ping
 ndisc6 ndisc6
 tcpdump tcpdump
 ps procps
 nsenter util-linux
 flock util-linux
-openssl openssl
 /etc/ssl/certs/ca-certificates.crt ca-certificates
 /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
+'
+
+# What the tests and the other scripts use besides.
+TEST_NEEDS='
+make make
+pkg-config pkg-config
+git git
+shellcheck shellcheck
+ping iputils-ping
+openssl openssl
 '
 
 is_there() {
@@ -42,11 +49,11 @@ is_there() {
   esac
 }
 
-missing_packages() {
+missing_packages() { # NEEDS
   local need package
   while read -r need package; do
     [ -z "$need" ] || is_there "$need" || printf '%s\n' "$package"
-  done <<<"$NEEDS" | sort -u
+  done <<<"$1" | sort -u
 }
 
 as_root() {
@@ -61,9 +68,9 @@ as_root() {
 
 apt() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq --yes -o Acquire::Retries=3 -o DPkg::Lock::Timeout=120 "$@" >/dev/null; }
 
-install_packages() {
+install_packages() { # NEEDS
   local packages
-  mapfile -t packages < <(missing_packages)
+  mapfile -t packages < <(missing_packages "$1")
   [ ${#packages[@]} -gt 0 ] || return 0
   say "installing ${packages[*]}"
   retry 4 apt update || die "apt-get update failed: is there a network, and do /etc/apt/sources.list* name a reachable mirror?"
@@ -76,18 +83,41 @@ need_rust() {
     die "no cargo: install Rust with rustup (https://rustup.rs); rust-toolchain.toml says which version, rustup fetches it"
 }
 
-main() {
-  local tree kube
-  command -v apt-get >/dev/null || die "no apt-get: on another system than Debian, install by hand what NEEDS in this script names"
-  install_packages
+new_tree() {
+  local tree
   tree=$(pick_tree)
   say "the lab's OVN: $tree"
-  make_old_tree
-  need_rust
-  kube=$("$HERE/kube-programs.sh")
-  say "the tests' API server: $kube"
-  say "the tests' Helm: $("$HERE/helm.sh" --path)"
-  say "ready"
 }
 
-main
+for_tests() {
+  local kube helm
+  make_old_tree
+  kube=$("$HERE/kube-programs.sh")
+  say "the tests' API server: $kube"
+  helm=$("$HERE/helm.sh" --path)
+  say "the tests' Helm: $helm"
+}
+
+main() {
+  command -v apt-get >/dev/null || die "no apt-get: on another system than Debian, install by hand what DEMO_NEEDS and TEST_NEEDS in this script name"
+  case ${1:-} in
+  packages)
+    install_packages "$DEMO_NEEDS"
+    ;;
+  demo)
+    install_packages "$DEMO_NEEDS"
+    need_rust
+    new_tree
+    ;;
+  '')
+    install_packages "$DEMO_NEEDS$TEST_NEEDS"
+    need_rust
+    new_tree
+    for_tests
+    say "ready"
+    ;;
+  *) sed -n '2,/^set -/{/^set -/!s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; [ "$1" = --help ] || exit 2 ;;
+  esac
+}
+
+main "$@"
