@@ -16,6 +16,8 @@ mod process;
 #[path = "kube/stage.rs"]
 mod stage;
 
+#[path = "kube/beside_metallb.rs"]
+mod beside_metallb;
 #[path = "kube/chart.rs"]
 mod chart;
 #[path = "kube/following.rs"]
@@ -32,3 +34,5 @@ mod numbers;
 mod permissions;
 #[path = "kube/saying.rs"]
 mod saying;
+#[path = "kube/speaking_for.rs"]
+mod speaking_for;

@@ -20,6 +20,7 @@ use tracing::{debug, error, info, warn};
 use crate::io::cluster::{Cluster, News};
 use crate::io::kube::voice::{Said, Tempo, Voice};
 use crate::io::ovsdb_client::{Client, ClientConfig, Endpoint, Event, TlsConfig};
+use crate::kube::Kind;
 use crate::model::{ObjectKey, SubnetName};
 use crate::nb::diff::Changes;
 use crate::nb::router::foreign_router_mac;
@@ -193,7 +194,7 @@ impl Controller {
         let router_mac = |subnet: &SubnetName| foreign_router_mac(replica, owner, subnet);
         let Cluster::Kube(watch, _) = &self.cluster else { return };
         let stands = |key: &ObjectKey| Some((watch.marks_of(key)?, watch.problems_of(key)));
-        self.voice.speak(sayings(&self.reconciler, stands, router_mac), now);
+        self.voice.speak(sayings(&self.reconciler, stands, watch.marked(Kind::Service), router_mac), now);
     }
 
     fn settle_lead(&mut self) {

@@ -21,10 +21,12 @@ const VIP_LINES: usize = 3000;
 const MESSAGE_LIMIT: usize = 32_768;
 
 /// What differs from what stands there, in order; each with the Event that goes with it. `stands` is what we said on an
-/// object, and what of it could not be understood.
+/// object, and what of it could not be understood; `marked`: the objects that have
+/// something of ours.
 pub fn sayings<'m>(
     reconciler: &Reconciler,
     stands: impl Fn(&ObjectKey) -> Option<(&'m Marks, &'m [Problem])>,
+    marked: impl Iterator<Item = &'m ObjectKey>,
     router_mac: impl Fn(&SubnetName) -> Option<Mac>,
 ) -> Vec<Saying> {
     let mut sayings = Vec::new();
@@ -33,6 +35,15 @@ pub fn sayings<'m>(
         let marks = stands(&ObjectKey::Service(key.clone())).map(|(marks, _)| marks);
         let refusals = reconciler.refusals().get(key);
         say_service(service, served(outcome, refusals), marks, &mut sayings);
+    }
+    for key in marked {
+        let ObjectKey::Service(key) = key else { continue };
+        // What cannot be read is not gone, and keeps its condition.
+        let is_left = |(marks, problems): (&Marks, &[Problem])| marks.served.is_some() && problems.is_empty();
+        let stands = stands(&ObjectKey::Service(key.clone()));
+        if reconciler.world().service(key).is_none() && stands.is_some_and(is_left) {
+            sayings.push(Saying::Condition { service: key.clone(), since: None, served: None });
+        }
     }
     let mut vips = vips(reconciler);
     let mut warnings = warnings(reconciler);

@@ -67,8 +67,13 @@ pub enum Saying {
         /// Where it answers.
         interface: InterfaceName,
     },
-    /// That no node of ours announces a Service any more.
-    NoL2Status(ServiceKey),
+    /// That this node announces a Service no more.
+    NoL2Status {
+        /// The Service.
+        service: ServiceKey,
+        /// `metadata.uid` of the one to take away: another node may have written its own meanwhile.
+        uid: String,
+    },
 }
 
 /// What an Event is on.

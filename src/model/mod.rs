@@ -26,7 +26,7 @@ pub use names::{
 pub use net::{AddressRange, Family, Mac, ParseMacError, Protocol, VlanId};
 pub use object::{Change, Dirty, Object, ObjectKey};
 pub use ranges::RangeSet;
-pub use report::{SegmentReport, SpeakerReport, Term};
+pub use report::{LAST_TERM, SegmentReport, SpeakerReport, Term};
 pub use selector::{Labels, Requirement, Selector};
 pub use service::{Endpoint, EndpointSlice, Service, ServicePort, SlicePort, TrafficPolicy};
 pub use topology::{

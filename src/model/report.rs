@@ -34,6 +34,9 @@ pub struct SegmentReport {
 /// say they hold it, one from before a crash perhaps, the later is known without comparing clocks.
 pub type Term = u64;
 
+/// The highest term: far more claims than a VIP ever sees. Nobody claims a higher one, and one that is read is no claim.
+pub const LAST_TERM: Term = 1 << 48;
+
 impl SpeakerReport {
     /// The term with which it held the VIP there, also where it has let it go.
     pub fn last_term(&self, subnet: &SubnetName, vip: IpAddr) -> Option<Term> {

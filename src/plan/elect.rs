@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use sha2::{Digest, Sha256};
 
 use crate::model::{
-    AddressPool, Family, InterfaceName, Node, NodeName, PlannedClaim, Service, Subnet, World,
+    AddressPool, Family, InterfaceName, LAST_TERM, Node, NodeName, PlannedClaim, Service, Subnet, World,
 };
 
 use super::view::View;
@@ -55,7 +55,7 @@ pub(super) fn claim(world: &World, node: &NodeName, subnet: &Subnet, vip: IpAddr
     let known = terms.max();
     let own = world.report_of(node).and_then(|report| report.term(&subnet.name, vip));
     PlannedClaim {
-        term: own.unwrap_or_else(|| known.unwrap_or(0).saturating_add(1)),
+        term: own.unwrap_or_else(|| known.unwrap_or(0).saturating_add(1).min(LAST_TERM)),
         // Speakers that do not know each other cannot tell a peer that still holds it from a stranger.
         first: known.is_none() && world.reports().next().is_some(),
     }

@@ -8,6 +8,7 @@ use crate::flows::Flow;
 use crate::io::cluster::Cluster;
 use crate::io::switch::SwitchEvent;
 use crate::kube::Kind;
+use crate::kube::marks::Marks;
 use crate::kube::saying::{Owner, Regarding, Saying, l2_status_key, report_key};
 use crate::l2::Outcome;
 use crate::model::{
@@ -67,12 +68,16 @@ impl Speaker {
             sayings.push(Saying::Report { report: report.clone(), owner: owner.clone() });
         }
         if watch.has(Kind::L2Status) && self.has_reported {
-            sayings.extend(self.l2_statuses(&owner));
+            sayings.extend(self.l2_statuses(&owner, |key| watch.marks_of(key)));
         }
         sayings
     }
 
-    fn l2_statuses(&self, owner: &Owner) -> Vec<Saying> {
+    fn l2_statuses<'m>(
+        &self,
+        owner: &Owner,
+        marks_of: impl Fn(&ObjectKey) -> Option<&'m Marks>,
+    ) -> Vec<Saying> {
         let stated = self.plan.stated.iter().filter_map(|(service, (subnet, vip))| {
             let segment = self.segments.get(subnet).filter(|segment| segment.holds(*vip))?;
             Some((service, segment.located().speak_on.clone()))
@@ -82,7 +87,9 @@ impl Speaker {
         for found in self.world.statuses().filter(|found| found.ours && found.node == self.node) {
             let is_its_name = found.key == l2_status_key(&found.service);
             if is_its_name && stated.remove(&found.service).is_none() {
-                sayings.push(Saying::NoL2Status(found.service.clone()));
+                let key = ObjectKey::L2Status(found.key.clone());
+                let Some(uid) = marks_of(&key).map(|marks| marks.uid.clone()) else { continue };
+                sayings.push(Saying::NoL2Status { service: found.service.clone(), uid });
             }
         }
         let new = |(service, interface): (&ServiceKey, InterfaceName)| Saying::L2Status {

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::cluster::Cluster;
@@ -60,10 +60,15 @@ impl ApiServer {
 
     /// The file with which a pod of this ServiceAccount connects; the ServiceAccount must exist.
     pub fn service_account(&self, namespace: &str, name: &str) -> PathBuf {
+        self.token(namespace, name, name, json!({}))
+    }
+
+    /// The same, of that file, with a token that is asked for so.
+    pub fn token(&self, namespace: &str, name: &str, file: &str, spec: Value) -> PathBuf {
         let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token");
-        let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
+        let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec});
         let granted = self.cluster.post(&path, &request);
-        let file = self.folder.path().join(format!("{namespace}.{name}.kubeconfig"));
+        let file = self.folder.path().join(format!("{namespace}.{file}.kubeconfig"));
         let token = granted["status"]["token"].as_str().unwrap();
         // Somebody may be reading it.
         let aside = file.with_extension("new");

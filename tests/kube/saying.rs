@@ -105,6 +105,47 @@ fn what_others_say_of_the_service_stays() {
 }
 
 #[test]
+fn a_service_that_is_no_load_balancer_any_more_loses_our_condition() {
+    let stage = Stage::with_example();
+    let mut controller = stage.serving();
+    let left = |service: &str| {
+        eventually("our condition is gone", || {
+            let left = condition(&stage, service, SERVED);
+            holds(left.is_none(), left)
+        });
+    };
+    for service in [NGINX, DNS] {
+        becomes(&stage, service, "True", "Served");
+    }
+    let plain = json!({"spec": {"type": "ClusterIP"}});
+    stage.server.cluster.patch(NGINX, &plain);
+    left(NGINX);
+    // The same, while no controller looks.
+    controller.terminate();
+    stage.server.cluster.patch(DNS, &plain);
+    assert!(condition(&stage, DNS, SERVED).is_some());
+    let _again = stage.controller("again");
+    left(DNS);
+}
+
+#[test]
+fn a_service_that_is_made_anew_has_events_of_its_own() {
+    let stage = Stage::with_example();
+    let _controller = stage.serving();
+    becomes(&stage, DNS, "True", "Served");
+    eventually("an Event", || {
+        holds(events(&stage, "Service", "dns").len() == 1, events(&stage, "Service", "dns"))
+    });
+    stage.server.cluster.delete(DNS);
+    stage.no_row(DNS_ROW);
+    stage.apply_example();
+    becomes(&stage, DNS, "True", "Served");
+    eventually("another", || {
+        holds(events(&stage, "Service", "dns").len() == 2, events(&stage, "Service", "dns"))
+    });
+}
+
+#[test]
 fn the_mac_of_a_switchs_router_port_is_published_for_the_speakers() {
     let stage = Stage::with_example();
     stage.northbound.nb("lr-add vpc -- lrp-add vpc vpc-underlay 0a:00:00:00:00:07 10.180.204.1/24 \

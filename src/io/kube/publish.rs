@@ -3,7 +3,9 @@
 
 use k8s_openapi::api::coordination::v1 as coordination;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams};
+use kube::api::{
+    ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, Preconditions,
+};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
@@ -13,6 +15,8 @@ use crate::kube::saying::{NAMESPACE, Owner, l2_status_key};
 use crate::model::{InterfaceName, ServiceKey, SpeakerReport};
 
 const MANAGER: &str = "ovn-vip-speaker";
+/// No node's name (RFC 1123 knows no underscore). Readers look at `.status`.
+const NO_NODE: &str = "ovn_vip";
 
 /// Writes a report over the one that is there.
 pub(super) async fn report(client: &Client, report: &SpeakerReport, owner: &Owner) -> kube::Result<()> {
@@ -42,7 +46,7 @@ pub(super) async fn l2_status(
 ) -> kube::Result<()> {
     match state(client, service, owner, interface).await {
         Err(kube::Error::Api(status)) if status.code == 422 => {
-            no_l2_status(client, service).await?;
+            no_l2_status(client, service, None).await?;
             state(client, service, owner, interface).await
         }
         done => done,
@@ -63,7 +67,8 @@ async fn state(
             "name": &*key.name,
             "labels": {
                 MANAGED_BY.0: MANAGED_BY.1,
-                "metallb.io/node": owner.node.as_str(),
+                // MetalLB's speaker deletes those that name its own node here and that it did not write.
+                "metallb.io/node": NO_NODE,
                 "metallb.io/service-name": &*service.name,
                 "metallb.io/service-namespace": &*service.namespace,
             },
@@ -87,11 +92,18 @@ fn references(owner: &Owner) -> Value {
     if uid.is_empty() { json!([]) } else { json!([reference]) }
 }
 
-/// Takes the ServiceL2Status of a Service away, whosever it is.
-pub(super) async fn no_l2_status(client: &Client, service: &ServiceKey) -> kube::Result<()> {
+/// Takes the ServiceL2Status of a Service away: the one of that uid, or, without one, whosever it is.
+pub(super) async fn no_l2_status(
+    client: &Client,
+    service: &ServiceKey,
+    uid: Option<&str>,
+) -> kube::Result<()> {
     let key = l2_status_key(service);
-    match l2_statuses(client).delete(&key.name, &DeleteParams::default()).await {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+    let only = uid.map(|uid| Preconditions { uid: Some(uid.to_owned()), resource_version: None });
+    let parameters = DeleteParams { preconditions: only, ..DeleteParams::default() };
+    match l2_statuses(client).delete(&key.name, &parameters).await {
+        // It is gone, or (409) it is another's by now.
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
         deleted => deleted.map(drop),
     }
 }

@@ -46,17 +46,19 @@ pub async fn say(client: &Client, saying: &Saying) -> Result<(), String> {
             let done = publish::l2_status(client, service, owner, interface).await;
             (done, "create, patch and delete", "servicel2statuses.metallb.io")
         }
-        Saying::NoL2Status(service) => {
-            (publish::no_l2_status(client, service).await, "delete", "servicel2statuses.metallb.io")
-        }
+        Saying::NoL2Status { service, uid } => (
+            publish::no_l2_status(client, service, Some(uid)).await,
+            "delete",
+            "servicel2statuses.metallb.io",
+        ),
     };
     let published = matches!(saying, Saying::Report { .. } | Saying::L2Status { .. });
     match done {
         Ok(()) => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 404 && published => Err(format!(
-            "{resource} cannot be written: namespace {} is not there: apply deploy/rbac.yaml",
-            NAMESPACE
+        Err(kube::Error::Api(status)) if published && lacks_namespace(&status) => Err(format!(
+            "{resource} cannot be written: namespace {NAMESPACE} is not there: apply deploy/rbac.yaml"
         )),
+        // Somebody took it away meanwhile: the watch tells, and it is compared anew.
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         // Somebody was faster (RFC 6902 §5): the watch brings what they wrote, and it is compared anew.
         Err(kube::Error::Api(status))
@@ -64,9 +66,17 @@ pub async fn say(client: &Client, saying: &Saying) -> Result<(), String> {
         {
             Ok(())
         }
-        Err(kube::Error::Api(status)) if status.code == 403 => Err(forbidden(verb, resource)),
+        // An admission policy's word is in its message; RBAC's needs the cure.
+        Err(kube::Error::Api(status)) if status.code == 403 && !status.message.contains("denied request") => {
+            Err(forbidden(verb, resource))
+        }
         Err(error) => Err(format!("{resource} cannot be written: {}", root(&error))),
     }
+}
+
+/// Whether that is what was not found: the object itself, or its kind, may be.
+fn lacks_namespace(status: &kube::core::Status) -> bool {
+    status.code == 404 && status.details.as_ref().is_some_and(|details| details.kind == "namespaces")
 }
 
 async fn condition(

@@ -143,8 +143,8 @@ impl Voice {
 fn event_key(saying: &Saying) -> Option<EventKey> {
     let Saying::Event { regarding, reason, about, .. } = saying else { return None };
     let object = match regarding {
-        Regarding::Service(key, _) => format!("Service {key}"),
-        Regarding::Subnet(name, _) => format!("Subnet {name}"),
+        Regarding::Service(key, uid) => format!("Service {key} {uid}"),
+        Regarding::Subnet(name, uid) => format!("Subnet {name} {uid}"),
     };
     Some((object, reason.clone(), about.clone()))
 }

@@ -7,8 +7,9 @@ use k8s_openapi::api::coordination::v1 as coordination;
 use serde::{Deserialize, Serialize};
 
 use super::{Converted, MANAGED_BY, Notes};
+use crate::kube::saying::report_key;
 use crate::kube::{Kind, Problem};
-use crate::model::{Object, SegmentReport, SpeakerReport, Term};
+use crate::model::{LAST_TERM, Mac, Object, ReportKey, SegmentReport, SpeakerReport, Term};
 
 /// The annotation with what the speaker says.
 pub const REPORT: &str = "ovn-vip.io/speaker";
@@ -55,19 +56,35 @@ pub fn report(object: &coordination::Lease, problems: &mut Vec<Problem>) -> Conv
     if node.is_empty() {
         return notes.unusable("spec.holderIdentity", "", "delete the Lease: its speaker writes it anew");
     }
+    let key = ReportKey::new(notes.namespace, notes.name);
+    if key != report_key(&node.into()) {
+        let cure = "only the Lease speaker.<node> speaks for a node: delete this one, and ask who wrote it";
+        return notes.unusable("spec.holderIdentity", node, cure);
+    }
     let field = format!("metadata.annotations[{REPORT}]");
     let Ok(Written { subnets }) = serde_json::from_str(text) else {
         return notes.unusable(&field, text, "delete the Lease: its speaker writes it anew");
     };
     let mut segments = BTreeMap::new();
-    for (subnet, WrittenSegment { mac, ready, vips: held, left }) in subnets {
-        match mac.parse() {
-            Ok(mac) => drop(segments.insert(subnet.into(), SegmentReport { mac, ready, held, left })),
-            Err(_) => notes.say(field.as_str(), mac, "delete the Lease: its speaker writes it anew"),
+    for (subnet, WrittenSegment { mac, ready, vips: mut held, mut left }) in subnets {
+        for (vip, term) in [&mut held, &mut left].into_iter().flat_map(beyond_all) {
+            notes.say(
+                format!("{field}.{vip}"),
+                term.to_string(),
+                "no claim has such a term: it does not count",
+            );
+        }
+        match mac.parse().ok().filter(|mac: &Mac| !mac.is_group() && *mac != Mac::ZERO) {
+            Some(mac) => drop(segments.insert(subnet.into(), SegmentReport { mac, ready, held, left })),
+            None => notes.say(field.as_str(), mac, "delete the Lease: its speaker writes it anew"),
         }
     }
-    let key = crate::model::ReportKey::new(notes.namespace, notes.name);
     Converted::Object(Object::Report(SpeakerReport { key, node: node.into(), segments }))
+}
+
+/// Takes out the terms that nobody can have come to.
+fn beyond_all(terms: &mut BTreeMap<IpAddr, Term>) -> impl Iterator<Item = (IpAddr, Term)> {
+    terms.extract_if(.., |_, term| *term > LAST_TERM)
 }
 
 #[cfg(test)]
@@ -100,7 +117,7 @@ mod tests {
             left: [([10, 0, 0, 8].into(), 3)].into(),
         };
         let report = SpeakerReport {
-            key: crate::model::ReportKey::new("ovn-vip", "speaker.node1"),
+            key: ReportKey::new("ovn-vip", "speaker.node1"),
             node: "node1".into(),
             segments: [("underlay".into(), segment)].into(),
         };
@@ -116,6 +133,44 @@ mod tests {
         bare["metadata"]["annotations"] = json!({});
         for lease in [foreign, bare] {
             assert!(matches!(read(lease), (Converted::NotOurs(_), problems) if problems.is_empty()));
+        }
+    }
+
+    #[test]
+    fn only_the_lease_of_a_node_speaks_for_it() {
+        for (field, value) in [("name", "speaker.node2"), ("name", "node1"), ("namespace", "default")] {
+            let mut forged = lease(r#"{"subnets":{}}"#);
+            forged["metadata"][field] = json!(value);
+            let (converted, problems) = read(forged);
+            assert_eq!(converted, Converted::Unusable, "{value}");
+            assert!(problems[0].contains("only the Lease speaker.<node>"), "{problems:?}");
+        }
+    }
+
+    #[test]
+    fn a_term_beyond_all_claims_does_not_count_and_is_told() {
+        for (term, held) in [(u64::MAX, 0), (LAST_TERM + 1, 0), (LAST_TERM, 1)] {
+            let text = format!(
+                r#"{{"subnets":{{"a":{{"mac":"02:00:00:00:00:01","ready":true,"vips":{{"10.0.0.9":{term}}},"left":{{"10.0.0.8":{term}}}}}}}}}"#
+            );
+            let (converted, problems) = read(lease(&text));
+            let Converted::Object(Object::Report(report)) = converted else { panic!("{problems:?}") };
+            let segment = &report.segments[&"a".into()];
+            assert_eq!(
+                (segment.held.len(), segment.left.len(), problems.len()),
+                (held, held, 2 - 2 * held),
+                "{term}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_mac_that_no_speaker_has_is_none() {
+        for mac in ["ff:ff:ff:ff:ff:ff", "00:00:00:00:00:00", "01:00:5e:00:00:01"] {
+            let text = format!(r#"{{"subnets":{{"a":{{"mac":"{mac}","ready":true,"vips":{{}}}}}}}}"#);
+            let (converted, problems) = read(lease(&text));
+            let Converted::Object(Object::Report(report)) = converted else { panic!("{problems:?}") };
+            assert!(report.segments.is_empty() && problems.len() == 1, "{mac}");
         }
     }
 

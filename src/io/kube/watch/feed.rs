@@ -130,8 +130,10 @@ impl Feed {
             self.problems.insert(key.clone(), problems);
         }
         let marks = Marks::read(&object.body);
-        // An Event on a Subnet needs its uid, and so does what belongs to a Node; a Service's is in the model.
-        if marks.is_empty() && !matches!(self.watched.kind, Kind::Subnet | Kind::Node) {
+        // An Event on a Subnet needs its uid, and so does what belongs to a Node, and whoever takes a status of ours
+        // away; a Service's is in the model.
+        let by_uid = matches!(self.watched.kind, Kind::Subnet | Kind::Node | Kind::L2Status);
+        if marks.is_empty() && !by_uid {
             self.marks.remove(&key);
         } else {
             self.marks.insert(key.clone(), marks);

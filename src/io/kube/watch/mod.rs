@@ -86,6 +86,12 @@ impl KubeWatch {
         self.feeds.iter().find_map(|feed| feed.marks().get(key))
     }
 
+    /// The objects of a kind that have something of ours, in order.
+    pub fn marked(&self, kind: Kind) -> impl Iterator<Item = &ObjectKey> {
+        let feeds = self.feeds.iter().filter(move |feed| feed.watched.kind == kind);
+        feeds.flat_map(|feed| feed.marks().keys())
+    }
+
     /// What could not be understood in one object.
     pub fn problems_of(&self, key: &ObjectKey) -> &[Problem] {
         self.feeds.iter().find_map(|feed| feed.problems_of(key)).unwrap_or_default()
