@@ -21,6 +21,7 @@
 # Environment: LAB_PREFIX (vip-) names the namespaces, so several labs can run side by side; LAB_DIR (/run/ovn-vip-lab/…)
 # keeps the state; LAB_NODES (3; 0: central only); LAB_ROOT runs another OVN/OVS tree; LAB_NO_ACCESS_PORT=1 leaves out the
 # node's own port on the VLAN; LAB_KUBE_OVN=0|1 says whether the OVN is Kube-OVN's build, where the lab should not look;
+# LAB_OVS_USER (nobody, as Kube-OVN since 1.13; root: as before it, or a distribution's service) runs the nodes' daemons;
 # LAB_EXCHANGE_LINK_NAME=1 lets bridge and NIC change names, as Kube-OVN's exchangeLinkName does; LAB_NETWORKS=1|same adds
 # the networks of hack/lab/networks.sh.
 set -euo pipefail
@@ -100,10 +101,25 @@ app() { # NODE [DAEMON] ARGS
 # ── daemons ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 daemon() { # NS NAME PROGRAM ARGS...: returns when it serves; its socket, pid file and log are $LAB_DIR/NS/NAME.*
-  local ns=$1 base=$LAB_DIR/$1/$2 program=$3
+  local ns=$1 base=$LAB_DIR/$1/$2 program=$3 user=()
   shift 3
-  OVS_RUNDIR=$LAB_DIR/$ns OVN_RUNDIR=$LAB_DIR/$ns in_ns "$ns" "$TOOLS/$program" -vconsole:off -vsyslog:off "$@" \
+  [[ $ns != node* ]] || as_ovs_user "$ns"
+  OVS_RUNDIR=$LAB_DIR/$ns OVN_RUNDIR=$LAB_DIR/$ns in_ns "$ns" "${OPEN_TUN[@]}" "$TOOLS/$program" -vconsole:off -vsyslog:off "${user[@]}" "$@" \
     --unixctl="$base.ctl" --pidfile="$base.pid" --log-file="$base.log" --detach --no-chdir 9<&-
+}
+
+# A host's /dev/net/tun may be root's alone: the daemons see one of their own, that everybody may open. /run allows no device.
+# shellcheck disable=SC2016 # sh expands it
+OPEN_TUN=(unshare --mount sh -ec 'mount -t tmpfs -o mode=755 tun /dev/net; mknod -m 666 /dev/net/tun c 10 200; exec "$@"' sh)
+
+# Kube-OVN's pods run a node's daemons as nobody, with file capabilities, and own the host's folders. The daemons' own --user
+# comes to the same: their sockets are nobody's (mode 0700), and ovs-vswitchd keeps NET_ADMIN and NET_RAW for tap and packet sockets.
+as_ovs_user() { # NODE: sets the array `user` of the caller
+  local name
+  name=$(<"$LAB_DIR/ovs-user")
+  [ "$name" != root ] || return 0
+  user=("--user=$name:")
+  chown -R "$name:" "$LAB_DIR/$1"
 }
 
 database() { # NS NAME SCHEMA [REMOTE]
@@ -380,6 +396,7 @@ note_choices() { # VLAN TREE: what later calls must know
   done
   printf '%s\n' "$2" >"$LAB_DIR/tree"
   [ "${LAB_NO_ACCESS_PORT:-0}" = 0 ] || touch "$LAB_DIR/no-access-port"
+  printf '%s\n' "${LAB_OVS_USER:-nobody}" >"$LAB_DIR/ovs-user"
   case ${LAB_KUBE_OVN:-} in
   0) ;;
   1) touch "$LAB_DIR/kube-ovn" ;;
@@ -393,6 +410,7 @@ up() { # [VLAN]
   [[ $vlan =~ ^[0-9]{1,4}$ && $vlan -lt 4095 ]] || die "'$vlan' is no VLAN: 1 to 4094, or nothing"
   need_one_of "${LAB_NODES:-3}" "0 1 2 3"
   need_one_of "${LAB_NETWORKS:-0}" "0 1 same"
+  id "${LAB_OVS_USER:-nobody}" >/dev/null || die "LAB_OVS_USER: there is no such user"
   [ ${#LAB_DIR} -le 70 ] || die "LAB_DIR is too long for unix sockets in it (over 70 characters): $LAB_DIR"
   need_kernel
   tree=$(pick_tree)
@@ -556,9 +574,18 @@ tree() {
 
 help() { sed -n '2,/^set -/{/^set -/!s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; }
 
+close_foreign_descriptors() { # a caller's lock, say, would live on in the daemons; 255 is bash's own, of this script
+  local fd
+  for fd in /proc/self/fd/*; do
+    fd=${fd##*/}
+    [ "$fd" -le 2 ] || [ "$fd" = 255 ] || eval "exec $fd>&-"
+  done
+}
+
 main() {
   local verb=${1:-help}
   shift || true
+  close_foreign_descriptors
   case $verb in
   help | -h | --help) help ;;
   tool | tree) "$verb" "$@" ;;

@@ -13,6 +13,8 @@ mod cluster;
 mod kubernetes;
 #[path = "lab/lab.rs"]
 mod lab;
+#[path = "lab/privileges.rs"]
+mod privileges;
 #[path = "lab/process.rs"]
 mod process;
 #[path = "lab/stage.rs"]

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use crate::cluster::Cluster;
 use crate::kubernetes::Kubernetes;
 use crate::lab::{Lab, Topology};
+use crate::privileges::Privileges;
 use crate::process::{Process, eventually, holds, run};
 
 /// The examples' VIP, in both families.
@@ -116,15 +117,15 @@ impl Stage {
         NODES.into_iter().for_each(|node| self.start_speaker(node));
     }
 
+    /// As its DaemonSet starts it: with that user and those capabilities, no more.
     pub fn start_speaker(&mut self, node: &'static str) {
-        let command = self.lab.command_in(node, env!("CARGO_BIN_EXE_ovn-vip"));
-        self.start_speaker_by(node, command);
+        self.start_speaker_without(node, "");
     }
 
     /// As [`Stage::start_speaker`], without a capability, as `setpriv` names it.
     pub fn start_speaker_without(&mut self, node: &'static str, capability: &str) {
         let mut command = self.lab.command_in(node, "setpriv");
-        command.args(["--bounding-set", &format!("-{capability}"), "--inh-caps", &format!("-{capability}")]);
+        command.args(Privileges::of_the_speaker().without(capability).options());
         command.arg(env!("CARGO_BIN_EXE_ovn-vip"));
         self.start_speaker_by(node, command);
     }
