@@ -1,6 +1,7 @@
 //! What an operator can set: the command line, with the environment behind it.
 
 mod offline;
+mod package;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,6 +17,8 @@ pub use offline::{
     AssumedOvn, CheckArgs, FolderArgs, ImportArgs, ImportSource, NorthboundArgs, Output, PlanArgs, StatusArgs,
 };
 use offline::{CHECK_EXAMPLES, IMPORT_EXAMPLES, PLAN_EXAMPLES, STATUS_EXAMPLES};
+use package::COMPLETIONS_EXAMPLES;
+pub use package::{CompletionsArgs, ManArgs, VersionArgs};
 
 /// Makes MetalLB VIPs work on Kube-OVN underlay subnets.
 ///
@@ -65,6 +68,14 @@ pub enum Command {
     /// Print the configuration of another load balancer as MetalLB's objects. Nothing is written.
     #[command(after_long_help = IMPORT_EXAMPLES)]
     Import(ImportArgs),
+    /// Print which version this is.
+    Version(VersionArgs),
+    /// Print a script that completes this command line in a shell.
+    #[command(after_long_help = COMPLETIONS_EXAMPLES)]
+    Completions(CompletionsArgs),
+    /// Write a manual page for each command into a folder.
+    #[command(hide = true)]
+    Man(ManArgs),
 }
 
 /// Where the cluster's objects come from.

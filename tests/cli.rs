@@ -107,3 +107,54 @@ fn a_folder_that_is_not_there_or_a_flag_that_is_none_is_an_error() {
     let (code, _, error) = run_in(Path::new("/nowhere"), &["plan", "--exclude-ips", "maybe"]);
     assert!(code == 1 && error.contains("enforce, warn, fix"), "{error}");
 }
+
+/// The program without a cluster's folder.
+fn plainly(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_ovn-vip")).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_version_is_the_packages_for_people_and_for_programs() {
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(plainly(&["version"]).starts_with(&format!("ovn-vip {version} (")));
+    let said: Value = serde_json::from_str(&plainly(&["version", "-o", "json"])).unwrap();
+    assert_eq!(said["version"], version);
+    assert!(said["commit"].is_string() && said["platform"].as_str().unwrap().starts_with("linux/"), "{said}");
+}
+
+/// A shell itself says whether it takes the script.
+#[test]
+fn bash_completes_commands_and_flags() {
+    let asked = r#"
+registered=$(complete -p ovn-vip); registered=${registered#*-F }; complete=${registered%% *}
+COMP_WORDS=(ovn-vip ch) COMP_CWORD=1; "$complete" ovn-vip ch ovn-vip; echo "${COMPREPLY[@]}"
+COMP_WORDS=(ovn-vip speaker --announce) COMP_CWORD=2; "$complete" ovn-vip --announce speaker; echo "${COMPREPLY[@]}"
+"#;
+    let script = plainly(&["completions", "bash"]) + asked;
+    let output = Command::new("bash").args(["-euc", &script]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "check\n--announce-every\n", "{output:?}");
+    for shell in ["zsh", "fish", "elvish", "powershell"] {
+        assert!(plainly(&["completions", shell]).contains("announce-every"), "{shell}");
+    }
+}
+
+#[test]
+fn every_command_that_help_shows_has_a_manual_page() {
+    let folder = tempfile::tempdir().unwrap();
+    plainly(&["man", folder.path().to_str().unwrap()]);
+    let help = plainly(&["--help"]);
+    let commands = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let shown = commands.lines().filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next());
+    let shown: Vec<&str> = shown.filter(|name| *name != "help").collect();
+    assert!(
+        shown.contains(&"controller") && shown.contains(&"version") && !shown.contains(&"man"),
+        "{shown:?}"
+    );
+    for name in shown {
+        let page = std::fs::read_to_string(folder.path().join(format!("ovn-vip-{name}.1"))).unwrap();
+        assert!(page.contains(".SH SYNOPSIS"), "{name}: {page}");
+    }
+    assert!(folder.path().join("ovn-vip.1").exists());
+}

@@ -2,12 +2,14 @@
 
 mod assumed;
 mod check;
+mod completions;
 mod explain;
 mod import;
 mod northbound;
 mod plan;
 mod status;
 mod table;
+mod version;
 
 use std::process::ExitCode;
 
@@ -46,5 +48,8 @@ fn run(line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Check(arguments) => runtime.block_on(check::run(&arguments)),
         Command::Status(arguments) => runtime.block_on(status::run(&arguments)),
         Command::Import(arguments) => import::run(&arguments),
+        Command::Version(arguments) => Ok(version::run(&arguments)),
+        Command::Completions(arguments) => Ok(completions::run(arguments.shell)),
+        Command::Man(arguments) => completions::man(&arguments.folder),
     }
 }

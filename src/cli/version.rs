@@ -1,0 +1,24 @@
+//! `ovn-vip version`: which build this is.
+
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use crate::settings::{Output, VersionArgs};
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The commit it was built from, where the build was told.
+const COMMIT: Option<&str> = option_env!("OVN_VIP_COMMIT");
+
+/// Prints it.
+pub fn run(arguments: &VersionArgs) -> ExitCode {
+    let commit = COMMIT.unwrap_or("unknown");
+    let platform = format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH);
+    match arguments.output {
+        Output::Table => println!("ovn-vip {VERSION} ({commit}, {platform})"),
+        Output::Json => {
+            println!("{}", json!({"version": VERSION, "commit": commit, "platform": platform}));
+        }
+    }
+    ExitCode::SUCCESS
+}
