@@ -20,11 +20,12 @@
 //! | [`nb`] | `model`, `ovsdb` | the OVN northbound as we use it |
 //! | [`kube`] | `model` | Kubernetes' objects to the model, and what is said on them; no client |
 //! | [`import`] | `model`, `plan` | configurations of other load balancers, as MetalLB's objects |
+//! | [`node`] | `model`, `plan`, `flows`, `l2`, `ovsdb`, `kube` | one node as a machine: what happens in, what is to be done out |
 //! | [`io`] | any of the above | everything that can block, fail or vary |
 //! | [`controller`], [`speaker`], [`cli`], [`settings`], [`telemetry`] | all of the above | wiring, one loop each |
 //!
 //! # Where to start reading
-//! [`plan::plan_service`] has the rules in order; [`controller`] and [`speaker`] have one loop each;
+//! [`plan::plan_service`] has the rules in order; [`node::Agent`] is what one node does; [`controller`] and [`speaker`] have one loop each;
 //! `docs/architecture.md` has the picture.
 
 pub mod cli;
@@ -36,6 +37,7 @@ pub mod kube;
 pub mod l2;
 pub mod model;
 pub mod nb;
+pub mod node;
 pub mod ovsdb;
 pub mod plan;
 pub mod settings;

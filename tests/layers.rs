@@ -15,11 +15,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("nb", &["model", "ovsdb"]),
     ("kube", &["model"]),
     ("import", &["model", "plan"]),
+    ("node", &["model", "plan", "flows", "l2", "ovsdb", "kube"]),
     ("io", &["model", "ovsdb", "plan", "l2", "flows", "nb", "kube"]),
     ("settings", &["plan", "io"]),
     ("telemetry", &["settings", "io"]),
     ("controller", &["model", "ovsdb", "plan", "nb", "kube", "io", "settings", "telemetry"]),
-    ("speaker", &["model", "ovsdb", "plan", "l2", "flows", "kube", "io", "settings", "telemetry"]),
+    ("speaker", &["model", "ovsdb", "flows", "l2", "kube", "node", "io", "settings", "telemetry"]),
     (
         "cli",
         &[

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use ovn_vip::nb::rows::{needed_release, northbound_tables, southbound_tables};
+use ovn_vip::node::bridge;
 use ovn_vip::ovsdb::{Schema, TablesWanted};
-use ovn_vip::speaker::bridge;
 use serde_json::Value;
 
 fn files() -> [(&'static str, TablesWanted); 3] {

@@ -7,8 +7,8 @@ use futures::future::join_all;
 use serde_json::json;
 
 use crate::io::http::fetch::fetch;
+use crate::node::status::{State, Status, VipStatus};
 use crate::settings::{Output, StatusArgs};
-use crate::speaker::status::{State, Status, VipStatus};
 
 use super::table::Table;
 

@@ -15,6 +15,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// The socket, or when to try for one.
 #[derive(Debug)]
 pub struct Line {
+    interface: InterfaceName,
     socket: Option<PacketSocket>,
     pause: Duration,
     open_at: Instant,
@@ -24,32 +25,24 @@ pub struct Line {
 
 impl Line {
     /// Closed; it may be opened at once.
-    pub fn new(now: Instant) -> Self {
-        Self { socket: None, pause: FIRST_PAUSE, open_at: now, trouble: None }
+    pub fn new(interface: InterfaceName, now: Instant) -> Self {
+        Self { interface, socket: None, pause: FIRST_PAUSE, open_at: now, trouble: None }
     }
 
-    /// Whether there is a socket.
-    pub fn is_open(&self) -> bool {
-        self.socket.is_some()
+    /// What it is on.
+    pub fn interface(&self) -> &InterfaceName {
+        &self.interface
     }
 
-    /// Whether a socket was tried for in vain, or lost.
-    pub fn is_broken(&self) -> bool {
-        self.trouble.is_some()
-    }
-
-    /// Tries for a socket, if it is time to. Whether it has just opened; an error that is not the last one again.
-    pub fn open(&mut self, on: &InterfaceName, now: Instant) -> (bool, Option<String>) {
-        if self.is_open() || now < self.open_at {
-            return (false, None);
+    /// Tries for a socket, if there is none and it is time to. What came of it.
+    pub fn open(&mut self, now: Instant) -> Option<Result<(), PacketSocketError>> {
+        if self.socket.is_some() || now < self.open_at {
+            return None;
         }
-        match PacketSocket::open(on.as_str()) {
-            Ok(socket) => {
-                *self = Self { socket: Some(socket), ..Self::new(now) };
-                (true, None)
-            }
-            Err(error) => (false, self.lose(&error, now)),
-        }
+        let opened = PacketSocket::open(self.interface.as_str()).map(|socket| {
+            *self = Self { socket: Some(socket), ..Self::new(self.interface.clone(), now) };
+        });
+        Some(opened)
     }
 
     /// The socket is of no more use. What there is to say of it, if that is new.
@@ -88,6 +81,6 @@ impl Line {
 
     /// When to try again.
     pub fn deadline(&self) -> Option<Instant> {
-        (!self.is_open()).then_some(self.open_at)
+        self.socket.is_none().then_some(self.open_at)
     }
 }

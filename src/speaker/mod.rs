@@ -1,14 +1,10 @@
 //! `ovn-vip speaker`: steers and answers for VIPs on one node.
 //!
-//! The order of acts is what it is for: rules first, then speech; silence first, then rules. A VIP is spoken only
-//! while its rules are known to be on the bridge.
+//! Wiring: what comes from the cluster, from Open vSwitch, from bridges and sockets goes into the node's
+//! [`Agent`](crate::node::Agent), and what that wants is done. It decides; nothing here does.
 
-pub mod bridge;
-mod handover;
 mod line;
-mod segment;
-pub mod status;
-mod telling;
+mod switches;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,28 +16,26 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use futures::FutureExt;
 use futures::future::{LocalBoxFuture, select_all};
-use tracing::{debug, error, info, warn};
+use k8s_openapi::jiff::Timestamp;
+use tracing::{info, warn};
 
-use crate::flows::{Flow, Wishes};
-use crate::io::cluster::{Cluster, News};
+use crate::io::cluster::{self, Cluster};
 use crate::io::kube::voice::{Said, Tempo, Voice};
 use crate::io::ovsdb_client::{Client, ClientConfig, Endpoint, Event};
 use crate::io::packet_socket::PacketSocketError;
-use crate::io::switch::{DeliveryEvent, Integration, Switch, SwitchEvent};
-use crate::kube::saying::report_key;
+use crate::io::switch::{DeliveryEvent, SwitchEvent};
+use crate::kube::Kind;
+use crate::kube::saying::{Owner, Saying};
 use crate::l2::Received;
-use crate::model::{
-    AnnouncePlan, Change, InterfaceName, NodeName, Object, ObjectKey, SpeakerReport, SubnetName, World,
-};
-use crate::plan::{Policy, announce_plan};
+use crate::model::{InterfaceName, NodeName, ObjectKey, SubnetName};
+use crate::node::{Agent, News, Settings, UidOf, bridge};
 use crate::settings::SpeakerArgs;
-use crate::telemetry::metrics::{Health, SpeakerMetrics, label};
+use crate::telemetry::metrics::{Health, SpeakerMetrics, label, replace};
 use crate::telemetry::{Shutdown, say_problems};
 
-use bridge::locate;
-use segment::{Ready, Segment};
-use telling::is_known;
-use words::{say_delivery_event, say_switch_event};
+use line::Line;
+use switches::Switches;
+use words::{say_delivery_event, say_news, say_switch_event, say_verdict, say_vswitch_event};
 
 /// How fast what happens is said in the cluster: 100 requests a second at most. Others wait for the report, so that an Event
 /// which is refused must not hold it up for long.
@@ -59,10 +53,10 @@ pub async fn run(arguments: SpeakerArgs) -> anyhow::Result<ExitCode> {
         };
         let is_frame = matches!(input, Input::Frame(..));
         speaker.take(input);
-        speaker.settle(now());
+        speaker.turn(now());
         // A storm of frames is no time for book-keeping.
         if !is_frame {
-            speaker.report();
+            speaker.measure();
         }
     }
     info!("stopped");
@@ -71,32 +65,10 @@ pub async fn run(arguments: SpeakerArgs) -> anyhow::Result<ExitCode> {
 
 struct Speaker {
     node: NodeName,
-    policy: Policy,
-    /// How often what is held is announced anew.
-    refresh: Option<Duration>,
-    rundir: PathBuf,
+    agent: Agent,
     cluster: Cluster,
-    vswitch: Client,
-    world: World,
-    plan: AnnouncePlan,
-    /// Whether the plan, or what the bridges are, may have changed.
-    stale: bool,
-    /// Whether Open vSwitch's database has been read: before that nothing is known of the bridges.
-    vswitch_known: bool,
-    /// Whether what the bridges confirm may have changed.
-    rules_changed: bool,
-    /// Whether the page `/status` may have to be another.
-    status_stale: bool,
-    switches: BTreeMap<InterfaceName, Switch>,
-    /// OVN's own bridge: whether it delivers what we announce.
-    integration: Integration,
-    segments: BTreeMap<SubnetName, Segment>,
-    /// What the other speakers can read of this one: the report as the API server has it.
-    published: Option<SpeakerReport>,
-    /// Whether the report may have to be another.
-    report_stale: bool,
-    /// Whether this run has reported anything: before that, the last report of the run before counts.
-    has_reported: bool,
+    switches: Switches,
+    lines: BTreeMap<SubnetName, Line>,
     voice: Voice,
     metrics: SpeakerMetrics,
     health: Arc<Health>,
@@ -107,7 +79,7 @@ struct Speaker {
 
 /// Something to take in.
 enum Input {
-    Cluster(News),
+    Cluster(cluster::News),
     Vswitch(Event),
     Bridge(InterfaceName, SwitchEvent),
     Integration(DeliveryEvent),
@@ -124,28 +96,22 @@ impl Speaker {
             .context("--ovs is no unix socket: say with --ovs-rundir where the bridges' sockets are")?;
         let (metrics, health) = SpeakerMetrics::new();
         health.listen(arguments.cluster.http.as_deref()).await?;
-        let integration = Integration::new(socket_of(&rundir, &InterfaceName::from("br-int")));
+        let vswitch = Client::new(ClientConfig::new(endpoints, bridge::DATABASE, bridge::tables()));
+        let switches = Switches::new(rundir, vswitch);
         let cluster = Cluster::open(&arguments.cluster.source()).await?;
+        let node = NodeName::from(arguments.node.as_str());
         Ok(Self {
-            node: NodeName::from(arguments.node.as_str()),
-            policy: arguments.cluster.policy(),
-            refresh: arguments.refresh(),
-            rundir,
+            agent: Agent::new(Settings {
+                node: node.clone(),
+                policy: arguments.cluster.policy(),
+                refresh: arguments.refresh(),
+                reports: cluster.client().is_some(),
+            }),
+            node,
             voice: Voice::new(cluster.client(), TEMPO),
             cluster,
-            vswitch: Client::new(ClientConfig::new(endpoints, bridge::DATABASE, bridge::tables())),
-            world: World::default(),
-            plan: AnnouncePlan::default(),
-            stale: true,
-            vswitch_known: false,
-            rules_changed: false,
-            status_stale: true,
-            switches: BTreeMap::new(),
-            integration,
-            segments: BTreeMap::new(),
-            published: None,
-            report_stale: true,
-            has_reported: false,
+            switches,
+            lines: BTreeMap::new(),
             metrics,
             health,
             said: BTreeSet::new(),
@@ -156,17 +122,20 @@ impl Speaker {
 
     /// Cancel-safe: each source is.
     async fn next_input(&mut self) -> Input {
-        let deadline = self.segments.values().filter_map(Segment::deadline).min();
-        let bridges = self.switches.iter_mut().map(|(name, switch)| {
+        let lines = self.agent.sockets().filter(|(.., wanted)| *wanted);
+        let lines = lines.filter_map(|(subnet, ..)| self.lines.get(subnet)?.deadline());
+        let deadline = lines.chain(self.agent.deadline()).min();
+        let Switches { vswitch, bridges, integration, .. } = &mut self.switches;
+        let bridges = bridges.iter_mut().map(|(name, switch)| {
             async move { Input::Bridge(name.clone(), switch.next_event().await) }.boxed_local()
         });
-        let frames = self.segments.iter().map(|(name, segment)| {
-            async move { Input::Frame(name.clone(), segment.receive().await) }.boxed_local()
+        let frames = self.lines.iter().map(|(name, line)| {
+            async move { Input::Frame(name.clone(), line.receive().await) }.boxed_local()
         });
         tokio::select! {
             news = self.cluster.next() => Input::Cluster(news),
-            event = self.vswitch.next_event() => Input::Vswitch(event),
-            event = self.integration.next_event() => Input::Integration(event),
+            event = vswitch.next_event() => Input::Vswitch(event),
+            event = integration.next_event() => Input::Integration(event),
             input = any(bridges.chain(frames).collect()) => input,
             said = self.voice.due() => Input::Voice(said),
             () = due(deadline) => Input::Due,
@@ -176,191 +145,162 @@ impl Speaker {
     fn take(&mut self, input: Input) {
         match input {
             Input::Cluster(news) => self.cluster_changed(news),
-            Input::Vswitch(event) => self.vswitch_event(event),
+            Input::Vswitch(event) => {
+                if matches!(event, Event::Synced | Event::Changed(_)) {
+                    self.agent.vswitch_changed();
+                }
+                say_vswitch_event(event);
+            }
             Input::Bridge(bridge, event) => {
-                self.rules_changed = true;
+                self.agent.sight_changed();
                 self.measure_switch(&bridge, &event);
                 say_switch_event(&bridge, event);
             }
             Input::Integration(event) => {
-                self.rules_changed = true;
+                self.agent.sight_changed();
                 say_delivery_event(event);
             }
-            Input::Frame(subnet, frame) => {
-                let segment = self.segments.get_mut(&subnet);
-                if let Some(verdict) = segment.and_then(|segment| segment.received(frame, now())) {
-                    self.status_stale |= verdict.starts_with("conflict");
-                    self.metrics.verdicts.get_or_create(&label("verdict", verdict)).inc();
+            Input::Frame(subnet, Ok(frame)) => {
+                if let Some(verdict) = self.agent.receive(&subnet, &frame, now()) {
+                    self.metrics.verdicts.get_or_create(&label("verdict", verdict.as_str())).inc();
+                    say_verdict(&subnet, &verdict);
                 }
             }
-            Input::Voice(None) => self.speak_up(now()),
-            Input::Voice(Some(said)) => self.said(&said, now()),
+            Input::Frame(subnet, Err(error)) => self.lose_line(&subnet, &error, now()),
+            Input::Voice(None) => self.write(now()),
+            Input::Voice(Some(said)) => {
+                self.voice.said(&said, now().into());
+                say_problems(&mut self.said_of_voice, said.failures.first().cloned().into_iter());
+            }
             Input::Due => {}
         }
     }
 
-    fn cluster_changed(&mut self, news: News) {
-        for change in news.changes {
-            if self.is_own_report(&change) {
-                self.rules_changed = true;
-                if self.has_reported {
-                    continue;
-                }
-            }
-            self.stale |= !self.world.apply(change).is_empty();
-        }
-        self.voice.stir(now().into());
-        let nobody = self.cluster.is_complete() && self.world.node(&self.node).is_none();
+    fn cluster_changed(&mut self, news: cluster::News) {
+        self.agent.cluster_changed(news.changes, self.cluster.is_complete());
+        let nobody = self.cluster.is_complete() && self.agent.world().node(&self.node).is_none();
         let nobody = nobody.then(|| {
             format!("the cluster has no Node {}: nothing is announced; is --node its name?", self.node)
         });
         say_problems(&mut self.said_of_world, news.problems.into_iter().chain(nobody));
     }
 
-    /// Takes note of what the API server has of this node's own report.
-    fn is_own_report(&mut self, change: &Change) -> bool {
-        let own = report_key(&self.node);
-        self.published = match change {
-            Change::Apply(Object::Report(report)) if report.key == own => Some(report.clone()),
-            Change::Remove(ObjectKey::Report(key)) if *key == own => None,
-            Change::Apply(_) | Change::Remove(_) => return false,
+    /// Does what there is to do, in the order in which it has to be done.
+    fn turn(&mut self, now: Instant) {
+        if self.agent.plan(&self.switches, now) {
+            self.switches.want(self.agent.rules(), self.agent.wishes());
+            say_problems(&mut self.said, self.agent.problems().iter().cloned());
+        }
+        self.open_lines(now);
+        self.agent.act(&self.switches, now);
+        while let Some((subnet, frame)) = self.agent.poll_transmit(now) {
+            let sent = self.lines.get(&subnet).map_or(Ok(()), |line| line.send(&frame));
+            if let Err(error) = sent {
+                self.lose_line(&subnet, &error, now);
+            }
+        }
+        self.tell();
+        if self.agent.take_writing_due() {
+            self.voice.stir(now.into());
+        }
+    }
+
+    /// Opens a socket where there is something to say; tries again after a pause.
+    fn open_lines(&mut self, now: Instant) {
+        let sockets: Vec<(SubnetName, InterfaceName, bool)> = self
+            .agent
+            .sockets()
+            .map(|(subnet, interface, wanted)| (subnet.clone(), interface.clone(), wanted))
+            .collect();
+        self.lines.retain(|subnet, _| sockets.iter().any(|(wanted, ..)| wanted == subnet));
+        for (subnet, interface, wanted) in sockets {
+            let line = self.lines.entry(subnet.clone()).or_insert_with(|| Line::new(interface.clone(), now));
+            if *line.interface() != interface {
+                *line = Line::new(interface, now);
+            }
+            match wanted.then(|| line.open(now)).flatten() {
+                Some(Ok(())) => self.agent.socket_opened(&subnet),
+                Some(Err(error)) => self.lose_line(&subnet, &error, now),
+                None => {}
+            }
+        }
+    }
+
+    fn lose_line(&mut self, subnet: &SubnetName, error: &PacketSocketError, now: Instant) {
+        let line = self.lines.get_mut(subnet);
+        if let Some(error) = line.and_then(|line| line.lose(error, now)) {
+            warn!(%subnet, "{error}");
+        }
+        self.agent.socket_failed(subnet, now);
+    }
+
+    /// Tells what happened to VIPs.
+    fn tell(&mut self) {
+        while let Some(told) = self.agent.poll_told(wall()) {
+            say_news(&told);
+            self.count(&told.news);
+            told.events.into_iter().for_each(|event| self.voice.tell(event));
+        }
+    }
+
+    fn count(&self, news: &News) {
+        let count = |event| {
+            self.metrics.claims.get_or_create(&label("event", event)).inc();
         };
-        true
+        match news {
+            News::Announced(_) => count("announced"),
+            News::Withdrawn(..) => count("withdrawn"),
+            // Each frame of them is counted among the verdicts.
+            News::Asking(_) | News::HandedOver(..) | News::Conflict(..) | News::Carrier(..) => {}
+        }
     }
 
-    fn vswitch_event(&mut self, event: Event) {
+    /// Writes the next portion of what is to be written.
+    fn write(&mut self, now: Instant) {
+        let writings = self.writings();
+        self.voice.speak(writings, now.into());
+    }
+
+    fn writings(&self) -> Vec<Saying> {
+        let Cluster::Kube(watch, _) = &self.cluster else { return Vec::new() };
+        let uid_of = |key: &ObjectKey| watch.marks_of(key).map(|marks| marks.uid.clone());
+        let uid = uid_of(&ObjectKey::Node(self.node.clone())).unwrap_or_default();
+        let owner = Owner { node: self.node.clone(), uid };
+        let uid_of: &UidOf<'_> = &uid_of;
+        self.agent.writings(&owner, watch.has(Kind::L2Status).then_some(uid_of))
+    }
+
+    /// What a switch did, in numbers.
+    fn measure_switch(&self, bridge: &InterfaceName, event: &SwitchEvent) {
+        let connected = self.metrics.connected.get_or_create_owned(&label("bridge", bridge.as_str()));
         match event {
-            Event::Connected { endpoint, missing: _ } => {
-                info!(%endpoint, "connected to Open vSwitch's database")
+            SwitchEvent::Connected { .. } => drop(connected.set(1)),
+            SwitchEvent::Disconnected { .. } => drop(connected.set(0)),
+            SwitchEvent::Repaired { added, removed } => {
+                self.metrics.repairs.inc_by(u64::try_from(added + removed).unwrap_or_default());
             }
-            Event::Disconnected { endpoint, reason, said_before: false, .. } => {
-                warn!(endpoint, reason, "no connection to Open vSwitch's database; retrying");
-            }
-            Event::Disconnected { endpoint, reason, .. } => debug!(endpoint, reason, "no connection"),
-            Event::SchemaRefused(missing) => error!(%missing, "this Open vSwitch cannot be used"),
-            Event::Synced => (self.stale, self.vswitch_known) = (true, true),
-            Event::Changed(_) => self.stale = true,
-            Event::Committed { .. } | Event::Locked { .. } | Event::Unlocked { .. } => {}
+            SwitchEvent::Installed { .. }
+            | SwitchEvent::LeftToKubeOvn { .. }
+            | SwitchEvent::Refused { .. } => {}
         }
     }
 
-    /// Does what there is to do; once more where that altered what this node can do, and so the plan.
-    fn settle(&mut self, now: Instant) {
-        self.step(now);
-        if self.stale {
-            self.step(now);
+    /// Tells probes and metrics how it stands.
+    fn measure(&mut self) {
+        let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.metrics.announced.set(gauge(self.agent.answered()));
+        self.metrics.rules.set(gauge(self.agent.rules_wanted()));
+        replace(&self.metrics.objects, "kind", self.cluster.counts());
+        if let Some(status) = self.agent.take_status(&self.switches) {
+            replace(&self.metrics.states, "state", status.counts());
+            self.health.set_status(serde_json::to_string(&status).unwrap_or_default());
         }
-    }
-
-    /// Plans where something changed; then speaks what is steered, and sends what is due.
-    fn step(&mut self, now: Instant) {
-        // Rules and speech of an earlier run stay while the cluster is not fully known.
-        let known = self.vswitch_known && self.cluster.is_complete();
-        if known && std::mem::take(&mut self.stale) {
-            self.plan_anew(now);
-            self.rules_changed = true;
-        }
-        let rules_changed = std::mem::take(&mut self.rules_changed);
-        for (subnet, segment) in &mut self.segments {
-            let opened = segment.open_socket(now);
-            self.status_stale |= opened || rules_changed;
-            let switch = self.switches.get(segment.bridge());
-            if let Some(switch) = switch.filter(|_| opened || rules_changed) {
-                let mac = segment.located().interface.mac;
-                let ready = Ready {
-                    is_on_bridge: &|flow: &Flow| switch.confirms(flow),
-                    is_delivered: &|vip| self.integration.confirms(subnet, vip),
-                    is_known: is_known(&self.cluster, self.published.as_ref(), subnet, mac),
-                };
-                segment.speak_what_is_delivered(&ready, now);
-            }
-            segment.transmit(now);
-        }
-        if known {
-            self.keep_report(now);
-        }
-        self.tell_news(now);
-    }
-
-    fn plan_anew(&mut self, now: Instant) {
-        let (plan, refusals) = announce_plan(&self.world, &self.policy, None, &self.node);
-        let replica = self.vswitch.replica();
-        let mut problems: BTreeSet<String> = refusals.iter().map(ToString::to_string).collect();
-        let mut segments = BTreeMap::new();
-        for (subnet, plan) in &plan.segments {
-            let needed = !plan.steered.is_empty();
-            match locate(replica, plan) {
-                Ok(located) => {
-                    let old = self.segments.remove(subnet);
-                    let segment = match old {
-                        Some(mut segment) => {
-                            segment.set_plan(plan.clone(), located, now);
-                            segment
-                        }
-                        None => {
-                            let held = self.world.report_of(&self.node);
-                            let held = held.and_then(|report| report.segments.get(subnet));
-                            let terms = held.map(|segment| segment.held.clone()).unwrap_or_default();
-                            Segment::new(subnet.clone(), plan.clone(), located, terms, self.refresh, now)
-                        }
-                    };
-                    segments.insert(subnet.clone(), segment);
-                }
-                Err(error) if needed => drop(problems.insert(format!("Subnet {subnet}: {error}"))),
-                Err(_) => {}
-            }
-        }
-        // Segments that are gone fall silent here; their rules go next.
-        let gone = std::mem::replace(&mut self.segments, segments);
-        for (subnet, mut segment) in gone {
-            segment.fall_silent(now);
-            self.tell_news_of(&subnet, &mut segment, now);
-        }
-        say_problems(&mut self.said, problems.into_iter());
-        self.plan = plan;
-        self.report_stale = true;
-        self.want_rules();
-        self.want_delivery();
-    }
-
-    /// OVN is asked for what we are to announce, and for nothing else.
-    fn want_delivery(&mut self) {
-        let bridge = bridge::integration_bridge(self.vswitch.replica());
-        let socket = socket_of(&self.rundir, &bridge);
-        if *self.integration.socket() != socket {
-            self.integration = Integration::new(socket);
-        }
-        let mut wishes = Wishes::new();
-        for (subnet, segment) in &self.segments {
-            for (vip, wish) in segment.wishes() {
-                wishes.entry(vip).or_default().insert(subnet.clone(), wish);
-            }
-        }
-        self.integration.set_wanted(wishes);
-    }
-
-    /// Every bridge of a provider network has exactly the rules that its segments need; none, where there is none.
-    fn want_rules(&mut self) {
-        for bridge in &self.plan.bridges {
-            if bridge::exists(self.vswitch.replica(), bridge) {
-                let socket = || Switch::new(socket_of(&self.rundir, bridge));
-                self.switches.entry(bridge.clone()).or_insert_with(socket);
-            }
-        }
-        for (bridge, switch) in &mut self.switches {
-            let segments = self.segments.values().filter(|segment| segment.bridge() == bridge);
-            switch.set_wanted(segments.flat_map(Segment::flows).cloned().collect());
-        }
+        self.health.set_ready(self.agent.waiting_for());
     }
 }
 
 fn folder_of(address: &str) -> Option<PathBuf> {
     address.strip_prefix("unix:").and_then(|path| Path::new(path).parent()).map(Path::to_path_buf)
-}
-
-/// A bridge's management socket (ovs-vswitchd(8)).
-fn socket_of(rundir: &Path, bridge: &InterfaceName) -> PathBuf {
-    rundir.join(format!("{bridge}.mgmt"))
 }
 
 async fn any(sources: Vec<LocalBoxFuture<'_, Input>>) -> Input {
@@ -377,4 +317,8 @@ async fn due(deadline: Option<Instant>) {
 #[expect(clippy::disallowed_methods, reason = "a shell reads the clock")]
 fn now() -> Instant {
     Instant::now()
+}
+
+fn wall() -> Timestamp {
+    Timestamp::now()
 }

@@ -1,9 +1,52 @@
-//! What happened to bridges, in words for the log.
+//! What happened, in words for the log.
 
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, info, trace, warn};
 
+use crate::io::ovsdb_client::Event;
 use crate::io::switch::{DeliveryEvent, SwitchEvent};
-use crate::model::InterfaceName;
+use crate::l2::Verdict;
+use crate::model::{InterfaceName, SubnetName};
+use crate::node::{News, Told};
+
+pub(super) fn say_news(told: &Told) {
+    let Told { subnet, place, news, events: _ } = told;
+    match news {
+        News::Asking(vip) => debug!(%vip, %subnet, "asking whether somebody has it"),
+        News::Announced(vip) => info!(%vip, %subnet, place, "announcing"),
+        News::HandedOver(vip, mac) => info!(%vip, %subnet, to = %mac, "handed over"),
+        News::Withdrawn(vip, why) => info!(%vip, %subnet, why, "withdrawn"),
+        News::Conflict(vip, mac, outcome) => {
+            warn!(%vip, foreign_mac = %mac, ?outcome, %subnet, "another host claims a VIP of ours")
+        }
+        News::Carrier(nic, carrier) => info!(%subnet, %nic, carrier, "the NIC's link changed"),
+    }
+}
+
+pub(super) fn say_verdict(subnet: &SubnetName, verdict: &Verdict) {
+    match verdict {
+        Verdict::Answered { .. } => debug!(%subnet, ?verdict, "answered"),
+        Verdict::Conflict { .. } => debug!(%subnet, ?verdict, "claimed by another host"),
+        Verdict::Ignored(_) => trace!(%subnet, ?verdict, "ignored"),
+    }
+}
+
+pub(super) fn say_vswitch_event(event: Event) {
+    match event {
+        Event::Connected { endpoint, missing: _ } => {
+            info!(%endpoint, "connected to Open vSwitch's database")
+        }
+        Event::Disconnected { endpoint, reason, said_before: false, .. } => {
+            warn!(endpoint, reason, "no connection to Open vSwitch's database; retrying");
+        }
+        Event::Disconnected { endpoint, reason, .. } => debug!(endpoint, reason, "no connection"),
+        Event::SchemaRefused(missing) => error!(%missing, "this Open vSwitch cannot be used"),
+        Event::Synced
+        | Event::Changed(_)
+        | Event::Committed { .. }
+        | Event::Locked { .. }
+        | Event::Unlocked { .. } => {}
+    }
+}
 
 pub(super) fn say_delivery_event(event: DeliveryEvent) {
     match event {

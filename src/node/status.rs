@@ -17,6 +17,14 @@ pub struct Status {
     pub vips: Vec<VipStatus>,
 }
 
+impl Status {
+    /// How many VIPs are in each state.
+    pub fn counts(&self) -> [(&'static str, usize); State::ALL.len()] {
+        let count = |state| self.vips.iter().filter(|vip| vip.state == state).count();
+        State::ALL.map(|state| (state.as_str(), count(state)))
+    }
+}
+
 /// One VIP on one node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VipStatus {

@@ -2,9 +2,11 @@
 
 use std::net::IpAddr;
 
-use super::{News, Ready, Segment};
+use jiff::Timestamp;
+
+use super::{News, Ready, Segment, Socket};
 use crate::model::{SegmentReport, Steered, Term, VlanId};
-use crate::speaker::status::{Facts, VipStatus, state};
+use crate::node::status::{Facts, VipStatus, state};
 
 impl Segment {
     /// How far each VIP is that this node can deliver.
@@ -15,7 +17,7 @@ impl Segment {
                 claim: self.responder.claim(*vip),
                 ours: self.plan.announced.contains_key(vip),
                 has_carrier: self.located.carrier,
-                has_socket: self.line.is_open(),
+                has_socket: self.socket == Socket::Open,
                 has_rules: rules.get(vip) == Some(&true),
                 is_delivered: (ready.is_delivered)(*vip),
                 is_known: ready.is_known,
@@ -27,7 +29,7 @@ impl Segment {
                 subnet: self.subnet.to_string(),
                 state,
                 why,
-                since: self.answered.get(vip).map(ToString::to_string),
+                since: self.since.get(vip).map(ToString::to_string),
                 mac: self.located.interface.mac.to_string(),
                 interface: self.located.speak_on.to_string(),
                 vlan: self.located.interface.vlan.map(VlanId::get),
@@ -41,13 +43,8 @@ impl Segment {
 
     /// What the other speakers are to know of it.
     pub fn report(&self) -> SegmentReport {
-        let ready = self.located.carrier && !self.line.is_broken();
-        SegmentReport {
-            mac: self.located.interface.mac,
-            ready,
-            held: self.terms.clone(),
-            left: self.left.clone(),
-        }
+        let ready = self.located.carrier && self.socket != Socket::Broken;
+        self.tenure.report(self.located.interface.mac, ready)
     }
 
     /// Whether the report may be another than when this was last asked.
@@ -57,12 +54,12 @@ impl Segment {
 
     /// Whether this node holds the VIP, by its own word to the others.
     pub fn holds(&self, vip: IpAddr) -> bool {
-        self.terms.contains_key(&vip)
+        self.tenure.holds(vip)
     }
 
     /// Forgets what it let go and somebody else has, or nobody wants.
     pub fn forget_left(&mut self, is_over: impl Fn(IpAddr, Term) -> bool) {
-        self.left.retain(|vip, term| !is_over(*vip, *term));
+        self.tenure.forget_left(is_over);
     }
 
     /// How many VIPs it answers for.
@@ -70,9 +67,15 @@ impl Segment {
         self.answered.len()
     }
 
-    /// What happened to a VIP, oldest first.
-    pub fn next_news(&mut self) -> Option<News> {
-        self.news.pop_front()
+    /// What happened, oldest first; `wall` is what a clock on the wall says now.
+    pub fn next_news(&mut self, wall: Timestamp) -> Option<News> {
+        let news = self.news.pop_front()?;
+        match &news {
+            News::Announced(vip) => drop(self.since.insert(*vip, wall)),
+            News::Withdrawn(vip, _) => drop(self.since.remove(vip)),
+            News::Asking(_) | News::HandedOver(..) | News::Conflict(..) | News::Carrier(..) => {}
+        }
+        Some(news)
     }
 
     pub(super) fn why_withdrawn(&self, vip: IpAddr) -> &'static str {
@@ -81,7 +84,7 @@ impl Segment {
             () if self.plan.handed_over.contains(&vip) => "another node has it",
             () if !self.plan.steered.contains_key(&vip) => "nothing on this node can serve it any more",
             () if !self.plan.announced.contains_key(&vip) => "no node may announce it",
-            () if !self.line.is_open() => "the interface cannot be spoken on; see the log",
+            () if self.socket != Socket::Open => "the interface cannot be spoken on; see the log",
             () => "it cannot be delivered here at the moment; see ovn-vip status",
         }
     }

@@ -1,0 +1,312 @@
+//! The machine of one node: takes in what happens, plans where something changed, and says what is to be done.
+//!
+//! The order of acts is what it is for: rules first, then speech; silence first, then rules. So whoever drives it calls,
+//! after each input, [`Agent::plan`], hands the rules and wishes of then to the switches, and calls [`Agent::act`]; then
+//! it sends what [`Agent::poll_transmit`] gives and tells what [`Agent::poll_told`] gives.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use super::segment::{Ready, Segment};
+use super::sight::Sight;
+use super::tenure::is_known;
+use crate::flows::{Flow, Wishes};
+use crate::kube::saying::report_key;
+use crate::l2::{Received, Verdict};
+use crate::model::{
+    AnnouncePlan, Change, InterfaceName, NodeName, Object, ObjectKey, SpeakerReport, SubnetName, World,
+};
+use crate::plan::{Policy, announce_plan};
+
+/// What a node is told once.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Which node it is.
+    pub node: NodeName,
+    /// The settings that change decisions.
+    pub policy: Policy,
+    /// How often what is held is announced anew.
+    pub refresh: Option<Duration>,
+    /// Whether there is an API server by which speakers know each other.
+    pub reports: bool,
+}
+
+/// One node.
+#[derive(Debug)]
+pub struct Agent {
+    pub(super) settings: Settings,
+    pub(super) world: World,
+    pub(super) plan: AnnouncePlan,
+    pub(super) segments: BTreeMap<SubnetName, Segment>,
+    /// Segments that have ended, until what they have to tell is told.
+    pub(super) ended: Vec<(SubnetName, Segment)>,
+    /// Whether all of the cluster was told once.
+    cluster_known: bool,
+    /// Whether Open vSwitch's database has been read: before that nothing is known of the bridges.
+    vswitch_known: bool,
+    /// Whether the plan, or where things are, may have changed.
+    stale: bool,
+    /// Whether what the switches confirm may have changed.
+    sight_changed: bool,
+    /// When there is more to do at once.
+    again_at: Option<Instant>,
+    /// What the other speakers can read of this one: the report as the API server has it.
+    pub(super) published: Option<SpeakerReport>,
+    /// Whether the report may have to be another.
+    pub(super) report_stale: bool,
+    /// Whether this run has reported anything: before that, the last report of the run before counts.
+    pub(super) has_reported: bool,
+    /// Whether something may have to be written.
+    pub(super) writing_due: bool,
+    /// Whether the status may have to be another.
+    pub(super) status_stale: bool,
+    problems: BTreeSet<String>,
+}
+
+impl Agent {
+    /// Knows nothing yet.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            world: World::default(),
+            plan: AnnouncePlan::default(),
+            segments: BTreeMap::new(),
+            ended: Vec::new(),
+            cluster_known: false,
+            vswitch_known: false,
+            stale: true,
+            sight_changed: false,
+            again_at: None,
+            published: None,
+            report_stale: true,
+            has_reported: false,
+            writing_due: false,
+            status_stale: true,
+            problems: BTreeSet::new(),
+        }
+    }
+
+    /// The cluster changed. `is_complete`: all of it was told once.
+    pub fn cluster_changed(&mut self, changes: impl IntoIterator<Item = Change>, is_complete: bool) {
+        for change in changes {
+            if self.is_own_report(&change) {
+                self.sight_changed = true;
+                if self.has_reported {
+                    continue;
+                }
+            }
+            self.stale |= !self.world.apply(change).is_empty();
+        }
+        self.cluster_known = is_complete;
+        self.writing_due = true;
+    }
+
+    /// Takes note of what the API server has of this node's own report.
+    fn is_own_report(&mut self, change: &Change) -> bool {
+        let own = report_key(&self.settings.node);
+        self.published = match change {
+            Change::Apply(Object::Report(report)) if report.key == own => Some(report.clone()),
+            Change::Remove(ObjectKey::Report(key)) if *key == own => None,
+            Change::Apply(_) | Change::Remove(_) => return false,
+        };
+        true
+    }
+
+    /// Open vSwitch's database was read, or has changed.
+    pub fn vswitch_changed(&mut self) {
+        (self.stale, self.vswitch_known) = (true, true);
+    }
+
+    /// What a switch confirms has changed: rules of a bridge, or what OVN delivers.
+    pub fn sight_changed(&mut self) {
+        self.sight_changed = true;
+    }
+
+    /// There is a socket on the segment.
+    pub fn socket_opened(&mut self, subnet: &SubnetName) {
+        if let Some(segment) = self.segments.get_mut(subnet) {
+            segment.socket_opened();
+            self.sight_changed = true;
+        }
+    }
+
+    /// A socket on the segment was tried for in vain, or lost.
+    pub fn socket_failed(&mut self, subnet: &SubnetName, now: Instant) {
+        if let Some(segment) = self.segments.get_mut(subnet) {
+            segment.socket_failed(now);
+            self.status_stale = true;
+        }
+    }
+
+    /// A frame came. What became of it; nothing, on a segment that is no more.
+    pub fn receive(&mut self, subnet: &SubnetName, frame: &Received, now: Instant) -> Option<Verdict> {
+        let verdict = self.segments.get_mut(subnet)?.receive(frame, now);
+        self.status_stale |= matches!(verdict, Verdict::Conflict { .. });
+        Some(verdict)
+    }
+
+    /// Plans, where something changed. Whether rules and wishes may be others.
+    pub fn plan(&mut self, sight: &dyn Sight, now: Instant) -> bool {
+        // Rules and speech of an earlier run stay while not everything is known.
+        let is_due = self.waiting_for().is_none() && std::mem::take(&mut self.stale);
+        if is_due {
+            self.plan_anew(sight, now);
+            self.sight_changed = true;
+        }
+        is_due
+    }
+
+    /// What it waits for before it does anything.
+    pub fn waiting_for(&self) -> Option<&'static str> {
+        match (self.cluster_known, self.vswitch_known) {
+            (false, _) => Some("the cluster's objects"),
+            (true, false) => Some("Open vSwitch's database"),
+            (true, true) => None,
+        }
+    }
+
+    fn plan_anew(&mut self, sight: &dyn Sight, now: Instant) {
+        let Settings { node, policy, .. } = &self.settings;
+        let (plan, refusals) = announce_plan(&self.world, policy, None, node);
+        self.problems = refusals.iter().map(ToString::to_string).collect();
+        let mut segments = BTreeMap::new();
+        for (subnet, plan) in &plan.segments {
+            let needed = !plan.steered.is_empty();
+            match sight.locate(plan) {
+                Ok(located) => {
+                    let segment = match self.segments.remove(subnet) {
+                        Some(mut segment) => {
+                            segment.set_plan(plan.clone(), located, now);
+                            segment
+                        }
+                        None => {
+                            let held = self.world.report_of(node);
+                            let held = held.and_then(|report| report.segments.get(subnet));
+                            let held = held.map(|segment| segment.held.clone()).unwrap_or_default();
+                            let refresh = self.settings.refresh;
+                            Segment::new(subnet.clone(), plan.clone(), located, held, refresh)
+                        }
+                    };
+                    segments.insert(subnet.clone(), segment);
+                }
+                Err(error) if needed => drop(self.problems.insert(format!("Subnet {subnet}: {error}"))),
+                Err(_) => {}
+            }
+        }
+        // Segments that are gone fall silent here; their rules go next.
+        for (subnet, mut segment) in std::mem::replace(&mut self.segments, segments) {
+            segment.fall_silent(now);
+            self.ended.push((subnet, segment));
+        }
+        self.plan = plan;
+        self.report_stale = true;
+    }
+
+    /// Speaks for what is steered and delivered by now, and keeps the report.
+    pub fn act(&mut self, sight: &dyn Sight, now: Instant) {
+        if std::mem::take(&mut self.sight_changed) {
+            self.status_stale = true;
+            let mut segments = std::mem::take(&mut self.segments);
+            for (subnet, segment) in &mut segments {
+                let is_known = self.is_known(subnet, segment);
+                see(sight, subnet, &segment.bridge().clone(), is_known, |ready| {
+                    segment.speak_what_is_delivered(ready, now);
+                });
+            }
+            self.segments = segments;
+        }
+        if self.waiting_for().is_none() {
+            self.keep_report();
+        }
+        // What the report says of this node is part of the world that the plan is made from.
+        self.again_at = (self.waiting_for().is_none() && self.stale).then_some(now);
+    }
+
+    /// The next frame that is due, and where to send it. Fetch until there is none.
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<(SubnetName, Vec<u8>)> {
+        let mut segments = self.segments.iter_mut();
+        segments.find_map(|(subnet, segment)| Some((subnet.clone(), segment.poll_transmit(now)?)))
+    }
+
+    /// When to come again though nothing happens.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.segments.values().filter_map(Segment::deadline).chain(self.again_at).min()
+    }
+
+    /// The bridges where rules of this program may lie, with those that they shall have.
+    pub fn rules(&self) -> BTreeMap<InterfaceName, BTreeSet<Flow>> {
+        let mut rules: BTreeMap<InterfaceName, BTreeSet<Flow>> = BTreeMap::new();
+        for bridge in &self.plan.bridges {
+            rules.entry(bridge.clone()).or_default();
+        }
+        for segment in self.segments.values() {
+            rules.entry(segment.bridge().clone()).or_default().extend(segment.flows().iter().cloned());
+        }
+        rules
+    }
+
+    /// What OVN is asked for: whether it delivers what this node is to announce.
+    pub fn wishes(&self) -> Wishes {
+        let mut wishes = Wishes::new();
+        for (subnet, segment) in &self.segments {
+            for (vip, wish) in segment.wishes() {
+                wishes.entry(vip).or_default().insert(subnet.clone(), wish);
+            }
+        }
+        wishes
+    }
+
+    /// Each segment, the interface that its socket is on, and whether one is to be opened where there is none.
+    pub fn sockets(&self) -> impl Iterator<Item = (&SubnetName, &InterfaceName, bool)> {
+        self.segments
+            .iter()
+            .map(|(subnet, segment)| (subnet, &segment.located().speak_on, segment.wants_socket()))
+    }
+
+    /// What is wrong, with the cure: what is declined, and what is missing on the node.
+    pub fn problems(&self) -> &BTreeSet<String> {
+        &self.problems
+    }
+
+    /// The world as this node knows it.
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// How many VIPs it answers for.
+    pub fn answered(&self) -> usize {
+        self.segments.values().map(Segment::answered).sum()
+    }
+
+    /// How many rules it needs, on all bridges.
+    pub fn rules_wanted(&self) -> usize {
+        self.segments.values().map(|segment| segment.flows().len()).sum()
+    }
+
+    /// Whether the other speakers can know this one's MAC. In a folder they never do, and take anybody for one of them.
+    pub(super) fn is_known(&self, subnet: &SubnetName, segment: &Segment) -> bool {
+        let mac = segment.located().interface.mac;
+        !self.settings.reports || is_known(self.published.as_ref(), subnet, mac)
+    }
+
+    /// The plan is of a world that is no more.
+    pub(super) fn replan(&mut self) {
+        self.stale = true;
+    }
+}
+
+/// What a segment is to know of its switches.
+pub(super) fn see<R>(
+    sight: &dyn Sight,
+    subnet: &SubnetName,
+    bridge: &InterfaceName,
+    is_known: bool,
+    look: impl FnOnce(&Ready<'_>) -> R,
+) -> R {
+    look(&Ready {
+        is_on_bridge: &|flow: &Flow| sight.is_on_bridge(bridge, flow),
+        is_delivered: &|vip: IpAddr| sight.is_delivered(subnet, vip),
+        is_known,
+    })
+}

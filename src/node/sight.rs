@@ -1,0 +1,22 @@
+//! What a node's agent sees of its switches while it decides.
+
+use std::net::IpAddr;
+
+use super::bridge::{Located, NotFound};
+use crate::flows::Flow;
+use crate::model::{InterfaceName, SegmentPlan, SubnetName};
+
+/// The node's Open vSwitch, as it is known now.
+pub trait Sight {
+    /// Where a segment is.
+    ///
+    /// # Errors
+    /// What is missing.
+    fn locate(&self, segment: &SegmentPlan) -> Result<Located, NotFound>;
+
+    /// Whether a rule is known to be on a provider network's bridge.
+    fn is_on_bridge(&self, bridge: &InterfaceName, flow: &Flow) -> bool;
+
+    /// Whether OVN delivers the VIP of this subnet on this node.
+    fn is_delivered(&self, subnet: &SubnetName, vip: IpAddr) -> bool;
+}
