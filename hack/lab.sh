@@ -15,6 +15,8 @@
 #   hack/lab.sh cut|mend NODE        take the node's underlay link down, or up again
 #   hack/lab.sh restart-vswitchd NODE    as an upgrade of Open vSwitch would
 #   hack/lab.sh restart-controller NODE  ovn-controller
+#   hack/lab.sh kill|start|pause|resume NODE DAEMON
+#                                    DAEMON: vswitchd, ovn-controller or ovsdb of a node; nb, sb or northd of central
 #   hack/lab.sh tool NAME ARGS       a program of the OVN tree to use, e.g. tool ovsdb-server …; needs no running lab
 #   hack/lab.sh tree [old]           the path of that tree, or of one that is too old for ovn-vip (OVN 23.03, central only)
 #
@@ -123,10 +125,14 @@ as_ovs_user() { # NODE: sets the array `user` of the caller
 }
 
 database() { # NS NAME SCHEMA [REMOTE]
+  "$TOOLS/ovsdb-tool" create "$LAB_DIR/$1/$2.db" "$3"
+  serve_database "$1" "$2" ${4:+"$4"}
+}
+
+serve_database() { # NS NAME [REMOTE]
   local base=$LAB_DIR/$1/$2 socket=$LAB_DIR/$1/$2.sock
   [ "$2" != ovsdb ] || socket=$LAB_DIR/$1/db.sock
-  "$TOOLS/ovsdb-tool" create "$base.db" "$3"
-  daemon "$1" "$2" ovsdb-server "$base.db" --remote="punix:$socket" ${4:+--remote="$4"}
+  daemon "$1" "$2" ovsdb-server "$base.db" --remote="punix:$socket" ${3:+--remote="$3"}
 }
 
 # A pid file may outlive its process, and the pid be a stranger's by now; and a killed `up` leaves daemons whose pid file was
@@ -543,6 +549,11 @@ restart() { # NODE vswitchd|ovn-controller
   need_one_of "$1" "$(nodes)"
   app "$1" "$2" exit
   while [ -e "$LAB_DIR/$1/$2.pid" ]; do sleep 0.01; done
+  start "$@"
+  nb --wait=hv sync
+}
+
+start() { # NODE DAEMON: one that does not run; its database is as it was
   case $2 in
   vswitchd)
     vswitchd "$1"
@@ -550,8 +561,20 @@ restart() { # NODE vswitchd|ovn-controller
     node_addresses "$1"
     ;;
   ovn-controller) ovn_controller "$1" ;;
+  northd) northd ;;
+  ovsdb) serve_database "$1" ovsdb ;;
+  nb) serve_database central nb 'ptcp:6641:[::]' ;;
+  sb) serve_database central sb 'ptcp:6642:[::]' ;;
   esac
-  nb --wait=hv sync
+}
+
+signal() { # SIGNAL NODE DAEMON: returns when it has taken effect
+  local pid
+  need_one_of "$3" "vswitchd ovn-controller ovsdb northd nb sb"
+  pid=$(<"$LAB_DIR/$2/$3.pid")
+  kill "-$1" "$pid"
+  [ "$1" = KILL ] || return 0
+  while [ -e "/proc/$pid" ]; do sleep 0.01; done
 }
 
 tool() { # NAME ARGS
@@ -607,6 +630,10 @@ with_root() { # VERB ARGS
   mend) link_of "$1" up ;;
   restart-vswitchd) restart "$1" vswitchd ;;
   restart-controller) restart "$1" ovn-controller ;;
+  start) start "$@" ;;
+  kill) signal KILL "$@" ;;
+  pause) signal STOP "$@" ;;
+  resume) signal CONT "$@" ;;
   *) die "there is no verb '$verb': hack/lab.sh help" ;;
   esac
 }

@@ -72,7 +72,7 @@ dependencies() {
     die "could not fetch the crates: is there a network, and does Cargo.lock fit Cargo.toml?"
 }
 
-shell_scripts() { shellcheck --external-sources hack/*.sh hack/lab/*.sh .ci/run; }
+shell_scripts() { shellcheck --external-sources hack/*.sh hack/lab/*.sh hack/chaos/*.sh .ci/run; }
 
 targets() { # with|without: the names of the test targets that need the lab, or of those that do not
   cargo metadata --no-deps --format-version 1 | jq --arg which "$1" --raw-output '

@@ -1,0 +1,6 @@
+# shellcheck shell=bash disable=SC2034
+FAULT="ovs-vswitchd killed on the announcing node, and it stays away"
+PROMISE="another node within 2 s"
+SILENT_MS=2000 HEALS_MS=2000 LOSES=120
+break_it() { "$LAB" kill "$HOLDER" vswitchd; }
+mend_it() { "$LAB" start "$HOLDER" vswitchd; "$LAB" restart-controller "$HOLDER"; }

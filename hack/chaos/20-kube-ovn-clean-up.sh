@@ -1,0 +1,9 @@
+# shellcheck shell=bash disable=SC2034
+FAULT="Kube-OVN's clean-up at its start: every Load_Balancer that it does not know deleted"
+PROMISE="back at once"
+HEALS_MS=500 LOSES=25
+break_it() {
+  local row commands=()
+  for row in $("$LAB" nb --bare --columns=_uuid list Load_Balancer); do commands+=(-- destroy Load_Balancer "$row"); done
+  "$LAB" nb "${commands[@]:1}"
+}

@@ -1,0 +1,11 @@
+# shellcheck shell=bash disable=SC2034
+FAULT="a Service whose endpoint OVN does not have, on the same VIP; then the announcing speaker restarts"
+PROMISE="the good Service is served on"
+HEALS_MS=1000 LOSES=10 WATCH=10
+break_it() {
+  cp hack/chaos/bad-neighbour.yaml "$CLUSTER/90-bad-neighbour.yaml"
+  sleep 2
+  end_program "$HOLDER" KILL
+  start_speaker "$HOLDER"
+}
+mend_it() { rm "$CLUSTER/90-bad-neighbour.yaml"; }
