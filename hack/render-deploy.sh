@@ -14,8 +14,11 @@ rendered() { # NAME: as the chart has it offline, with the image that kustomizat
 }
 
 main() {
-  local folder=${1:-deploy} name
-  for name in rbac controller speaker; do rendered "$name" >"$folder/$name.yaml"; done
+  local folder=${1:-deploy} name text
+  for name in rbac admission controller speaker; do
+    text=$(rendered "$name")
+    printf '%s\n' "$text" >"$folder/$name.yaml"
+  done
 }
 
 main "$@"

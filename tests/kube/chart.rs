@@ -13,6 +13,7 @@ use crate::stage::checkout;
 const CONTROLLER: &str = "/apis/apps/v1/namespaces/kube-system/deployments/ovn-vip-controller";
 const SPEAKER: &str = "/apis/apps/v1/namespaces/kube-system/daemonsets/ovn-vip-speaker";
 const KUBE_OVN: &str = "/apis/apps/v1/namespaces/kube-system/deployments/kube-ovn-controller";
+const POLICY: &str = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/ovn-vip-speaker";
 const OVN_VIP: &str = "/api/v1/namespaces/ovn-vip";
 
 /// Every knob away from its default, and every object that the chart can make.
@@ -169,7 +170,7 @@ fn helm_finds_no_fault_with_the_chart() {
 fn kustomizes_manifests_are_the_charts() {
     let folder = tempfile::tempdir().unwrap();
     run(Command::new(checkout("hack/render-deploy.sh")).arg(folder.path()));
-    for name in ["rbac.yaml", "controller.yaml", "speaker.yaml"] {
+    for name in ["rbac.yaml", "admission.yaml", "controller.yaml", "speaker.yaml"] {
         let rendered = std::fs::read_to_string(folder.path().join(name)).unwrap();
         let kept = std::fs::read_to_string(checkout("deploy").join(name)).unwrap();
         assert!(rendered == kept, "deploy/{name} is not what the chart renders: run hack/render-deploy.sh");
@@ -247,6 +248,7 @@ fn it_installs_without_an_edit_follows_kube_ovn_rolls_back_and_leaves_nothing() 
     assert!(arguments(&first).contains("--exclude-ips=enforce"));
     server.cluster.get(SPEAKER).unwrap();
     server.cluster.get(OVN_VIP).unwrap();
+    server.cluster.get(POLICY).unwrap();
 
     // Kube-OVN got a third member and lost its TLS; the operator changes a setting.
     let moved = kube_ovn_controller(&[("ENABLE_SSL", "false"), ("OVN_DB_IPS", "10.0.0.1,10.0.0.2,10.0.0.3")]);

@@ -89,6 +89,12 @@ readinessProbe:
 {{- if not $no }}true{{ end -}}
 {{- end }}
 
+{{- define "ovn-vip.admission" -}}
+{{- if eq (toString .Values.admissionPolicy) "auto" -}}
+{{- if semverCompare ">=1.30-0" .Capabilities.KubeVersion.Version }}true{{ end -}}
+{{- else if eq (toString .Values.admissionPolicy) "true" -}}true{{- end -}}
+{{- end }}
+
 {{- define "ovn-vip.scc" -}}
 {{- if eq (toString .Values.openshift.scc) "auto" -}}
 {{- if .Capabilities.APIVersions.Has "security.openshift.io/v1" }}true{{ end -}}
