@@ -36,7 +36,7 @@ impl Beside {
 
     fn take(&mut self, step: &Step) {
         match step {
-            Step::Cluster(change) => self.reconciler.cluster_changed([change.clone()]),
+            Step::Cluster(change) => self.reconciler.cluster_changed([(**change).clone()]),
             Step::Interfere(operations) => self.write(operations),
             Step::Bind(port, chassis) => {
                 let southbound = history::southbound(port, *chassis);
@@ -121,10 +121,10 @@ fn served_and_no_longer_excluded() -> Beside {
     let mut beside = Beside::start(northbound());
     let service = Object::Service(history::bare("a", [history::v4(250)].into()));
     for object in history::base().into_iter().chain([service]) {
-        beside.take(&Step::Cluster(Change::Apply(object)));
+        beside.take(&Step::Cluster(Box::new(Change::Apply(object))));
     }
     beside.converge();
-    beside.take(&Step::Cluster(Change::Apply(history::subnet("underlay", true, false))));
+    beside.take(&Step::Cluster(Box::new(Change::Apply(history::subnet("underlay", true, false)))));
     beside.converge();
     assert_eq!(balanced(&beside), ["10.0.0.250:80"]);
     beside
@@ -148,7 +148,7 @@ fn a_vip_that_was_given_up_is_not_served_again_unless_it_is_excluded() {
     let mut beside = served_and_no_longer_excluded();
     for vips in [vec![], vec![history::v4(250)]] {
         let service = Object::Service(history::bare("a", vips.into_iter().collect()));
-        beside.take(&Step::Cluster(Change::Apply(service)));
+        beside.take(&Step::Cluster(Box::new(Change::Apply(service))));
         beside.converge();
     }
     assert_eq!(balanced(&beside), Vec::<String>::new());
@@ -158,14 +158,14 @@ fn a_vip_that_was_given_up_is_not_served_again_unless_it_is_excluded() {
 fn a_vip_whose_ports_all_went_to_another_service_is_not_served_and_must_be_excluded() {
     let mut beside = Beside::start(northbound());
     for object in history::base() {
-        beside.take(&Step::Cluster(Change::Apply(object)));
+        beside.take(&Step::Cluster(Box::new(Change::Apply(object))));
     }
     for name in ["c", "a"] {
         let service = Object::Service(history::bare(name, [history::v4(250)].into()));
-        beside.take(&Step::Cluster(Change::Apply(service)));
+        beside.take(&Step::Cluster(Box::new(Change::Apply(service))));
         beside.converge();
     }
-    beside.take(&Step::Cluster(Change::Apply(history::subnet("underlay", true, false))));
+    beside.take(&Step::Cluster(Box::new(Change::Apply(history::subnet("underlay", true, false)))));
     beside.converge();
     let reasons = |name| {
         let refusals = beside.reconciler.refusals().get(&ServiceKey::new("default", name));
@@ -184,7 +184,7 @@ fn what_kube_ovn_puts_back_after_a_take_over_is_taken_out_again_and_nothing_else
     subnet.wishes.takeover = true;
     let service = Object::Service(history::bare("a", [history::v4(250)].into()));
     for object in history::base().into_iter().chain([Object::Subnet(subnet), service]) {
-        beside.take(&Step::Cluster(Change::Apply(object)));
+        beside.take(&Step::Cluster(Box::new(Change::Apply(object))));
     }
     for _ in 0..2 {
         let keys = [("10.0.0.250:80", "10.0.0.111:80"), ("10.96.0.1:443", "10.0.0.5:6443")];
@@ -210,7 +210,7 @@ proptest! {
             beside.take(step);
             beside.converge();
             match step {
-                Step::Cluster(change) => world.push(change.clone()),
+                Step::Cluster(change) => world.push((**change).clone()),
                 Step::Bind(port, chassis) => { bindings.insert(*port, *chassis); }
                 Step::Interfere(_) => {}
             }
@@ -247,7 +247,7 @@ proptest! {
         let written = |objects: Vec<_>| {
             let mut beside = Beside::start(northbound());
             for object in objects {
-                beside.take(&Step::Cluster(Change::Apply(object)));
+                beside.take(&Step::Cluster(Box::new(Change::Apply(object))));
                 beside.converge();
             }
             beside.content()

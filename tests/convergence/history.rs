@@ -29,7 +29,7 @@ const PODS: [u8; 6] = [111, 112, 121, 122, 131, 140];
 /// One step of a history.
 #[derive(Clone, Debug)]
 pub enum Step {
-    Cluster(Change),
+    Cluster(Box<Change>),
     Interfere(Vec<Operation>),
     /// A pod's port (by its number) is bound to a chassis, or to none.
     Bind(u8, Option<u8>),
@@ -37,8 +37,8 @@ pub enum Step {
 
 pub fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
     let cluster = prop_oneof![
-        6 => object().prop_map(|object| Step::Cluster(Change::Apply(object))),
-        2 => object().prop_map(|object| Step::Cluster(Change::Remove(object.key()))),
+        6 => object().prop_map(|object| Step::Cluster(Box::new(Change::Apply(object)))),
+        2 => object().prop_map(|object| Step::Cluster(Box::new(Change::Remove(object.key())))),
     ];
     let bind = (prop::sample::select(&PODS[..5]), prop::option::of(1..4u8))
         .prop_map(|(pod, at)| Step::Bind(pod, at));
@@ -47,7 +47,7 @@ pub fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
         2 => interference::any().prop_map(Step::Interfere),
         1 => bind,
     ];
-    let base = base().into_iter().map(|object| Step::Cluster(Change::Apply(object)));
+    let base = base().into_iter().map(|object| Step::Cluster(Box::new(Change::Apply(object))));
     let base: Vec<Step> = base.collect();
     prop::collection::vec(step, 0..most).prop_map(move |steps| base.iter().cloned().chain(steps).collect())
 }
