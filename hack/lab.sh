@@ -103,11 +103,13 @@ app() { # NODE [DAEMON] ARGS
 # ── daemons ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 daemon() { # NS NAME PROGRAM ARGS...: returns when it serves; its socket, pid file and log are $LAB_DIR/NS/NAME.*
-  local ns=$1 base=$LAB_DIR/$1/$2 program=$3 user=()
+  local ns=$1 base=$LAB_DIR/$1/$2 program=$3 user=() control=("--unixctl=$LAB_DIR/$1/$2.ctl")
   shift 3
+  [ "$program" != ovn-controller ] || [ ! -f "$LAB_DIR/old-controller" ] || control=()
   [[ $ns != node* ]] || as_ovs_user "$ns"
   OVS_RUNDIR=$LAB_DIR/$ns OVN_RUNDIR=$LAB_DIR/$ns in_ns "$ns" "${OPEN_TUN[@]}" "$TOOLS/$program" -vconsole:off -vsyslog:off "${user[@]}" "$@" \
-    --unixctl="$base.ctl" --pidfile="$base.pid" --log-file="$base.log" --detach --no-chdir 9<&-
+    "${control[@]}" --pidfile="$base.pid" --log-file="$base.log" --detach --no-chdir 9<&-
+  [ ${#control[@]} -gt 0 ] || ln -sf "$(basename "$base").$(<"$base.pid").ctl" "$base.ctl"
 }
 
 # A host's /dev/net/tun may be root's alone: the daemons see one of their own, that everybody may open. /run allows no device.
@@ -426,6 +428,8 @@ up() { # [VLAN]
   note_choices "$vlan" "$tree"
   mkdir "$TOOLS"
   write_tools "$tree" "$TOOLS"
+  # OVN 24.03's has no --unixctl: its socket's name holds its pid.
+  "$TOOLS/ovn-controller" --help 2>/dev/null | grep -q -e --unixctl || touch "$LAB_DIR/old-controller"
   if [ -z "$(nodes)" ]; then up_central "$tree"; else up_all "$tree"; fi
   await_ovn
   trap - EXIT

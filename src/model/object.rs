@@ -1,7 +1,6 @@
 //! The objects of a cluster, their names, and the steps of its history.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 use super::{
     AddressPool, Advertisement, AdvertisementKey, Allocation, AllocationName, EndpointSlice, L2Status,
@@ -109,13 +108,11 @@ pub enum Change {
     Remove(ObjectKey),
 }
 
-/// What a change alters by itself; [`World::affected`](super::World::affected) has what follows from it.
+/// What has to be planned again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dirty {
     /// These Services.
     pub services: BTreeSet<ServiceKey>,
-    /// These VIPs, also ones that no Service has any more.
-    pub vips: BTreeSet<IpAddr>,
     /// All of them, and the subnets: something changed that any of them may stand on.
     pub everything: bool,
 }
@@ -123,29 +120,17 @@ pub struct Dirty {
 impl Dirty {
     /// All of it.
     pub fn everything() -> Self {
-        Self { everything: true, ..Self::default() }
+        Self { services: BTreeSet::new(), everything: true }
     }
 
     /// Nothing to do.
     pub fn is_empty(&self) -> bool {
-        !self.everything && self.services.is_empty() && self.vips.is_empty()
+        !self.everything && self.services.is_empty()
     }
 
     /// Both.
     pub fn merge(&mut self, other: Dirty) {
-        let Dirty { services, vips, everything } = other;
-        self.everything |= everything;
-        self.services.extend(services);
-        self.vips.extend(vips);
+        self.everything |= other.everything;
+        self.services.extend(other.services);
     }
-}
-
-/// What has to be planned again.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Affected {
-    /// These Services, also ones that are gone.
-    pub services: BTreeSet<ServiceKey>,
-    /// These VIPs, also ones that no Service has any more: all that the Services have, and with each VIP all Services
-    /// that have it.
-    pub vips: BTreeSet<IpAddr>,
 }

@@ -24,7 +24,10 @@ fn ofport(stage: &Stage, port: &str) -> String {
 fn follows(stage: &Stage, change: &str, mac: &str) {
     let before = [NIC, PATCH].map(|port| ofport(stage, port));
     let words: Vec<&str> = ["vs", "node1"].into_iter().chain(change.split_whitespace()).collect();
+    // ovn-controller looks away, so that a port it makes again is a new one to Open vSwitch, with another number.
+    stage.lab.run(&["pause", "node1", "ovn-controller"]);
     stage.lab.run(&words);
+    stage.lab.run(&["resume", "node1", "ovn-controller"]);
     let after = eventually(&format!("all rules are as the bridge is after {change}"), || {
         let after = [NIC, PATCH].map(|port| ofport(stage, port));
         let rules = stage.lab.rules("node1");
