@@ -49,7 +49,11 @@ fn after(refusal: &Refusal) -> Option<Refusal> {
             node: node(),
             status: L2StatusKey::new("metallb-system", "l2-x"),
         },
-        Refusal::AnnouncedByOthers { .. } => Refusal::NobodyMayAnnounce { vip },
+        Refusal::AnnouncedByOthers { .. } => Refusal::Proxied { vip },
+        Refusal::Proxied { .. } => Refusal::NotAdvertised { vip },
+        Refusal::NotAdvertised { .. } => {
+            Refusal::NobodyMayAnnounce { vip, hindered: BTreeMap::new(), others: 2 }
+        }
         Refusal::NobodyMayAnnounce { .. } => Refusal::DarkPort { key, protocol, node: node() },
         Refusal::DarkPort { .. } => return None,
     })

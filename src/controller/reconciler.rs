@@ -15,7 +15,7 @@ use crate::nb::owner::{Owner, RowKey, SubnetRow};
 use crate::nb::render::{Desired, Dialect, needs_router_port};
 use crate::nb::rows::{GROUP, LOAD_BALANCER, ROUTER, ROUTER_PORT, SWITCH, SWITCH_PORT, Selection};
 use crate::ovsdb::{ChangeKind, Datum, Replica, RowChange};
-use crate::plan::{Policy, Refusal, derived_steering_mac, is_eligible, plan_service};
+use crate::plan::{Policy, Refusal, derived_steering_mac, is_eligible, plan_services};
 use crate::settings::OwnRouterPort;
 
 /// The settings of a reconciler.
@@ -121,7 +121,7 @@ impl Reconciler {
 
     /// Whether what is left to do is no decision's consequence: somebody altered our rows.
     pub fn is_planned(&self) -> bool {
-        !self.dirty.everything && self.dirty.services.is_subset(&self.bereft)
+        !self.dirty.everything && self.dirty.vips.is_empty() && self.dirty.services.is_subset(&self.bereft)
     }
 
     /// How many VIPs are programmed.
@@ -197,27 +197,27 @@ impl Reconciler {
         let dialect = Dialect { locality, selection: self.selection.clone() };
         let dirty = std::mem::take(&mut self.dirty);
         self.bereft.clear();
-        let services = if dirty.everything {
+        let services: BTreeSet<ServiceKey> = if dirty.everything {
             self.plan_subnets();
             let known = self.world.services().map(|service| service.key.clone());
             let known = known.chain(self.network.network().served.keys().cloned());
             known.chain(self.refusals.keys().cloned()).chain(self.desired.services().cloned()).collect()
         } else {
-            dirty.services
+            self.world.affected(&dirty).services
         };
         let mut refusal_changes = Vec::new();
-        for key in services {
-            let plan = plan_service(&self.world, self.network.network(), &self.rules.policy, &key);
+        let plans = plan_services(&self.world, self.network.network(), &self.rules.policy, &services);
+        for (key, plan) in plans {
             // Not every VIP that it has: one whose ports are all another Service's is in no row of its own.
             let balanced = plan.load_balancers.iter().flat_map(|row| row.vips.keys());
-            self.network.keep_served(&key, balanced.map(SocketAddr::ip));
-            let rows = self.desired.put_service(&self.rules.owner, &dialect, &key, &plan.load_balancers);
+            self.network.keep_served(key, balanced.map(SocketAddr::ip));
+            let rows = self.desired.put_service(&self.rules.owner, &dialect, key, &plan.load_balancers);
             self.touched.load_balancers.extend(rows);
-            self.touched.subnets |= self.desired.put_vips(&key, &plan.vips);
+            self.touched.subnets |= self.desired.put_vips(key, &plan.vips);
             let mut balanced = plan.load_balancers.iter().flat_map(|row| row.vips.values());
             let serves = balanced.any(|backends| !backends.is_empty());
-            self.put_outcome(&key, Outcome { vips: plan.vips, serves });
-            refusal_changes.extend(self.put_refusals(key, plan.refusals));
+            self.put_outcome(key, Outcome { vips: plan.vips, serves });
+            refusal_changes.extend(self.put_refusals(key.clone(), plan.refusals));
         }
         let touched = std::mem::take(&mut self.touched);
         (diff(&self.rules.owner, &self.desired, replica, &touched), refusal_changes)
@@ -268,7 +268,7 @@ impl Reconciler {
         self.dirty.everything |= dirty.everything;
         for address in &dirty.addresses {
             self.dirty.services.extend(self.world.services_with(*address).cloned());
-            self.dirty.services.extend(self.world.services_at(*address).map(|service| service.key.clone()));
+            self.dirty.vips.insert(*address);
         }
     }
 

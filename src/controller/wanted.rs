@@ -195,9 +195,12 @@ mod tests {
         Service {
             key: ServiceKey::new("d", "web"),
             uid: "u".into(),
+            created: None,
             labels: Default::default(),
             class: None,
             vips: BTreeSet::new(),
+            first_vip: None,
+            proxied: BTreeSet::new(),
             hostnames: BTreeSet::new(),
             ports: Vec::new(),
             traffic_policy: crate::model::TrafficPolicy::Cluster,

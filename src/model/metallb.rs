@@ -53,18 +53,26 @@ pub struct Advertisement {
 }
 
 impl Advertisement {
-    /// Whether it is about this Service's VIPs of this pool. Without any word on pools it is about all of them.
-    pub fn is_about(&self, pool: &AddressPool, service: &Service) -> bool {
+    /// Whether it is about this pool. Without any word on pools it is about all of them.
+    pub fn is_about(&self, pool: &AddressPool) -> bool {
         let all = self.pools.is_empty() && self.pool_selectors.is_empty();
         let pools = all || self.pools.contains(&pool.key.name) || any(&self.pool_selectors, &pool.labels);
-        let services = self.service_selectors.is_empty() || any(&self.service_selectors, &service.labels);
-        self.key.namespace == pool.key.namespace && pools && services
+        self.key.namespace == pool.key.namespace && pools
     }
 
-    /// Whether a node of these labels may announce, from a bridge or NIC of one of these names.
-    pub fn admits(&self, labels: &Labels, interfaces: [&InterfaceName; 2]) -> bool {
-        let node = self.node_selectors.is_empty() || any(&self.node_selectors, labels);
-        node && (self.interfaces.is_empty() || interfaces.iter().any(|name| self.interfaces.contains(*name)))
+    /// Whether it selects this Service.
+    pub fn selects_service(&self, service: &Service) -> bool {
+        self.service_selectors.is_empty() || any(&self.service_selectors, &service.labels)
+    }
+
+    /// Whether it selects a node of these labels.
+    pub fn selects_node(&self, labels: &Labels) -> bool {
+        self.node_selectors.is_empty() || any(&self.node_selectors, labels)
+    }
+
+    /// Whether a node may announce from a bridge or NIC of one of these names.
+    pub fn takes_interface(&self, interfaces: [&InterfaceName; 2]) -> bool {
+        self.interfaces.is_empty() || interfaces.iter().any(|name| self.interfaces.contains(*name))
     }
 }
 

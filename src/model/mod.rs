@@ -24,7 +24,7 @@ pub use names::{
     ProviderName, ReportKey, ServiceKey, SliceKey, SubnetName, VlanName, VpcName,
 };
 pub use net::{AddressRange, Family, Mac, ParseMacError, Protocol, VlanId};
-pub use object::{Change, Dirty, Object, ObjectKey};
+pub use object::{Affected, Change, Dirty, Object, ObjectKey};
 pub use ranges::RangeSet;
 pub use report::{LAST_TERM, SegmentReport, SpeakerReport, Term};
 pub use selector::{Labels, Requirement, Selector};

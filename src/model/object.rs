@@ -1,6 +1,7 @@
 //! The objects of a cluster, their names, and the steps of its history.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use super::{
     AddressPool, Advertisement, AdvertisementKey, Allocation, AllocationName, EndpointSlice, L2Status,
@@ -108,11 +109,13 @@ pub enum Change {
     Remove(ObjectKey),
 }
 
-/// What has to be planned again.
+/// What a change alters by itself; [`World::affected`](super::World::affected) has what follows from it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dirty {
     /// These Services.
     pub services: BTreeSet<ServiceKey>,
+    /// These VIPs, also ones that no Service has any more.
+    pub vips: BTreeSet<IpAddr>,
     /// All of them, and the subnets: something changed that any of them may stand on.
     pub everything: bool,
 }
@@ -120,17 +123,29 @@ pub struct Dirty {
 impl Dirty {
     /// All of it.
     pub fn everything() -> Self {
-        Self { services: BTreeSet::new(), everything: true }
+        Self { everything: true, ..Self::default() }
     }
 
     /// Nothing to do.
     pub fn is_empty(&self) -> bool {
-        !self.everything && self.services.is_empty()
+        !self.everything && self.services.is_empty() && self.vips.is_empty()
     }
 
     /// Both.
     pub fn merge(&mut self, other: Dirty) {
-        self.everything |= other.everything;
-        self.services.extend(other.services);
+        let Dirty { services, vips, everything } = other;
+        self.everything |= everything;
+        self.services.extend(services);
+        self.vips.extend(vips);
     }
+}
+
+/// What has to be planned again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Affected {
+    /// These Services, also ones that are gone.
+    pub services: BTreeSet<ServiceKey>,
+    /// These VIPs, also ones that no Service has any more: all that the Services have, and with each VIP all Services
+    /// that have it.
+    pub vips: BTreeSet<IpAddr>,
 }

@@ -13,12 +13,18 @@ pub struct Service {
     pub key: ServiceKey,
     /// `metadata.uid`, or empty where the source has none (a hand-written manifest).
     pub uid: String,
+    /// `metadata.creationTimestamp`, in seconds since 1970; `None` where the source has none.
+    pub created: Option<i64>,
     /// `metadata.labels`.
     pub labels: Labels,
     /// `spec.loadBalancerClass`.
     pub class: Option<Arc<str>>,
-    /// Every `status.loadBalancer.ingress[].ip`.
+    /// Every `status.loadBalancer.ingress[].ip` that clients reach at the address itself.
     pub vips: BTreeSet<IpAddr>,
+    /// The first of them, in the order written: MetalLB ranks nodes by it.
+    pub first_vip: Option<IpAddr>,
+    /// Every `status.loadBalancer.ingress[].ip` with `ipMode: Proxy`: the address of another load balancer.
+    pub proxied: BTreeSet<IpAddr>,
     /// Every `status.loadBalancer.ingress[].hostname` of an entry that has no `ip`.
     pub hostnames: BTreeSet<Arc<str>>,
     /// `spec.ports`, in the order written.
@@ -29,6 +35,14 @@ pub struct Service {
     pub client_ip_affinity: bool,
     /// `spec.publishNotReadyAddresses`.
     pub publish_not_ready: bool,
+}
+
+impl Service {
+    /// Of two Services that want the same the one with the lower value was there first: the one that was created
+    /// earlier, then by name. One that does not say when comes after those that do.
+    pub fn seniority(&self) -> (bool, Option<i64>, &ServiceKey) {
+        (self.created.is_none(), self.created, &self.key)
+    }
 }
 
 /// One of a Service's ports.

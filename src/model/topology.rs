@@ -40,6 +40,9 @@ pub struct Subnet {
     pub wishes: SubnetWishes,
     /// The annotation `ovn-vip.io/vips`: the VIPs that the controller serves here, by its own word.
     pub served: BTreeSet<IpAddr>,
+    /// The annotation `ovn-vip.io/undeliverable`: endpoints that OVN cannot deliver to, by the controller's word. With a
+    /// node: not on that node, whatever their EndpointSlice says; without: the switch has no port of the address.
+    pub undeliverable: BTreeSet<(IpAddr, Option<NodeName>)>,
 }
 
 /// What a Subnet's annotations ask of us.
@@ -93,6 +96,13 @@ impl Subnet {
     /// Whether one of the CIDRs holds the address.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.cidrs.iter().any(|cidr| cidr.contains(&address))
+    }
+
+    /// Whether OVN is not known to be unable to deliver to this endpoint on this node.
+    pub fn delivers(&self, address: IpAddr, node: &NodeName) -> bool {
+        self.undeliverable.is_empty()
+            || !(self.undeliverable.contains(&(address, None))
+                || self.undeliverable.contains(&(address, Some(node.clone()))))
     }
 }
 
@@ -152,6 +162,8 @@ pub struct Node {
     pub name: NodeName,
     /// The condition `Ready`; a node without conditions (a hand-written manifest) counts as ready.
     pub ready: bool,
+    /// The condition `NetworkUnavailable`.
+    pub network_unavailable: bool,
     /// `spec.unschedulable`: cordoned.
     pub cordoned: bool,
     /// The label `node.kubernetes.io/exclude-from-external-load-balancers`.
@@ -164,4 +176,6 @@ pub struct Node {
     pub addresses: BTreeSet<IpAddr>,
     /// Provider networks that the label `<pn>.provider-network.kubernetes.io/ready` calls not ready.
     pub providers_not_ready: BTreeSet<ProviderName>,
+    /// Provider networks that the label `<pn>.provider-network.kubernetes.io/exclude` leaves this node out of.
+    pub providers_excluding: BTreeSet<ProviderName>,
 }

@@ -1,26 +1,19 @@
-//! What one node answers for, and what it steers into OVN.
+//! What one node does of a VIP, and on a segment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::model::{
-    AnnouncePlan, InterfaceName, Mac, Node, NodeName, SegmentPlan, Service, Steered, Subnet, VlanId, World,
+    AnnouncePlan, InterfaceName, Mac, Node, NodeName, ProviderNetwork, SegmentPlan, Service, Steered, Subnet,
+    Vlan, World,
 };
 
+use super::unit::{Place, Units};
 use super::view::View;
-use super::{Policy, Refusal, backends, elect, subnet};
+use super::{Refusal, elect, subnet};
 
-/// What this node does on each segment, from the world alone: every node comes to the same election. `alive`: the nodes
-/// whose speakers are known to be; `None` where that is not known, and all count as such.
-///
-/// A VIP that this node has a ready backend for is steered, whoever announces it, so that rules are in place
-/// before a claim. A node that can deliver nothing of a VIP neither steers nor announces it.
-pub fn announce_plan(
-    world: &World,
-    policy: &Policy,
-    alive: Option<&BTreeSet<NodeName>>,
-    node: &NodeName,
-) -> (AnnouncePlan, BTreeSet<Refusal>) {
+/// A node's segments, with nothing on them.
+pub(super) fn segments(world: &World, node: &NodeName) -> (AnnouncePlan, BTreeSet<Refusal>) {
     let mut plan = AnnouncePlan::default();
     let mut refusals = BTreeSet::new();
     let Some(node) = world.node(node) else { return (plan, refusals) };
@@ -33,33 +26,39 @@ pub fn announce_plan(
             Err(refusal) => drop(refusals.insert(refusal)),
         }
     }
-    let view = View { world, policy, network: None, alive };
-    for vip in world.vips() {
-        plan_vip(view, node, vip, &mut plan);
-    }
     (plan, refusals)
 }
 
-fn plan_vip(view: View<'_>, node: &Node, vip: IpAddr, plan: &mut AnnouncePlan) {
-    let mut elected = BTreeMap::new();
-    for service in view.services_at(vip) {
-        // Why a VIP is refused is the controller's to say, once for the cluster.
-        let Ok(subnet) = subnet::checked(view, service, vip) else { continue };
-        let Steered { ports, local, elsewhere } =
-            backends::steered_on(view, &node.name, subnet, service, vip);
-        if ports.is_empty() {
+/// What keeps every node from speaking on a segment.
+pub(super) fn segment_refusals(world: &World) -> impl Iterator<Item = Refusal> {
+    let subnets = world.subnets().filter(|subnet| subnet::is_eligible(subnet));
+    subnets.filter_map(|subnet| Underlay::of(world, subnet).err())
+}
+
+/// Adds what this node does of a VIP.
+pub(super) fn plan_vip<'w>(
+    view: View<'w>,
+    units: &mut Units<'w>,
+    node: &Node,
+    vip: IpAddr,
+    plan: &mut AnnouncePlan,
+) {
+    // Why a VIP is refused is the controller's to say, once for the cluster.
+    let subnets = view.services_at(vip).filter_map(|service| subnet::of(view.world, service, vip).ok());
+    let subnets: BTreeMap<_, _> = subnets.map(|subnet| (&subnet.name, subnet)).collect();
+    for subnet in subnets.into_values() {
+        let Some(segment) = plan.segments.get_mut(&subnet.name) else { continue };
+        let place = units.at(subnet, vip);
+        let services = steer(place, node, vip, segment);
+        if services.is_empty() {
             continue;
         }
-        let Some(segment) = plan.segments.get_mut(&subnet.name) else { continue };
-        let steered = segment.steered.entry(vip).or_default();
-        steered.ports.extend(ports);
-        steered.local.extend(local);
-        steered.elsewhere.extend(elsewhere);
-        let announcer = elected.entry(&subnet.name).or_insert_with(|| elect::elected(view, subnet, vip));
-        match *announcer {
+        match place.announcer {
             Some(announcer) if *announcer == node.name => {
-                segment.announced.insert(vip, elect::claim(view.world, &node.name, subnet, vip));
-                if is_stated_by(view, service, vip) {
+                let claim = elect::claim(view.world, &node.name, &subnet.name, vip);
+                segment.announced.insert(vip, claim);
+                for service in services.into_iter().filter(|service| is_stated_by(view, units, service, vip))
+                {
                     plan.stated.insert(service.key.clone(), (subnet.name.clone(), vip));
                 }
             }
@@ -75,31 +74,70 @@ fn plan_vip(view: View<'_>, node: &Node, vip: IpAddr, plan: &mut AnnouncePlan) {
     }
 }
 
+/// Steers what the node can deliver of a VIP; the Services that it can.
+fn steer<'w>(place: &Place<'w>, node: &Node, vip: IpAddr, segment: &mut SegmentPlan) -> Vec<&'w Service> {
+    let mut services = Vec::new();
+    for member in place.members.values().filter(|member| member.admitted) {
+        let Steered { ports, local, elsewhere } = member.steered_on(&node.name);
+        if ports.is_empty() {
+            continue;
+        }
+        let steered = segment.steered.entry(vip).or_default();
+        steered.ports.extend(ports);
+        steered.local.extend(local);
+        steered.elsewhere.extend(elsewhere);
+        services.push(member.service);
+    }
+    services
+}
+
 /// Whether of a Service's VIPs this is the first that anybody announces.
-fn is_stated_by(view: View<'_>, service: &Service, vip: IpAddr) -> bool {
-    let announced = |vip: &IpAddr| {
+fn is_stated_by<'w>(view: View<'w>, units: &mut Units<'w>, service: &Service, vip: IpAddr) -> bool {
+    let mut announced = |vip: &IpAddr| {
         let subnet = subnet::checked(view, service, *vip);
-        subnet.is_ok_and(|subnet| elect::elected(view, subnet, *vip).is_some())
+        subnet.is_ok_and(|subnet| units.at(subnet, *vip).announcer.is_some())
     };
-    !service.vips.iter().take_while(|other| **other != vip).any(announced)
+    !service.vips.iter().take_while(|other| **other != vip).any(&mut announced)
+}
+
+/// What a subnet is on every node alike.
+struct Underlay<'w> {
+    vlan: &'w Vlan,
+    provider: &'w ProviderNetwork,
+    steering_mac: Mac,
+}
+
+impl<'w> Underlay<'w> {
+    fn of(world: &'w World, subnet: &Subnet) -> Result<Self, Refusal> {
+        // An eligible subnet has one.
+        let name = subnet.vlan.clone().unwrap_or_else(|| "".into());
+        let vlan = world.vlan(&name);
+        let vlan = vlan.ok_or_else(|| Refusal::NoVlan { subnet: subnet.name.clone(), vlan: name })?;
+        let provider = world.provider(&vlan.provider).ok_or_else(|| Refusal::NoProvider {
+            vlan: vlan.name.clone(),
+            provider: vlan.provider.clone(),
+        })?;
+        Ok(Self { vlan, provider, steering_mac: subnet::steering_mac(subnet)? })
+    }
 }
 
 /// Where a subnet is on this node; `None` where its provider network leaves the node out.
 fn segment(world: &World, node: &Node, subnet: &Subnet) -> Result<Option<SegmentPlan>, Refusal> {
-    let Some(vlan_name) = &subnet.vlan else { return Ok(None) };
-    let vlan = world
-        .vlan(vlan_name)
-        .ok_or_else(|| Refusal::NoVlan { subnet: subnet.name.clone(), vlan: vlan_name.clone() })?;
-    let provider = world
-        .provider(&vlan.provider)
-        .ok_or_else(|| Refusal::NoProvider { vlan: vlan.name.clone(), provider: vlan.provider.clone() })?;
-    let steering_mac = subnet::steering_mac(subnet)?;
-    let bridge_and_nic = provider.bridge_and_nic(&node.name);
-    let new = |(bridge, nic)| SegmentPlan {
+    let Underlay { vlan, provider, steering_mac } = Underlay::of(world, subnet)?;
+    let Some((bridge, nic)) = provider.bridge_and_nic(&node.name) else { return Ok(None) };
+    let patch_port = format!("patch-localnet.{}-to-br-int", subnet.name);
+    Ok(Some(SegmentPlan {
+        bridge,
+        nic,
+        vlan: vlan.id,
+        patch_port: InterfaceName::from(patch_port),
+        steering_mac,
+        steered: BTreeMap::new(),
         peers: peers(world, node, subnet),
-        ..new_segment(bridge, nic, vlan.id, subnet, steering_mac)
-    };
-    Ok(bridge_and_nic.map(new))
+        announced: BTreeMap::new(),
+        handed_over: BTreeSet::new(),
+        taken_over: BTreeSet::new(),
+    }))
 }
 
 /// The MACs of the other speakers on the segment.
@@ -107,25 +145,4 @@ fn peers(world: &World, node: &Node, subnet: &Subnet) -> Option<BTreeSet<Mac>> {
     world.reports().next()?;
     let others = world.reports().filter(|report| report.node != node.name);
     Some(others.filter_map(|report| report.segments.get(&subnet.name)).map(|segment| segment.mac).collect())
-}
-
-fn new_segment(
-    bridge: InterfaceName,
-    nic: InterfaceName,
-    vlan: Option<VlanId>,
-    subnet: &Subnet,
-    steering_mac: Mac,
-) -> SegmentPlan {
-    SegmentPlan {
-        bridge,
-        nic,
-        vlan,
-        patch_port: InterfaceName::from(format!("patch-localnet.{}-to-br-int", subnet.name)),
-        steering_mac,
-        steered: BTreeMap::<IpAddr, Steered>::new(),
-        peers: None,
-        announced: BTreeMap::new(),
-        handed_over: BTreeSet::new(),
-        taken_over: BTreeSet::new(),
-    }
 }

@@ -1,42 +1,41 @@
 //! Which endpoints may serve a port of a Service, and on which node.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
-use crate::model::{
-    Endpoint, Family, NodeName, Service, ServiceKey, ServicePort, SlicePort, Steered, Subnet, World,
-};
+use crate::model::{Endpoint, Family, NodeName, Service, ServicePort, SlicePort, Subnet, World};
 
-use super::view::View;
-use super::{Refusal, subnet};
+use super::Refusal;
 
 /// What became of a port's endpoints.
-pub(super) struct Backends {
+pub(super) struct Backends<'w> {
     /// Those that serve: the ready ones, and on nodes without one those that serve while they terminate.
-    pub usable: Vec<Usable>,
+    pub usable: Vec<Usable<'w>>,
     /// Those that would, but cannot.
     pub refusals: Vec<Refusal>,
 }
 
 /// An endpoint that may serve.
-pub(super) struct Usable {
+pub(super) struct Usable<'w> {
     /// Address and target port.
     pub backend: SocketAddr,
     /// Its node.
-    pub node: NodeName,
+    pub node: &'w NodeName,
     /// Whether it is ready. One that only terminates keeps its node delivering until another has taken the VIP over;
     /// it makes no node a candidate while there is a ready one anywhere.
     pub ready: bool,
+    /// Whether OVN delivers to it there, as far as the cluster tells. One that it does not elects nobody.
+    pub delivered: bool,
 }
 
 /// The endpoints of a Service's port, in one family.
-pub(super) fn usable(
-    world: &World,
+pub(super) fn usable<'w>(
+    world: &'w World,
     subnet: &Subnet,
     service: &Service,
     port: &ServicePort,
     family: Family,
-) -> Backends {
+) -> Backends<'w> {
     let endpoints = || {
         let slices = world.slices_of(&service.key).filter(move |slice| slice.family == family);
         slices.flat_map(move |slice| {
@@ -63,7 +62,8 @@ pub(super) fn usable(
         match place(world, subnet, endpoint) {
             Ok(node) => {
                 let backend = SocketAddr::new(endpoint.address, target_port);
-                backends.usable.push(Usable { backend, node, ready: is_ready(endpoint) });
+                let delivered = subnet.delivers(endpoint.address, node);
+                backends.usable.push(Usable { backend, node, ready: is_ready(endpoint), delivered });
             }
             Err(refusal) => backends.refusals.push(refusal),
         }
@@ -71,61 +71,24 @@ pub(super) fn usable(
     backends
 }
 
-/// The Service that has a VIP's port in a subnet: of several that want the same, the first by name, on every node alike.
-pub(super) fn port_owner<'w>(
-    view: View<'w>,
-    subnet: &Subnet,
-    vip: IpAddr,
-    port: &ServicePort,
-) -> Option<&'w ServiceKey> {
-    let wants = |service: &&Service| {
-        service.ports.iter().any(|other| (other.protocol, other.port) == (port.protocol, port.port))
-            && subnet::of(view.world, service, vip).is_ok_and(|found| found.name == subnet.name)
-    };
-    view.services_at(vip).find(wants).map(|service| &service.key)
-}
-
-/// What of a Service's VIP a node can deliver: the ports that a backend of its own serves, and where the backends are.
-pub(super) fn steered_on(
-    view: View<'_>,
-    node: &NodeName,
-    subnet: &Subnet,
-    service: &Service,
-    vip: IpAddr,
-) -> Steered {
-    let mut steered = Steered::default();
-    for port in service.ports.iter().filter(|port| port_owner(view, subnet, vip, port) == Some(&service.key))
-    {
-        for Usable { backend, node: at, ready: _ } in
-            usable(view.world, subnet, service, port, Family::of(vip)).usable
-        {
-            if at == *node {
-                steered.ports.insert((port.protocol, port.port));
-                steered.local.insert(backend.ip());
-            } else {
-                steered.elsewhere.insert(backend.ip());
-            }
-        }
-    }
-    steered
-}
-
 /// A slice's port belongs to the Service's port of the same name and protocol.
 fn same_port(candidate: &SlicePort, port: &ServicePort) -> bool {
     candidate.protocol == port.protocol && candidate.name == port.name
 }
 
-fn place(world: &World, subnet: &Subnet, endpoint: &Endpoint) -> Result<NodeName, Refusal> {
+fn place<'w>(world: &World, subnet: &Subnet, endpoint: &'w Endpoint) -> Result<&'w NodeName, Refusal> {
     let address = endpoint.address;
     if !subnet.contains(address) {
         return Err(Refusal::BackendOutsideSubnet { address, subnet: subnet.name.clone() });
     }
-    let Some(node) = endpoint.node.clone() else {
+    let Some(node) = &endpoint.node else {
         return Err(Refusal::BackendWithoutNode { address });
     };
-    match world.node(&node) {
-        None => Err(Refusal::BackendOnUnknownNode { address, node }),
-        Some(found) if found.chassis.is_none() => Err(Refusal::BackendWithoutChassis { address, node }),
+    match world.node(node) {
+        None => Err(Refusal::BackendOnUnknownNode { address, node: node.clone() }),
+        Some(found) if found.chassis.is_none() => {
+            Err(Refusal::BackendWithoutChassis { address, node: node.clone() })
+        }
         Some(_) => Ok(node),
     }
 }

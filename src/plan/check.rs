@@ -4,20 +4,21 @@ use std::collections::BTreeSet;
 
 use crate::model::{Network, ObjectKey, RangeSet, ServiceKey, Subnet, World};
 
+use super::announce::segment_refusals;
+use super::unit::Units;
 use super::view::View;
-use super::{Finding, Policy, Refusal, Severity, announce_plan, exclude_ips, is_eligible, service};
+use super::{Finding, Policy, Refusal, Severity, exclude_ips, is_eligible, service};
 
 /// What an operator should know, the worst first. Without a northbound only what the cluster itself tells.
 pub fn check(world: &World, network: Option<&Network>, policy: &Policy) -> Vec<Finding> {
     let view = View { world, policy, network, alive: None };
+    let mut units = Units::new(view);
     let mut findings: BTreeSet<Finding> = exclude_ips::findings(world, policy).into_iter().collect();
     for found in world.services() {
-        let refusals = service::plan(view, &found.key).refusals;
+        let refusals = service::plan(view, &mut units, &found.key).refusals;
         findings.extend(refusals.iter().map(|refusal| Finding::of(refusal, &found.key)));
     }
-    let refusals: BTreeSet<Refusal> =
-        world.nodes().flat_map(|node| announce_plan(world, policy, None, &node.name).1).collect();
-    findings.extend(refusals.iter().map(of_segment));
+    findings.extend(segment_refusals(world).map(|refusal| of_segment(&refusal)));
     for subnet in world.subnets() {
         findings.extend(of_subnet(subnet));
     }

@@ -1,17 +1,15 @@
-//! Which node announces a VIP.
+//! Which node announces the VIPs of a unit.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use sha2::{Digest, Sha256};
 
-use crate::model::{
-    AddressPool, Family, InterfaceName, LAST_TERM, Node, NodeName, PlannedClaim, Service, Subnet, World,
-};
+use crate::model::{LAST_TERM, NodeName, PlannedClaim, SubnetName, World};
 
+use super::unit::{Place, PlaceKey};
 use super::view::View;
-use super::{backends, subnet};
 
 /// A node's place in the order of a VIP's announcers: the lowest wins. The same order as MetalLB's
 /// (`speaker/layer2_controller.go`), so that a cluster which changes over moves no VIP without need.
@@ -19,109 +17,76 @@ pub fn rank(node: &NodeName, vip: IpAddr) -> [u8; 32] {
     Sha256::digest(format!("{node}#{vip}")).into()
 }
 
-/// The node that announces a VIP of a subnet: of the nodes that can serve every Service on it (else the most of them)
-/// the one that holds it already, so that nothing moves without need; else the lowest in rank, a cordoned one only where
-/// there is no other. Every node comes to the same answer from the same world.
-pub(super) fn elected<'w>(view: View<'w>, subnet: &Subnet, vip: IpAddr) -> Option<&'w NodeName> {
-    let mut services_served: BTreeMap<&NodeName, usize> = BTreeMap::new();
-    for service in view.services_at(vip) {
-        // Two that answer for one address are worse than none of ours.
-        if view.world.announced_by_others(&service.key).is_some() {
-            return None;
-        }
-        if !subnet::checked(view, service, vip).is_ok_and(|found| found.name == subnet.name) {
-            continue;
-        }
-        for node in nodes_serving(view, subnet, service, vip) {
-            *services_served.entry(node).or_default() += 1;
+/// What each node could serve of a unit, as ascending numbers of its Services' places.
+type Votes<'w> = BTreeMap<&'w NodeName, Vec<usize>>;
+
+/// The node that announces a unit. The one that holds it stays, so that nothing moves without need: until it serves
+/// nothing of it any more, or another node could serve all that it does, and more. Else the one that can serve the most; of
+/// several the lowest in rank, a cordoned one only where there is no other. Every node comes to the same answer from
+/// the same world.
+pub(super) fn elected<'w>(view: View<'w>, unit: &BTreeMap<PlaceKey<'w>, Place<'w>>) -> Option<&'w NodeName> {
+    let mut votes = Votes::new();
+    let members = unit.values().flat_map(|place| place.members.values());
+    for (number, member) in members.clone().enumerate() {
+        for node in member.votes() {
+            votes.entry(node).or_default().push(number);
         }
     }
-    let most = services_served.values().copied().max()?;
-    let candidates = || {
-        let best = services_served.iter().filter(|(_, served)| **served == most);
-        best.filter_map(|(node, _)| view.world.node(node))
+    // MetalLB ranks by a Service's first address.
+    let services = members.filter(|member| member.admitted).map(|member| member.service);
+    let first = services.min_by_key(|service| service.seniority())?;
+    let address = first.first_vip.or_else(|| first.vips.first().copied())?;
+    let is_cordoned = |node: &NodeName| view.world.node(node).is_some_and(|node| node.cordoned);
+    let order = |node: &NodeName, served: usize| (Reverse(served), is_cordoned(node), rank(node, address));
+    let best = |all: &mut dyn Iterator<Item = (&'w NodeName, usize)>| {
+        all.min_by_key(|(node, served)| order(node, *served)).map(|(node, _)| node)
     };
-    let term = |node: &&Node| view.world.report_of(&node.name)?.term(&subnet.name, vip);
-    let holder = candidates().filter(|node| term(node).is_some());
-    // Of several that say they hold it the one that claimed it last.
-    let holder = holder.min_by_key(|node| (Reverse(term(node)), rank(&node.name, vip)));
-    let elected = holder.or_else(|| candidates().min_by_key(|node| (node.cordoned, rank(&node.name, vip))));
-    elected.map(|node| &node.name)
+    let held = held(view, unit);
+    // Two nodes that hold a VIP each, from a time when each VIP was elected alone: the fewest move.
+    let holder = held
+        .into_iter()
+        .min_by_key(|(node, places)| (Reverse(*places), order(node, votes.get(node).map_or(0, Vec::len))));
+    let Some((holder, _)) = holder else {
+        return best(&mut votes.iter().map(|(node, served)| (*node, served.len())));
+    };
+    let own = votes.get(holder)?;
+    let serves_more = |served: &Vec<usize>| served.len() > own.len() && has_all(served, own);
+    let better = votes.iter().filter(|(_, served)| serves_more(served));
+    Some(best(&mut better.map(|(node, served)| (*node, served.len()))).unwrap_or(holder))
+}
+
+/// How many places of a unit each node holds, by its own word, and serves. Of several that say they hold one, the node
+/// that claimed it last holds it.
+fn held<'w>(view: View<'w>, unit: &BTreeMap<PlaceKey<'w>, Place<'w>>) -> BTreeMap<&'w NodeName, usize> {
+    let mut held: BTreeMap<&NodeName, usize> = BTreeMap::new();
+    for ((subnet, vip), place) in unit {
+        let reports = view.world.holders_of(*vip);
+        let nodes = reports.filter_map(|report| view.world.node(&report.node)).map(|node| &node.name);
+        let terms = nodes.filter_map(|node| Some((view.world.report_of(node)?.term(subnet, *vip)?, node)));
+        let serving = terms.filter(|(_, node)| place.is_served_by(node));
+        if let Some((_, node)) = serving.min_by_key(|(term, node)| (Reverse(*term), rank(node, *vip))) {
+            *held.entry(node).or_default() += 1;
+        }
+    }
+    held
+}
+
+/// Whether one ascending list has all of another.
+fn has_all(all: &[usize], some: &[usize]) -> bool {
+    let mut all = all.iter();
+    some.iter().all(|wanted| all.any(|found| found == wanted))
 }
 
 /// How a node that is elected takes the VIP.
-pub(super) fn claim(world: &World, node: &NodeName, subnet: &Subnet, vip: IpAddr) -> PlannedClaim {
-    let terms = world.holders_of(vip).filter_map(|report| report.last_term(&subnet.name, vip));
+pub(super) fn claim(world: &World, node: &NodeName, subnet: &SubnetName, vip: IpAddr) -> PlannedClaim {
+    let terms = world.holders_of(vip).filter_map(|report| report.last_term(subnet, vip));
     let known = terms.max();
-    let own = world.report_of(node).and_then(|report| report.term(&subnet.name, vip));
+    let own = world.report_of(node).and_then(|report| report.term(subnet, vip));
     PlannedClaim {
         term: own.unwrap_or_else(|| known.unwrap_or(0).saturating_add(1).min(LAST_TERM)),
         // Speakers that do not know each other cannot tell a peer that still holds it from a stranger.
         first: known.is_none() && world.reports().next().is_some(),
     }
-}
-
-/// The nodes that have a local backend for at least one port of the Service, and may announce; a ready one, where there
-/// is one anywhere.
-pub(super) fn nodes_serving<'w>(
-    view: View<'w>,
-    subnet: &Subnet,
-    service: &Service,
-    vip: IpAddr,
-) -> BTreeSet<&'w NodeName> {
-    let family = Family::of(vip);
-    let usable = service
-        .ports
-        .iter()
-        .filter(|port| backends::port_owner(view, subnet, vip, port) == Some(&service.key))
-        .flat_map(|port| backends::usable(view.world, subnet, service, port, family).usable);
-    let usable: Vec<_> = usable.collect();
-    let any_ready = usable.iter().any(|backend| backend.ready);
-    let named: BTreeSet<NodeName> = usable
-        .into_iter()
-        .filter(|backend| backend.ready || !any_ready)
-        .map(|backend| backend.node)
-        .collect();
-    let nodes = named.iter().filter_map(|node| view.world.node(node));
-    nodes.filter(|node| may_announce(view, subnet, service, vip, node)).map(|node| &node.name).collect()
-}
-
-/// Whether a node may announce this VIP, whatever its backends.
-fn may_announce(view: View<'_>, subnet: &Subnet, service: &Service, vip: IpAddr, node: &Node) -> bool {
-    let world = view.world;
-    let vlan = subnet.vlan.as_ref().and_then(|vlan| world.vlan(vlan));
-    let Some(provider) = vlan.and_then(|vlan| world.provider(&vlan.provider)) else { return false };
-    let Some((bridge, nic)) = provider.bridge_and_nic(&node.name) else { return false };
-    subnet.wishes.announce
-        && node.ready
-        && view.alive.is_none_or(|alive| alive.contains(&node.name))
-        && can_speak(world, subnet, node)
-        && !node.excluded_from_load_balancers
-        && !node.providers_not_ready.contains(&provider.name)
-        && is_advertised(world, service, vip, node, [&bridge, &nic])
-}
-
-/// What its speaker says of itself: a link, and a socket on it. One that has said nothing at all may not have been asked.
-fn can_speak(world: &World, subnet: &Subnet, node: &Node) -> bool {
-    let report = world.report_of(&node.name);
-    report.is_none_or(|report| report.segments.get(&subnet.name).is_some_and(|segment| segment.ready))
-}
-
-/// What MetalLB's L2Advertisements say of a node, where there are any for the VIP's pool; together they admit what
-/// any of them admits.
-fn is_advertised(
-    world: &World,
-    service: &Service,
-    vip: IpAddr,
-    node: &Node,
-    interfaces: [&InterfaceName; 2],
-) -> bool {
-    let pools: Vec<&AddressPool> = world.pools().filter(|pool| pool.contains(vip)).collect();
-    let mut about = world
-        .advertisements()
-        .filter(|advertisement| pools.iter().any(|pool| advertisement.is_about(pool, service)))
-        .peekable();
-    about.peek().is_none() || about.any(|advertisement| advertisement.admits(&node.labels, interfaces))
 }
 
 #[cfg(test)]

@@ -5,8 +5,10 @@
 //! that is wrong at once is what [`check`] finds.
 
 mod announce;
+mod announcer;
 mod announcing;
 mod backends;
+mod candidate;
 mod check;
 mod elect;
 mod exclude_ips;
@@ -15,15 +17,16 @@ mod policy;
 mod refusal;
 mod service;
 mod subnet;
+mod unit;
 mod view;
 
 pub use crate::model::ExcludeIps;
-pub use announce::announce_plan;
+pub use announcer::{Announcer, Replanned, announce_plan};
 pub use check::check;
 pub use elect::rank;
 pub use exclude_ips::{fixed_exclude_ips, missing_exclude_ips};
 pub use finding::{Finding, Severity};
 pub use policy::{ClassRule, Policy};
-pub use refusal::{Refusal, Reserved};
-pub use service::{ServicePlan, plan_service};
+pub use refusal::{Obstacle, Refusal, Reserved};
+pub use service::{ServicePlan, plan_service, plan_services};
 pub use subnet::{derived_steering_mac, is_eligible, steering_mac};

@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-use crate::model::{
-    Family, LoadBalancer, Network, Port, Protocol, Service, ServiceKey, ServicePort, Subnet, SubnetName,
-    World,
-};
+use crate::model::{LoadBalancer, Network, Port, Protocol, Service, ServiceKey, Subnet, SubnetName, World};
 
+use super::backends::Backends;
+use super::unit::{MemberPort, Place, Units};
 use super::view::View;
-use super::{Policy, Refusal, announcing, backends, exclude_ips, subnet};
+use super::{Policy, Refusal, announcing, exclude_ips, subnet};
 
 /// What one Service comes to: its load balancers, and everything that was declined on the way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,16 +25,30 @@ pub struct ServicePlan {
 /// nobody else's address; the switch is there and OVN will balance it; each port is ours to serve; each ready
 /// endpoint is a port of that switch on a known chassis; and a node may announce it that serves it all.
 pub fn plan_service(world: &World, network: &Network, policy: &Policy, key: &ServiceKey) -> ServicePlan {
-    plan(View { world, policy, network: Some(network), alive: None }, key)
+    let view = View { world, policy, network: Some(network), alive: None };
+    plan(view, &mut Units::new(view), key)
+}
+
+/// [`plan_service`] of many: what Services have in common is decided once.
+pub fn plan_services<'k>(
+    world: &World,
+    network: &Network,
+    policy: &Policy,
+    keys: impl IntoIterator<Item = &'k ServiceKey>,
+) -> Vec<(&'k ServiceKey, ServicePlan)> {
+    let view = View { world, policy, network: Some(network), alive: None };
+    let mut units = Units::new(view);
+    keys.into_iter().map(|key| (key, plan(view, &mut units, key))).collect()
 }
 
 /// As [`plan_service`]; without a northbound what only that can tell is taken to be as it should.
-pub(super) fn plan(view: View<'_>, key: &ServiceKey) -> ServicePlan {
+pub(super) fn plan<'w>(view: View<'w>, units: &mut Units<'w>, key: &ServiceKey) -> ServicePlan {
     let mut plan = ServicePlan::default();
     let Some(service) = view.world.service(key).filter(|service| view.policy.serves(service)) else {
         return plan;
     };
-    if service.vips.is_empty() {
+    plan.refusals.extend(service.proxied.iter().map(|vip| Refusal::Proxied { vip: *vip }));
+    if service.vips.is_empty() && service.proxied.is_empty() {
         plan.refusals.insert(match service.hostnames.first() {
             Some(hostname) => Refusal::HostnameOnly { hostname: hostname.clone() },
             None => Refusal::NoVip,
@@ -46,10 +59,20 @@ pub(super) fn plan(view: View<'_>, key: &ServiceKey) -> ServicePlan {
             Ok((subnet, warning)) => {
                 plan.vips.insert(vip, subnet.name.clone());
                 plan.refusals.extend(warning);
-                for port in &service.ports {
-                    plan_port(view, &mut plan, service, subnet, vip, port);
+                let place = units.at(subnet, vip);
+                let Some(member) = place.members.get(key) else { continue };
+                for port in &member.ports {
+                    plan_port(
+                        view,
+                        &mut plan,
+                        service,
+                        subnet,
+                        SocketAddr::new(vip, port.port.port),
+                        port,
+                        place,
+                    );
                 }
-                announcing::review(view, &mut plan.refusals, service, subnet, vip);
+                announcing::review(view.world, &mut plan.refusals, member, place, subnet, vip);
             }
             Err(refusal) => {
                 plan.refusals.insert(refusal);
@@ -96,12 +119,12 @@ fn plan_port(
     plan: &mut ServicePlan,
     service: &Service,
     subnet: &Subnet,
-    vip: IpAddr,
-    port: &ServicePort,
+    key: SocketAddr,
+    port: &MemberPort<'_>,
+    place: &Place<'_>,
 ) {
-    let key = SocketAddr::new(vip, port.port);
-    let protocol = port.protocol;
-    if let Some(by) = backends::port_owner(view, subnet, vip, port).filter(|owner| **owner != service.key) {
+    let protocol = port.port.protocol;
+    if let Some(by) = place.owner(port.port).filter(|_| !port.owned) {
         plan.refusals.insert(Refusal::PortTaken { key, protocol, by: by.clone() });
         return;
     }
@@ -117,7 +140,7 @@ fn plan_port(
         });
         return;
     }
-    let (serving, ports) = serving_backends(view, plan, service, subnet, vip, port);
+    let (serving, ports) = serving_backends(view, plan, subnet, &port.backends);
     if serving.is_empty() {
         plan.refusals.insert(Refusal::NoReadyBackend { key, protocol });
     }
@@ -134,13 +157,10 @@ fn plan_port(
 fn serving_backends(
     view: View<'_>,
     plan: &mut ServicePlan,
-    service: &Service,
     subnet: &Subnet,
-    vip: IpAddr,
-    port: &ServicePort,
+    found: &Backends<'_>,
 ) -> (BTreeSet<SocketAddr>, BTreeMap<IpAddr, Port>) {
-    let found = backends::usable(view.world, subnet, service, port, Family::of(vip));
-    plan.refusals.extend(found.refusals);
+    plan.refusals.extend(found.refusals.iter().cloned());
     let backends = found.usable.iter().map(|usable| usable.backend);
     let Some(network) = view.network else { return (backends.collect(), BTreeMap::new()) };
     let switch = network.switches.get(&subnet.name);

@@ -19,7 +19,7 @@ use super::support::northbound::Northbound;
 #[path = "interference.rs"]
 pub mod interference;
 #[path = "neighbours.rs"]
-mod neighbours;
+pub mod neighbours;
 
 pub const NODES: [&str; 3] = ["node1", "node2", "node3"];
 pub const SERVICES: [&str; 4] = ["a", "b", "c", "d"];
@@ -29,7 +29,7 @@ const PODS: [u8; 6] = [111, 112, 121, 122, 131, 140];
 /// One step of a history.
 #[derive(Clone, Debug)]
 pub enum Step {
-    Cluster(Change),
+    Cluster(Box<Change>),
     Interfere(Vec<Operation>),
     /// A pod's port (by its number) is bound to a chassis, or to none.
     Bind(u8, Option<u8>),
@@ -37,8 +37,8 @@ pub enum Step {
 
 pub fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
     let cluster = prop_oneof![
-        6 => object().prop_map(|object| Step::Cluster(Change::Apply(object))),
-        2 => object().prop_map(|object| Step::Cluster(Change::Remove(object.key()))),
+        6 => object().prop_map(|object| Step::Cluster(Box::new(Change::Apply(object)))),
+        2 => object().prop_map(|object| Step::Cluster(Box::new(Change::Remove(object.key())))),
     ];
     let bind = (prop::sample::select(&PODS[..5]), prop::option::of(1..4u8))
         .prop_map(|(pod, at)| Step::Bind(pod, at));
@@ -47,7 +47,7 @@ pub fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
         2 => interference::any().prop_map(Step::Interfere),
         1 => bind,
     ];
-    let base = base().into_iter().map(|object| Step::Cluster(Change::Apply(object)));
+    let base = base().into_iter().map(|object| Step::Cluster(Box::new(Change::Apply(object))));
     let base: Vec<Step> = base.collect();
     prop::collection::vec(step, 0..most).prop_map(move |steps| base.iter().cloned().chain(steps).collect())
 }
@@ -61,6 +61,16 @@ pub fn objects() -> impl Strategy<Value = Vec<Object>> {
     })
 }
 
+/// Changes of the cluster alone, from nothing.
+pub fn cluster_steps() -> impl Strategy<Value = Vec<Change>> {
+    let step = prop_oneof![
+        4 => object().prop_map(Change::Apply),
+        1 => object().prop_map(|object| Change::Remove(object.key())),
+    ];
+    let base: Vec<Change> = base().into_iter().map(Change::Apply).collect();
+    prop::collection::vec(step, 0..40).prop_map(move |steps| base.iter().cloned().chain(steps).collect())
+}
+
 pub fn base() -> Vec<Object> {
     let mut objects: Vec<Object> = NODES.iter().map(|name| node(name, true, true)).collect();
     objects.extend([vlan(), provider(), subnet("underlay", true, true)]);
@@ -69,8 +79,7 @@ pub fn base() -> Vec<Object> {
 
 /// Objects that alter few Services each, so that a forgotten one shows.
 pub fn small_steps() -> impl Strategy<Value = Vec<Change>> {
-    let object =
-        prop_oneof![4 => service(), 6 => slice(), 3 => neighbours::allocation(), 2 => neighbours::status()];
+    let object = prop_oneof![4 => service(), 6 => slice(), 3 => neighbours::allocation(), 2 => neighbours::status(), 3 => neighbours::report()];
     let step = prop_oneof![
         3 => object.clone().prop_map(Change::Apply),
         1 => object.prop_map(|object| Change::Remove(object.key())),
@@ -84,11 +93,13 @@ fn object() -> impl Strategy<Value = Object> {
         6 => slice(),
         1 => (prop::sample::select(&NODES[..]), any::<bool>(), any::<bool>()).prop_map(|(name, ready, chassis)| node(name, ready, chassis)),
         1 => (prop::sample::select(&["underlay", "other"][..]), any::<bool>(), any::<bool>()).prop_map(|(name, on, wide)| subnet(name, on, wide)),
+        1 => undeliverable().prop_map(told_undeliverable),
         1 => Just(vlan()),
         2 => neighbours::allocation(),
         1 => neighbours::pool(),
         1 => neighbours::advertisement(),
         1 => neighbours::status(),
+        2 => neighbours::report(),
     ]
 }
 
@@ -96,7 +107,7 @@ pub fn v4(last: u8) -> IpAddr {
     IpAddr::from([10, 0, 0, last])
 }
 
-fn v6(last: u8) -> IpAddr {
+pub fn v6(last: u8) -> IpAddr {
     format!("fd00::{last:x}").parse().unwrap()
 }
 
@@ -109,12 +120,24 @@ fn service() -> impl Strategy<Value = Object> + Clone {
     );
     let name = prop::sample::select(&SERVICES[..]);
     let class = prop::option::weighted(0.1, Just("other".into()));
-    (name, vips, ports, any::<bool>(), class).prop_map(|(name, vips, ports, affinity, class)| {
-        let port =
-            |(name, protocol, port): (&str, Protocol, u16)| ServicePort { name: name.into(), protocol, port };
-        let ports = ports.into_iter().map(port).collect();
-        Object::Service(Service { class, ports, client_ip_affinity: affinity, ..bare(name, vips) })
-    })
+    let created = prop::option::of(0..2i64);
+    (name, vips, ports, any::<bool>(), class, created).prop_map(
+        |(name, vips, ports, affinity, class, created)| {
+            let port = |(name, protocol, port): (&str, Protocol, u16)| ServicePort {
+                name: name.into(),
+                protocol,
+                port,
+            };
+            let ports = ports.into_iter().map(port).collect();
+            Object::Service(Service {
+                class,
+                ports,
+                client_ip_affinity: affinity,
+                created,
+                ..bare(name, vips)
+            })
+        },
+    )
 }
 
 /// A Service of one TCP port.
@@ -122,10 +145,13 @@ pub fn bare(name: &str, vips: BTreeSet<IpAddr>) -> Service {
     Service {
         key: ServiceKey::new("default", name),
         uid: format!("uid-{name}"),
+        created: None,
         labels: Labels::new(),
         class: None,
         hostnames: BTreeSet::new(),
+        first_vip: vips.first().copied(),
         vips,
+        proxied: BTreeSet::new(),
         ports: vec![ServicePort { name: "web".into(), protocol: Protocol::Tcp, port: 80 }],
         traffic_policy: TrafficPolicy::Local,
         client_ip_affinity: false,
@@ -163,12 +189,14 @@ fn node(name: &str, ready: bool, chassis: bool) -> Object {
     Object::Node(Node {
         name: NodeName::from(name),
         ready,
+        network_unavailable: false,
         cordoned: false,
         excluded_from_load_balancers: false,
         chassis: chassis.then(|| name.into()),
         labels: Labels::from([("name".into(), name.into())]),
         addresses: BTreeSet::new(),
         providers_not_ready: BTreeSet::new(),
+        providers_excluding: BTreeSet::new(),
     })
 }
 
@@ -189,7 +217,23 @@ pub fn subnet(name: &str, external_lb: bool, wide: bool) -> Object {
         steering_mac: None,
         wishes: SubnetWishes::default(),
         served: BTreeSet::new(),
+        undeliverable: BTreeSet::new(),
     })
+}
+
+/// What the controller may say of the pods' addresses: no port, or none on a node.
+fn undeliverable() -> impl Strategy<Value = BTreeSet<(IpAddr, Option<NodeName>)>> {
+    let node = prop::option::of(prop::sample::select(&NODES[..]));
+    let endpoint = (prop::sample::select(&PODS[..]), node);
+    prop::collection::btree_set(endpoint.prop_map(|(pod, node)| (v4(pod), node.map(NodeName::from))), 0..4)
+}
+
+/// The subnet of [`base`], with this word of the controller's.
+pub fn told_undeliverable(undeliverable: BTreeSet<(IpAddr, Option<NodeName>)>) -> Object {
+    match subnet("underlay", true, true) {
+        Object::Subnet(subnet) => Object::Subnet(Subnet { undeliverable, ..subnet }),
+        other => other,
+    }
 }
 
 fn vlan() -> Object {

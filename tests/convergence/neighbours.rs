@@ -2,11 +2,12 @@
 
 use ovn_vip::model::{
     AddressPool, AddressRange, Advertisement, AdvertisementKey, Allocation, L2Status, L2StatusKey, Labels,
-    Object, PoolKey, Requirement, Selector, ServiceKey, SubnetName,
+    Mac, Object, PoolKey, ReportKey, Requirement, SegmentReport, Selector, ServiceKey, SpeakerReport,
+    SubnetName, Term,
 };
 use proptest::prelude::*;
 
-use super::{NODES, PODS, SERVICES, v4};
+use super::{NODES, PODS, SERVICES, v4, v6};
 
 /// A pod's address, or a VIP that a pod was given.
 pub fn allocation() -> impl Strategy<Value = Object> + Clone {
@@ -60,4 +61,29 @@ pub fn status() -> impl Strategy<Value = Object> + Clone {
             })
         },
     )
+}
+
+/// What a speaker says; several may say that they hold a VIP.
+pub fn report() -> impl Strategy<Value = Object> + Clone {
+    let vip = prop::sample::select(vec![v4(250), v4(251), v6(250)]);
+    let held = prop::collection::btree_map(vip, 1..4u64, 0..4);
+    (0..NODES.len(), prop::bool::weighted(0.8), held.clone(), held).prop_map(|(node, ready, held, left)| {
+        let left = left.into_iter().filter(|(vip, _)| !held.contains_key(vip)).collect();
+        Object::Report(report_of(NODES[node], ready, held, left))
+    })
+}
+
+pub fn report_of(
+    node: &str,
+    ready: bool,
+    held: std::collections::BTreeMap<std::net::IpAddr, Term>,
+    left: std::collections::BTreeMap<std::net::IpAddr, Term>,
+) -> SpeakerReport {
+    let number = NODES.iter().position(|name| *name == node).unwrap() as u8;
+    let segment = SegmentReport { mac: Mac([2, 0, 0, 0, 0, number]), ready, held, left };
+    SpeakerReport {
+        key: ReportKey::new("ovn-vip", &format!("speaker.{node}")),
+        node: node.into(),
+        segments: [(SubnetName::from("underlay"), segment)].into(),
+    }
 }

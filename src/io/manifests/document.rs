@@ -24,7 +24,7 @@ const DEEPEST: usize = 80;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Entry {
     /// It looks like this.
-    Object(Object),
+    Object(Box<Object>),
     /// It is none of ours.
     NotOurs,
     /// It is there, but cannot be used as it stands.
@@ -91,7 +91,7 @@ impl Contents {
     fn object(&mut self, file: &Path, kind: Kind, value: &Value, line: &dyn Fn() -> usize) {
         let mut problems = Vec::new();
         let entry = match kind.read(value, &mut problems) {
-            Converted::Object(object) => Entry::Object(object),
+            Converted::Object(object) => Entry::Object(Box::new(object)),
             Converted::NotOurs(_) => Entry::NotOurs,
             Converted::Unusable => Entry::Unusable,
         };

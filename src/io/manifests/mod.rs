@@ -143,7 +143,7 @@ impl ManifestFolder {
         let gone = |key: &&ObjectKey| wanted.get(key).is_none_or(|(entry, _)| **entry == Entry::NotOurs);
         let gone: Vec<_> = self.told.keys().filter(gone).cloned().collect();
         let changed = wanted.iter().filter_map(|(key, (entry, _))| match entry {
-            Entry::Object(object) => (self.told.get(key) != Some(object)).then(|| object.clone()),
+            Entry::Object(object) => (self.told.get(key) != Some(&**object)).then(|| (**object).clone()),
             Entry::NotOurs | Entry::Unusable => None,
         });
         let changed: Vec<_> = changed.collect();

@@ -19,13 +19,17 @@ pub fn service(object: &core::Service, problems: &mut Vec<Problem>) -> Converted
     let Some(spec) = object.spec.as_ref().filter(|spec| spec.type_.as_deref() == Some("LoadBalancer")) else {
         return Converted::NotOurs(notes.key());
     };
+    let direct = vips(object, IpMode::Vip, &mut notes);
     Converted::Object(Object::Service(Service {
         key: ServiceKey::new(notes.namespace, notes.name),
         uid: object.metadata.uid.clone().unwrap_or_default(),
+        created: object.metadata.creation_timestamp.as_ref().map(|time| time.0.as_second()),
         labels: labels(object.metadata.labels.as_ref()),
         class: spec.load_balancer_class.as_deref().filter(|class| !class.is_empty()).map(Arc::from),
         hostnames: hostnames(object),
-        vips: vips(object, &mut notes),
+        first_vip: direct.first().copied(),
+        vips: direct.into_iter().collect(),
+        proxied: vips(object, IpMode::Proxy, &mut notes).into_iter().collect(),
         ports: ports(spec, &mut notes),
         traffic_policy: traffic_policy(spec, &mut notes),
         client_ip_affinity: spec.session_affinity.as_deref() == Some("ClientIP"),
@@ -33,9 +37,26 @@ pub fn service(object: &core::Service, problems: &mut Vec<Problem>) -> Converted
     }))
 }
 
-/// An entry that has a host name and no address is no VIP, and no mistake either.
-fn vips(object: &core::Service, notes: &mut Notes) -> BTreeSet<IpAddr> {
-    let addresses = ingress(object).iter().enumerate().filter_map(|(i, entry)| {
+/// `status.loadBalancer.ingress[].ipMode`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum IpMode {
+    /// Clients' frames reach the node with the address as their destination; absent means this.
+    Vip,
+    /// The address is another load balancer's, which sends to nodes or pods by their own.
+    Proxy,
+}
+
+impl IpMode {
+    fn of(entry: &core::LoadBalancerIngress) -> Self {
+        if entry.ip_mode.as_deref() == Some("Proxy") { Self::Proxy } else { Self::Vip }
+    }
+}
+
+/// The addresses of one mode, in the order written. An entry that has a host name and no address is no VIP, and no
+/// mistake either.
+fn vips(object: &core::Service, mode: IpMode, notes: &mut Notes) -> Vec<IpAddr> {
+    let entries = ingress(object).iter().enumerate().filter(|(_, entry)| IpMode::of(entry) == mode);
+    let addresses = entries.filter_map(|(i, entry)| {
         let text = address_of(entry)?;
         notes.address(format!("status.loadBalancer.ingress[{i}].ip"), text)
     });

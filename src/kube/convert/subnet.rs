@@ -9,12 +9,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::scalar::{list, parse_address, parse_cidr};
 use super::{Converted, Notes};
 use crate::kube::{Kind, Problem, crd};
-use crate::model::{Allocation, ExcludeIps, Family, Object, Subnet, SubnetWishes, VlanName};
+use crate::model::{Allocation, ExcludeIps, Family, NodeName, Object, Subnet, SubnetWishes, VlanName};
 
 /// Our own annotation: the controller writes it, speakers read it.
 const STEERING_MAC: &str = "ovn-vip.io/steering-mac";
 /// Our own annotation: the controller writes which VIPs are served, speakers read it.
 const VIPS: &str = "ovn-vip.io/vips";
+/// Our own annotation: the controller writes which endpoints OVN cannot deliver to, speakers read it.
+const UNDELIVERABLE: &str = "ovn-vip.io/undeliverable";
 /// An operator's annotation: `enforce`, `warn` or `fix`.
 const EXCLUDE_IPS: &str = "ovn-vip.io/exclude-ips";
 /// An operator's annotation: `true` or `false`.
@@ -62,6 +64,7 @@ pub fn subnet(object: &crd::Subnet, problems: &mut Vec<Problem>) -> Converted {
         steering_mac: notes.mac(field_of(STEERING_MAC), steering_mac),
         wishes,
         served: addresses_in(annotation(&object.metadata, VIPS).unwrap_or_default()),
+        undeliverable: undeliverable(annotation(&object.metadata, UNDELIVERABLE).unwrap_or_default()),
     }))
 }
 
@@ -126,6 +129,15 @@ fn field_of(annotation: &str) -> String {
 fn addresses_in(text: &str) -> BTreeSet<IpAddr> {
     let words = text.split(|c: char| !(c.is_ascii_hexdigit() || c == '.' || c == ':'));
     words.filter_map(parse_address).collect()
+}
+
+/// Words `address` and `address@node` of a text that we wrote; others are passed over.
+fn undeliverable(text: &str) -> BTreeSet<(IpAddr, Option<NodeName>)> {
+    let words = text.split_whitespace().filter_map(|word| match word.split_once('@') {
+        Some((address, node)) => Some((parse_address(address)?, Some(NodeName::from(node)))),
+        None => Some((parse_address(word)?, None)),
+    });
+    words.collect()
 }
 
 impl Notes<'_> {

@@ -69,7 +69,7 @@ fn reserved(world: &World, subnet: &Subnet, vip: IpAddr) -> Option<Reserved> {
     if room > 1 && vip.is_ipv4() && vip == cidr.broadcast() {
         return Some(Reserved::Broadcast);
     }
-    if let Some(node) = world.nodes().find(|node| node.addresses.contains(&vip)) {
+    if let Some(node) = world.nodes_with(vip).next() {
         return Some(Reserved::Node(node.name.clone()));
     }
     let mut allocations = world.allocations_of(vip).filter(|found| found.subnet == subnet.name);

@@ -21,6 +21,7 @@ pub(in crate::plan) fn findings(world: &World, policy: &Policy) -> Vec<Finding> 
             exclusion(world, policy, pool, subnet, &mut findings);
         }
     }
+    unadvertised(world, &mut findings);
     overlaps(world, &mut findings);
     unknown_pools(world, &mut findings);
     findings
@@ -125,6 +126,20 @@ fn exclusion(
         message,
         cure,
     });
+}
+
+/// Pools of an underlay subnet that MetalLB would announce nowhere, and we do.
+fn unadvertised(world: &World, findings: &mut Vec<Finding>) {
+    let subnets: Vec<&Subnet> = world.subnets().filter(|subnet| is_eligible(subnet)).collect();
+    for pool in world.pools() {
+        let is_ours = || subnets.iter().any(|subnet| !of_pool(pool).intersection(&whole(subnet)).is_empty());
+        if !world.advertisements().any(|found| found.is_about(pool)) && is_ours() {
+            let message = "no L2Advertisement is for it: any node may announce its VIPs".to_owned();
+            let cure = "nothing, unless nodes or Services are to be chosen: then write an L2Advertisement";
+            let finding = of(pool, Severity::Info, "PoolNotAdvertised", message, cure.to_owned());
+            findings.push(Finding { field: "metadata.name".to_owned(), ..finding });
+        }
+    }
 }
 
 fn overlaps(world: &World, findings: &mut Vec<Finding>) {

@@ -26,6 +26,7 @@ fn subnet(exclude_ips: &[&str]) -> Subnet {
         steering_mac: None,
         wishes: SubnetWishes { exclude_ips: Some(ExcludeIps::Fix), ..SubnetWishes::default() },
         served: Default::default(),
+        undeliverable: Default::default(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod text;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -66,10 +67,40 @@ pub enum Refusal {
     VipIsPort { vip: IpAddr, port: LspName },
     /// Somebody else, MetalLB's speaker most likely, announces the VIP.
     AnnouncedByOthers { vip: IpAddr, node: NodeName, status: L2StatusKey },
-    /// There are ready backends, but none on a node that may announce.
-    NobodyMayAnnounce { vip: IpAddr },
-    /// The node that announces the VIP has no backend for this port.
+    /// The VIP's entry has `ipMode: Proxy`: the address is another load balancer's.
+    Proxied { vip: IpAddr },
+    /// There are L2Advertisements for the VIP's pool, and none of them selects the Service.
+    NotAdvertised { vip: IpAddr },
+    /// There are ready backends, but none on a node that may announce: what is in the way of those that have one, and
+    /// how many nodes have none.
+    NobodyMayAnnounce { vip: IpAddr, hindered: BTreeMap<Obstacle, BTreeSet<NodeName>>, others: usize },
+    /// The node that announces what is tied to the VIP cannot serve this port.
     DarkPort { key: SocketAddr, protocol: Protocol, node: NodeName },
+}
+
+/// What keeps a node from announcing a VIP.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Obstacle {
+    /// The Subnet's Vlan or ProviderNetwork does not exist.
+    NoProviderNetwork,
+    /// The provider network leaves the node out: `excludeNodes`, or Kube-OVN's label.
+    OutsideProviderNetwork(ProviderName),
+    /// Its condition `Ready` is not true.
+    NotReady,
+    /// Its condition `NetworkUnavailable` is true.
+    NetworkUnavailable,
+    /// It has the label `node.kubernetes.io/exclude-from-external-load-balancers`.
+    Excluded,
+    /// Kube-OVN's label says that the provider network is not ready there.
+    ProviderNetworkNotReady(ProviderName),
+    /// Its speaker is not alive.
+    SpeakerAway,
+    /// Its speaker says that it cannot speak on the segment.
+    CannotSpeak,
+    /// No L2Advertisement of the VIP's pool selects it.
+    NotSelected,
+    /// The L2Advertisements that select it name other interfaces than the segment's.
+    OtherInterfaces,
 }
 
 /// Whose address a VIP would take.
@@ -115,6 +146,8 @@ impl Refusal {
             Refusal::NoSteeringMac { .. } => "NoSteeringMac",
             Refusal::VipIsPort { .. } => "VipIsPort",
             Refusal::AnnouncedByOthers { .. } => "AnnouncedByOthers",
+            Refusal::Proxied { .. } => "Proxied",
+            Refusal::NotAdvertised { .. } => "NotAdvertised",
             Refusal::NobodyMayAnnounce { .. } => "NobodyMayAnnounce",
             Refusal::DarkPort { .. } => "DarkPort",
         }
@@ -149,6 +182,8 @@ impl Refusal {
             | Refusal::BackendWithoutChassis { .. }
             | Refusal::BackendNoPort { .. }
             | Refusal::AnnouncedByOthers { .. }
+            | Refusal::Proxied { .. }
+            | Refusal::NotAdvertised { .. }
             | Refusal::DarkPort { .. } => Severity::Warning,
         }
     }
@@ -161,6 +196,33 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Obstacle::NoProviderNetwork => f.write_str("the Subnet's Vlan or ProviderNetwork does not exist"),
+            Obstacle::OutsideProviderNetwork(provider) => {
+                write!(f, "left out by ProviderNetwork {provider}")
+            }
+            Obstacle::NotReady => f.write_str("not Ready"),
+            Obstacle::NetworkUnavailable => f.write_str("condition NetworkUnavailable"),
+            Obstacle::Excluded => {
+                f.write_str("label node.kubernetes.io/exclude-from-external-load-balancers")
+            }
+            Obstacle::ProviderNetworkNotReady(provider) => {
+                write!(f, "ProviderNetwork {provider} is not ready there")
+            }
+            Obstacle::SpeakerAway => f.write_str("its speaker does not run"),
+            Obstacle::CannotSpeak => {
+                f.write_str("its speaker has no bridge, port, socket or carrier on the segment")
+            }
+            Obstacle::NotSelected => f.write_str("selected by no L2Advertisement of the VIP's pool"),
+            Obstacle::OtherInterfaces => f.write_str(
+                "spec.interfaces of the pool's L2Advertisements names neither its bridge nor its NIC",
+            ),
+        }
+    }
+}
 
 impl fmt::Display for Reserved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,7 +1,12 @@
 //! What a refusal says: which field of which object is wrong, how, and what to do.
 
-use super::Refusal;
-use crate::model::{ObjectKey, ServiceKey};
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Obstacle, Refusal};
+use crate::model::{NodeName, ObjectKey, ServiceKey};
+
+/// How many nodes are named for one obstacle before the rest is counted.
+const NAMED: usize = 5;
 
 impl Refusal {
     /// What is wrong.
@@ -56,15 +61,33 @@ impl Refusal {
             | Self::BackendOnUnknownNode { .. }
             | Self::BackendWithoutChassis { .. }
             | Self::BackendNoPort { .. } => self.fault_of_backend(),
+            Self::AnnouncedByOthers { .. }
+            | Self::Proxied { .. }
+            | Self::NotAdvertised { .. }
+            | Self::NobodyMayAnnounce { .. }
+            | Self::DarkPort { .. } => self.fault_of_announcing(),
+        }
+    }
+
+    fn fault_of_announcing(&self) -> String {
+        match self {
             Self::AnnouncedByOthers { vip, node, status } => format!(
                 "somebody else announces VIP {vip} on Node {node}, by ServiceL2Status {status}, and it is left to them"
             ),
-            Self::NobodyMayAnnounce { vip } => {
-                format!("no node that has a ready endpoint may announce VIP {vip}")
+            Self::Proxied { vip } => {
+                format!("{vip} has ipMode: Proxy: it is the address of another load balancer")
             }
-            Self::DarkPort { key, protocol, node } => {
-                format!("Node {node} announces the VIP of {protocol} {key} and has no ready endpoint for it")
+            Self::NotAdvertised { vip } => format!(
+                "no L2Advertisement of the IPAddressPool of VIP {vip} selects the Service, so it is not announced"
+            ),
+            Self::NobodyMayAnnounce { vip, hindered, others } => {
+                let nodes = in_the_way(hindered, *others);
+                format!("no node that has a ready endpoint may announce VIP {vip}: {nodes}")
             }
+            Self::DarkPort { key, protocol, node } => format!(
+                "Node {node} is elected for the VIP of {protocol} {key}, and has no ready endpoint for it"
+            ),
+            _ => String::new(),
         }
     }
 
@@ -128,17 +151,20 @@ impl Refusal {
             Self::NoVlan { .. } => "correct spec.vlan".into(),
             Self::NoProvider { .. } => "correct spec.provider".into(),
             Self::NoSteeringMac { .. } => "annotate the Subnet with ovn-vip.io/steering-mac".into(),
-            Self::VipIsPort { .. } => {
-                "take it out of MetalLB's pool, or release the port's address".into()
-            }
+            Self::VipIsPort { .. } => "take it out of MetalLB's pool, or release the port's address".into(),
             Self::AnnouncedByOthers { .. } => {
                 "run MetalLB without its speaker, or delete the L2Advertisements of the VIP's pool".into()
             }
-            Self::NobodyMayAnnounce { .. } => {
-                "one must be Ready, have the provider network ready and no label node.kubernetes.io/exclude-from-external-load-balancers, and be among the nodes and interfaces of the pool's L2Advertisements".into()
+            Self::Proxied { .. } => {
+                "only addresses of MetalLB's, with ipMode: VIP or none, are served".into()
             }
+            Self::NotAdvertised { .. } => {
+                "correct spec.serviceSelectors of one, or the labels of the Service".into()
+            }
+            Self::NobodyMayAnnounce { .. } => "mend that on one of them, or run a pod on another node".into(),
             Self::DarkPort { .. } => {
-                "run a pod of each Service that shares the VIP on one node, or give them VIPs of their own".into()
+                "run a pod of each Service that shares the VIP on one node, or give them VIPs of their own"
+                    .into()
             }
         }
     }
@@ -154,6 +180,8 @@ impl Refusal {
             | Self::ReservedAddress { .. }
             | Self::VipIsPort { .. }
             | Self::AnnouncedByOthers { .. }
+            | Self::Proxied { .. }
+            | Self::NotAdvertised { .. }
             | Self::NobodyMayAnnounce { .. } => (service(), "status.loadBalancer.ingress"),
             Self::NotUnderlay { subnet: name, .. } => (subnet(name.clone()), "spec.vlan"),
             Self::ExternalLbDisabled { subnet: name, .. } => {
@@ -183,4 +211,22 @@ impl Refusal {
             }
         }
     }
+}
+
+/// Which nodes cannot announce, by what is in the way; and how many have nothing to announce it for.
+fn in_the_way(hindered: &BTreeMap<Obstacle, BTreeSet<NodeName>>, others: usize) -> String {
+    let groups = hindered.iter().map(|(obstacle, nodes)| {
+        let named: Vec<&str> = nodes.iter().take(NAMED).map(NodeName::as_str).collect();
+        let more = match nodes.len() - named.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        format!("{}{more} ({obstacle})", named.join(", "))
+    });
+    let without = match others {
+        0 => None,
+        1 => Some("1 other node has no ready endpoint".to_owned()),
+        others => Some(format!("{others} other nodes have no ready endpoint")),
+    };
+    groups.chain(without).collect::<Vec<_>>().join("; ")
 }
