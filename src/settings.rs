@@ -11,6 +11,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::io::cluster::Source;
 use crate::io::kube::connect::KubeTarget;
 use crate::io::ovsdb_client::{TlsConfig, Verify};
+use crate::l2::OnConflict;
+use crate::node::Manner;
 use crate::plan::{ClassRule, ExcludeIps, Policy};
 
 pub use offline::{
@@ -294,12 +296,29 @@ pub struct SpeakerArgs {
     /// never: a neighbour that has lost it asks. For switches that forget a MAC which is silent for long.
     #[arg(long, env = "OVN_VIP_ANNOUNCE_EVERY", default_value = "0", value_name = "SECONDS")]
     pub announce_every: u32,
+    /// What to do when a host that is no node of this cluster claims a VIP that is announced. Its MAC is told either way.
+    #[arg(long, env = "OVN_VIP_CONFLICT", default_value = "defend", value_name = "WHAT")]
+    pub conflict: ConflictArg,
+}
+
+/// `--conflict`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ConflictArg {
+    /// Say each time that the VIP is here, five times a second at most, without end (RFC 5227, section 2.4 (c)).
+    Defend,
+    /// Say so once in ten seconds, then give way and ask again every few seconds (section 2.4 (b)).
+    Yield,
 }
 
 impl SpeakerArgs {
-    /// The same as a time; none where it is never.
-    pub fn refresh(&self) -> Option<Duration> {
-        (self.announce_every > 0).then(|| Duration::from_secs(self.announce_every.into()))
+    /// How segments are spoken on.
+    pub fn manner(&self) -> Manner {
+        let refresh = (self.announce_every > 0).then(|| Duration::from_secs(self.announce_every.into()));
+        let on_conflict = match self.conflict {
+            ConflictArg::Defend => OnConflict::Defend,
+            ConflictArg::Yield => OnConflict::Yield,
+        };
+        Manner { refresh, on_conflict }
     }
 }
 

@@ -17,7 +17,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("import", &["model", "plan"]),
     ("node", &["model", "plan", "flows", "l2", "ovsdb", "kube"]),
     ("io", &["model", "ovsdb", "plan", "l2", "flows", "nb", "kube"]),
-    ("settings", &["plan", "io"]),
+    ("settings", &["plan", "l2", "node", "io"]),
     ("telemetry", &["settings", "io"]),
     ("controller", &["model", "ovsdb", "plan", "nb", "kube", "io", "settings", "telemetry"]),
     ("speaker", &["model", "ovsdb", "flows", "l2", "kube", "node", "io", "settings", "telemetry"]),

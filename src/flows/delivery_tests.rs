@@ -1,7 +1,8 @@
 //! A conversation with a bridge of ten lines, in virtual time.
 
 use super::*;
-use crate::flows::wire::{flow_reply, group_action, group_reply, no_flow_reply};
+use crate::flows::wire::{flow_reply, group_action, group_reply, no_flow_reply, removal};
+use std::net::Ipv4Addr;
 
 const HELLO: [u8; 16] = [4, 0, 0, 16, 0, 0, 0, 9, 0, 1, 0, 8, 0, 0, 0, 0x10];
 const START: Duration = Duration::from_secs(1);
@@ -29,13 +30,17 @@ fn wish(ports: usize, local: &[u8], elsewhere: &[u8]) -> Wish {
     Wish { ports, local: addresses(local), elsewhere: addresses(elsewhere) }
 }
 
-/// Types and xids of the requests that wait to be sent; they are sent by this.
+/// Types and xids of the requests that wait to be sent; they are sent by this, and pulses answered.
 fn requests(delivery: &mut Delivery) -> Vec<(u8, u32)> {
     let mut framer = Framer::default();
     framer.push(&std::mem::take(delivery.output()));
     let mut seen = Vec::new();
     while let Some(message) = framer.next_message().unwrap() {
         seen.push((message[1], u32::from_be_bytes(message[4..8].try_into().unwrap())));
+    }
+    for (_, xid) in seen.extract_if(.., |(kind, _)| *kind == 2) {
+        let reply = [&[4, 3, 0, 8][..], &xid.to_be_bytes()].concat();
+        delivery.receive(START, &reply).unwrap();
     }
     seen
 }
@@ -80,7 +85,7 @@ fn a_vip_is_delivered_once_its_flow_translates_to_a_local_backend() {
     delivery.tick(START + FIRST_PAUSE).unwrap();
     assert!(answer(&mut delivery, START + FIRST_PAUSE, &[&[1]]));
     assert!(delivery.confirms(&subnet(1), ip(9)));
-    assert_eq!(delivery.deadline(), None, "nothing is asked any more");
+    assert_eq!(delivery.deadline, Some(START + FIRST_PAUSE + SWEEP), "it is looked at again");
 }
 
 #[test]
@@ -123,14 +128,14 @@ fn the_pauses_grow_to_half_a_second_and_a_silent_bridge_ends_it() {
     let mut now = START;
     for _ in 0..20 {
         answer(&mut delivery, now, &[]);
-        let next = delivery.deadline().unwrap();
+        let next = delivery.deadline.unwrap();
         assert!(next - now <= LONGEST_PAUSE);
         now = next;
         delivery.tick(now).unwrap();
     }
     assert_eq!(delivery.pause, LONGEST_PAUSE);
     let overdue = delivery.tick(now + ANSWER_WITHIN);
-    assert_eq!(overdue, Err(SessionError::Silent("a request for its flows")));
+    assert_eq!(overdue, Err(SessionError::Stopped));
 }
 
 #[test]
@@ -170,7 +175,8 @@ fn met_by(wishes: [Wish; 2], switches: &[(u64, &[u8])]) -> Vec<SubnetName> {
         groups: BTreeSet::new(),
     };
     let translations: Vec<Translation> = switches.iter().map(translation).collect();
-    met(&wishes, &translations, &BTreeMap::new()).into_iter().map(|(subnet, _)| subnet.clone()).collect()
+    let met = met(&wishes, |_, wish| wish.ports, &translations, &BTreeMap::new());
+    met.into_keys().cloned().collect()
 }
 
 #[test]
@@ -204,9 +210,86 @@ fn what_one_subnet_loses_stays_with_the_other() {
     assert!(answer(&mut delivery, START, &[&[1]]));
     delivery.set_wanted(START, both(wish(1, &[1], &[]), wish(1, &[3], &[])));
     assert!(delivery.confirms(&subnet(1), ip(9)) && !delivery.confirms(&subnet(2), ip(9)));
-    assert_eq!(delivery.missing().collect::<Vec<_>>(), [ip(9)], "asked for again, for the other's sake");
+    assert_eq!(delivery.urgent(), [ip(9)].into(), "asked for again, for the other's sake");
     assert!(answer(&mut delivery, START, &[&[3]]));
     assert!(delivery.confirms(&subnet(1), ip(9)) && delivery.confirms(&subnet(2), ip(9)));
     delivery.set_wanted(START, both(wish(1, &[5], &[]), wish(1, &[3], &[])));
     assert!(!delivery.confirms(&subnet(1), ip(9)) && delivery.confirms(&subnet(2), ip(9)));
+}
+
+/// Goes on to the next question, and answers it.
+fn look(delivery: &mut Delivery, groups: &[&[u8]]) -> (Duration, bool) {
+    let now = delivery.deadline.unwrap();
+    delivery.tick(now).unwrap();
+    (now, answer(delivery, now, groups))
+}
+
+#[test]
+fn what_is_delivered_is_looked_at_again_and_lost_once_it_is_gone_for_longer_than_a_change_takes() {
+    let mut delivery = greeted(wish(1, &[1], &[]));
+    assert!(answer(&mut delivery, START, &[&[1]]));
+    for _ in 0..3 {
+        assert!(!look(&mut delivery, &[&[1]]).1 && delivery.confirms(&subnet(1), ip(9)));
+    }
+    let (gone_at, _) = look(&mut delivery, &[]);
+    assert!(delivery.confirms(&subnet(1), ip(9)), "OVN may be replacing it");
+    let mut now = gone_at;
+    while delivery.confirms(&subnet(1), ip(9)) {
+        now = look(&mut delivery, &[]).0;
+    }
+    assert!((LOSS_GRACE..LOSS_GRACE * 3).contains(&(now - gone_at)), "{:?}", now - gone_at);
+    assert!(look(&mut delivery, &[&[1]]).1, "and it comes back");
+}
+
+#[test]
+fn a_flow_that_the_switch_tells_of_is_looked_after_at_once() {
+    let mut delivery = Delivery::new(START, one(wish(1, &[1], &[])));
+    requests(&mut delivery);
+    delivery.receive(START, &[5, 0, 0, 16, 0, 0, 0, 9, 0, 1, 0, 8, 0, 0, 0, 0x30]).unwrap();
+    let told = requests(&mut delivery);
+    let [_, (_, flows), (_, desc)] = told[..] else { panic!("{told:?}") };
+    delivery.receive(START, &flow_reply(flows, 1, &[group_action(1)])).unwrap();
+    assert!(delivery.receive(START, &group_reply(desc, 1, &[ip(1)])).unwrap());
+    assert_eq!(delivery.deadline, Some(START + SWEEP_MONITORED));
+    delivery.receive(START, &removal(Ipv4Addr::new(10, 0, 0, 8))).unwrap();
+    assert_eq!(delivery.deadline, Some(START + SWEEP_MONITORED), "that is not ours");
+    delivery.receive(START, &removal(Ipv4Addr::new(10, 0, 0, 9))).unwrap();
+    let (mut now, _) = look(&mut delivery, &[]);
+    assert_eq!(now, START + FIRST_PAUSE);
+    while delivery.confirms(&subnet(1), ip(9)) {
+        now = look(&mut delivery, &[]).0;
+    }
+    assert!(now - START < Duration::from_secs(1), "{:?}", now - START);
+}
+
+#[test]
+fn a_port_that_ovn_lacks_keeps_the_others_waiting_for_a_moment_and_takes_nothing_away() {
+    let mut delivery = greeted(wish(2, &[1], &[]));
+    answer(&mut delivery, START, &[&[1]]);
+    let mut now = START;
+    while !delivery.confirms(&subnet(1), ip(9)) {
+        now = look(&mut delivery, &[&[1]]).0;
+    }
+    assert!((PORT_GRACE..PORT_GRACE * 2).contains(&(now - START)), "{:?}", now - START);
+    delivery.set_wanted(now, one(wish(3, &[1], &[])));
+    assert!(!answer(&mut delivery, now, &[&[1]]) && delivery.confirms(&subnet(1), ip(9)));
+    assert!(!look(&mut delivery, &[&[1], &[1]]).1, "two of three: that many are needed from now on");
+    look(&mut delivery, &[&[1]]);
+    while delivery.confirms(&subnet(1), ip(9)) {
+        look(&mut delivery, &[&[1]]);
+    }
+}
+
+#[test]
+fn a_switch_that_stops_is_noticed_within_a_second() {
+    let mut delivery = greeted(wish(1, &[1], &[]));
+    assert!(answer(&mut delivery, START, &[&[1]]));
+    let (stopped, now) = loop {
+        let now = delivery.deadline().unwrap();
+        if let Err(error) = delivery.tick(now) {
+            break (error, now);
+        }
+    };
+    assert_eq!(stopped, SessionError::Stopped);
+    assert!(now - START < Duration::from_secs(1), "{:?}", now - START);
 }

@@ -66,6 +66,7 @@ mod tests {
             peers: None,
             announced: [].into(),
             handed_over: BTreeSet::new(),
+            successors: [].into(),
             taken_over: BTreeSet::new(),
         }
     }

@@ -50,6 +50,9 @@ pub enum SessionError {
     /// No answer in time.
     #[error("no answer to {0} within {within} s", within = ANSWER_WITHIN.as_secs())]
     Silent(&'static str),
+    /// It has answered, and does so no more.
+    #[error("it does not answer any more: is ovs-vswitchd stopped, or its host out of breath?")]
+    Stopped,
     /// It refuses a request that every switch must answer.
     #[error("it refuses {0}: {1}")]
     Refused(&'static str, OpenFlowError),

@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! Probe ──► Probing ──nobody answers──► Held ◄── TakeOver
-//!              │                         │ ▲ └─ first conflict in 10 s: say it once more
-//!              └──────conflict──► Yielded ◄┘ second conflict in 10 s
-//!                                    └─ after a minute: Probing
+//!              │  ▲                      │ ▲ └─ conflict: say it once more
+//!              │  └──── in doubt ────────┤ │
+//!              └──────conflict──► Yielded ◄┘ second conflict in 10 s, where that was chosen
+//!                                    └─ after seconds: Probing
 //! ```
 //! Given conflicts and the passing of time, says what to say and when to look again. Knows no frames.
 
@@ -30,11 +31,29 @@ pub const PROBE_SPACING: Duration = Duration::from_millis(200);
 /// From the last probe to the first announcement (RFC 5227 §1.1 ANNOUNCE_WAIT, 2 s, for the same links).
 pub const PROBE_WAIT: Duration = Duration::from_millis(400);
 
-/// RFC 5227 §1.1 DEFEND_INTERVAL: a second conflict within it is one too many (§2.4 (b)).
+/// RFC 5227 §1.1 DEFEND_INTERVAL: a second conflict within it is one too many (§2.4 (b)), for whoever yields.
 pub const DEFEND_INTERVAL: Duration = Duration::from_secs(10);
 
-/// RFC 5227 §1.1 RATE_LIMIT_INTERVAL: how long a yielded VIP waits before it is probed for again.
-pub const RETRY: Duration = Duration::from_secs(60);
+/// Between two defences of one VIP by whoever never yields (RFC 5227 §2.4 (c)). The RFC's own 10 s would leave a client
+/// with a stranger's MAC for as long; two that both insist say 5 claims a second each, which no link notices.
+pub const DEFEND_SPACING: Duration = Duration::from_millis(200);
+
+/// How often a defence is said: a neighbour that refuses the first (Linux's ARP `locktime`) takes the second.
+const DEFENCE_ROUNDS: u8 = 2;
+
+/// How long a yielded VIP waits, from the last time that the other was heard, before it is probed for again. RFC 5227
+/// §1.1 has RATE_LIMIT_INTERVAL, 60 s, for hosts that try address after address; a server has only the one.
+pub const RETRY: Duration = Duration::from_secs(5);
+
+/// What to do about a stranger that claims a VIP which is held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnConflict {
+    /// Say each time that it is here, without end, at a bounded rate (RFC 5227 §2.4 (c)): the address of a server.
+    #[default]
+    Defend,
+    /// Say so once in 10 s, then give way (RFC 5227 §2.4 (b)).
+    Yield,
+}
 
 /// How to take a VIP that is not held yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +71,7 @@ pub enum ClaimState {
     Probing,
     /// We answer for it.
     Held,
-    /// Somebody else has it: silence, and another probe each minute.
+    /// Somebody else has it: silence, and another probe after seconds.
     Yielded {
         /// Who.
         to: Mac,
@@ -130,9 +149,25 @@ impl Claim {
 
     /// Somebody else says that the VIP is at `mac`: what that comes to, and when to step. `jitter` keeps two that
     /// yielded to each other from probing in step for ever.
-    pub(super) fn conflict(&mut self, mac: Mac, jitter: Duration, now: Instant) -> (Outcome, Instant) {
+    pub(super) fn conflict(
+        &mut self,
+        mac: Mac,
+        on_conflict: OnConflict,
+        jitter: Duration,
+        now: Instant,
+    ) -> (Outcome, Instant) {
         let again = now + RETRY + jitter;
         match *self {
+            Claim::Held { rounds_left, defended } if on_conflict == OnConflict::Defend => {
+                // One that is to come answers this, too.
+                let at = match defended {
+                    Some(last) if last > now => last,
+                    Some(last) => now.max(last + DEFEND_SPACING),
+                    None => now,
+                };
+                *self = Claim::Held { rounds_left: rounds_left.max(DEFENCE_ROUNDS), defended: Some(at) };
+                (Outcome::Defended, at)
+            }
             Claim::Held { rounds_left, defended }
                 if defended.is_none_or(|at| now >= at + DEFEND_INTERVAL) =>
             {
@@ -208,20 +243,40 @@ mod tests {
     }
 
     #[test]
-    fn a_conflict_while_probing_yields_at_once_and_is_probed_again_after_a_minute() {
+    fn a_conflict_while_probing_yields_at_once_and_is_probed_again_after_seconds() {
         let (mut claim, now) = (Claim::new(ClaimMode::Probe), Instant::now());
         claim.step(now);
-        assert_eq!(claim.conflict(FOREIGN, Duration::ZERO, now), (Outcome::Yielded, now + RETRY));
+        let conflict = claim.conflict(FOREIGN, OnConflict::Defend, Duration::ZERO, now);
+        assert_eq!(conflict, (Outcome::Yielded, now + RETRY));
         assert_eq!(claim.state(), ClaimState::Yielded { to: FOREIGN });
         assert_eq!(run(&mut claim, now + RETRY).len(), 6, "probes, then announcements");
     }
 
     #[test]
-    fn a_held_claim_defends_once_in_ten_seconds_and_then_yields() {
+    fn a_held_claim_is_defended_without_end_at_a_bounded_rate() {
+        let (mut claim, start) = (Claim::new(ClaimMode::TakeOver), Instant::now());
+        run(&mut claim, start);
+        let (mut said, mut next) = (0, None::<Instant>);
+        for millis in 0..10_000 {
+            let now = start + Duration::from_millis(millis);
+            if next.is_some_and(|at| now >= at) {
+                said += usize::from(claim.step(now).0.is_some());
+            }
+            let (outcome, at) = claim.conflict(FOREIGN, OnConflict::Defend, Duration::ZERO, now);
+            assert_eq!((outcome, claim.state()), (Outcome::Defended, ClaimState::Held));
+            assert!(millis > 0 || at == now, "the first at once");
+            next = Some(at);
+        }
+        assert!((48..=51).contains(&said), "{said} in 10 s");
+    }
+
+    #[test]
+    fn a_held_claim_that_may_yield_defends_once_in_ten_seconds_and_then_yields() {
         let (mut claim, start) = (Claim::new(ClaimMode::TakeOver), Instant::now());
         run(&mut claim, start);
         let outcome = |claim: &mut Claim, seconds| {
-            claim.conflict(FOREIGN, Duration::ZERO, start + Duration::from_secs(seconds)).0
+            let at = start + Duration::from_secs(seconds);
+            claim.conflict(FOREIGN, OnConflict::Yield, Duration::ZERO, at).0
         };
         assert_eq!(outcome(&mut claim, 100), Outcome::Defended);
         assert_eq!(run(&mut claim, start).len(), 1, "one announcement");
@@ -242,10 +297,11 @@ mod tests {
     #[test]
     fn a_yielded_claim_waits_from_the_last_time_the_other_was_heard() {
         let (mut claim, now) = (Claim::new(ClaimMode::Probe), Instant::now());
-        claim.conflict(FOREIGN, Duration::ZERO, now);
-        let later = now + Duration::from_secs(50);
+        claim.conflict(FOREIGN, OnConflict::Defend, Duration::ZERO, now);
+        let later = now + RETRY / 2;
         let jitter = Duration::from_secs(3);
-        assert_eq!(claim.conflict(Mac([4; 6]), jitter, later), (Outcome::Standing, later + RETRY + jitter));
+        let again = claim.conflict(Mac([4; 6]), OnConflict::Defend, jitter, later);
+        assert_eq!(again, (Outcome::Standing, later + RETRY + jitter));
         assert_eq!(claim.state(), ClaimState::Yielded { to: Mac([4; 6]) });
     }
 }

@@ -1,7 +1,7 @@
 //! Others that want a VIP of ours: probes, conflicts, peers; two speakers on one segment in virtual time.
 
 use super::*;
-use crate::l2::claim::{PROBE_SPACING, PROBE_WAIT, PROBES, RETRY};
+use crate::l2::claim::{OnConflict, PROBE_SPACING, PROBE_WAIT, PROBES, RETRY};
 use std::time::Duration;
 
 const VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 100);
@@ -39,9 +39,60 @@ fn only(vip: IpAddr, mode: ClaimMode) -> BTreeMap<IpAddr, ClaimMode> {
 }
 
 #[test]
-fn a_held_vip_is_defended_once_then_yielded_in_silence() {
+fn a_held_vip_is_defended_without_end_and_its_questions_are_answered_meanwhile() {
+    for (received, vip) in foreign_speech() {
+        let (mut responder, mut now) = quiet(None);
+        for _ in 0..100 {
+            let outcome = Outcome::Defended;
+            assert_eq!(responder.handle_frame(&received, now), Verdict::Conflict { vip, mac: PEER, outcome });
+            assert_eq!(said(&mut responder, now).len(), if vip.is_ipv4() { 2 } else { 1 }, "at once");
+            let question = match vip {
+                IpAddr::V4(vip) => asks(request(v4(1), vip)),
+                IpAddr::V6(vip) => solicits(v6(1), vip, vip, Some(PEER)),
+            };
+            assert!(matches!(responder.handle_frame(&question, now), Verdict::Answered { .. }));
+            said(&mut responder, now);
+            now += Duration::from_millis(1500);
+            said(&mut responder, now);
+        }
+    }
+}
+
+#[test]
+fn a_vip_in_doubt_is_silent_at_once_and_held_again_when_nobody_has_it() {
+    let (mut responder, now) = quiet(None);
+    responder.handle_frame(&asks(request(v4(1), VIP)), now);
+    responder.doubt(VIP.into(), now);
+    assert_eq!(responder.handle_frame(&asks(request(v4(1), VIP)), now), ignored(Reason::NotHeld));
+    assert_eq!(said(&mut responder, now).len(), 1, "the probe, and no answer that was owed");
+    let mut now = now;
+    while let Some(at) = responder.poll_timeout() {
+        now = now.max(at);
+        said(&mut responder, now);
+    }
+    assert_eq!(responder.claim(VIP.into()), Some(ClaimState::Held));
+}
+
+#[test]
+fn of_two_peers_in_doubt_at_once_one_has_the_vip() {
+    let mut segment = Segment::new(&[OURS, PEER], true);
+    segment.claim(0, ClaimMode::TakeOver);
+    segment.claim(1, ClaimMode::TakeOver);
+    segment.run(Duration::from_secs(10));
+    for speaker in &mut segment.speakers {
+        speaker.doubt(VIP.into(), segment.now);
+    }
+    segment.run(Duration::from_secs(10));
+    let mut states = segment.states();
+    states.sort_by_key(|state| *state != ClaimState::Held);
+    assert_eq!(states, [ClaimState::Held, ClaimState::Probing]);
+}
+
+#[test]
+fn a_held_vip_that_may_be_given_up_is_defended_once_then_yielded_in_silence() {
     for (received, vip) in foreign_speech() {
         let (mut responder, now) = quiet(None);
+        responder.set_on_conflict(OnConflict::Yield);
         let verdict = |outcome| Verdict::Conflict { vip, mac: PEER, outcome };
         assert_eq!(responder.handle_frame(&received, now), verdict(Outcome::Defended));
         let rounds = said(&mut responder, now).len();
@@ -61,6 +112,7 @@ fn a_held_vip_is_defended_once_then_yielded_in_silence() {
 #[test]
 fn what_was_pending_for_a_yielded_vip_is_not_said() {
     let (mut responder, now) = quiet(None);
+    responder.set_on_conflict(OnConflict::Yield);
     let (received, _) = foreign_speech()[0].clone();
     responder.handle_frame(&asks(request(v4(1), VIP)), now);
     responder.handle_frame(&received, now);
@@ -202,16 +254,17 @@ fn whoever_probes_for_a_held_vip_yields_and_has_it_when_the_holder_is_gone() {
     segment.run(Duration::from_secs(200));
     assert_eq!(segment.states(), [ClaimState::Held, ClaimState::Yielded { to: OURS }]);
     segment.speakers[0].set_vips(&BTreeMap::new(), segment.now);
-    segment.run(RETRY + Duration::from_secs(12));
+    segment.run(RETRY + Duration::from_secs(4));
     assert_eq!(segment.states(), [ClaimState::Held]);
 }
 
 #[test]
 fn two_foreign_holders_do_not_shout_at_each_other_and_in_the_end_one_has_it() {
     let mut segment = Segment::new(&[OURS, PEER], false);
+    segment.speakers.iter_mut().for_each(|speaker| speaker.set_on_conflict(OnConflict::Yield));
     segment.claim(0, ClaimMode::TakeOver);
     segment.claim(1, ClaimMode::TakeOver);
-    segment.run(Duration::from_secs(50));
+    segment.run(Duration::from_secs(5));
     assert!(segment.said <= 8, "{} frames", segment.said);
     segment.run(Duration::from_secs(300));
     let held = segment.states().into_iter().filter(|state| *state == ClaimState::Held).count();
@@ -282,6 +335,7 @@ fn a_claim_tells_each_state_that_it_comes_into_once() {
         states.extend(std::iter::from_fn(|| responder.poll_change()));
     }
     assert_eq!(states, [(vip, ClaimState::Probing), (vip, ClaimState::Held)]);
+    responder.set_on_conflict(OnConflict::Yield);
     for _ in 0..2 {
         let reply = arp::Repr { sender_ip: v4(100), ..request(v4(100), v4(100)) };
         responder.handle_frame(&asks(reply), now);

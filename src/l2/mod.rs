@@ -13,7 +13,7 @@ mod say;
 mod schedule;
 mod verdict;
 
-pub use claim::{ClaimMode, ClaimState, Outcome};
+pub use claim::{ClaimMode, ClaimState, OnConflict, Outcome};
 pub use hear::Received;
 pub use responder::{Interface, Peers, Responder};
 pub use schedule::PACE;

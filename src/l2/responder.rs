@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use super::claim::{Claim, ClaimMode, ClaimState, Outcome};
+use super::claim::{Claim, ClaimMode, ClaimState, OnConflict, Outcome};
 use super::hear::{Heard, Question, Received, hear};
 use super::say::Utterance;
 use super::schedule::Schedule;
@@ -52,6 +52,7 @@ impl Peers {
 pub struct Responder {
     interface: Interface,
     peers: Peers,
+    on_conflict: OnConflict,
     /// The VIPs in order: for whatever walks over all of them.
     vips: BTreeSet<IpAddr>,
     /// The same VIPs, for the look-up of every frame.
@@ -73,6 +74,7 @@ impl Responder {
         Self {
             interface,
             peers: Peers::Only(BTreeSet::new()),
+            on_conflict: OnConflict::default(),
             vips: BTreeSet::new(),
             claims: HashMap::new(),
             schedule: Schedule::default(),
@@ -105,6 +107,27 @@ impl Responder {
     /// of the election, which is not for ARP to settle: the verdict says [`Outcome::Peer`].
     pub fn set_peers(&mut self, peers: Peers) {
         self.peers = peers;
+    }
+
+    /// What to do about strangers that claim what is held; at first they are defended against.
+    pub fn set_on_conflict(&mut self, on_conflict: OnConflict) {
+        self.on_conflict = on_conflict;
+    }
+
+    /// A VIP that is held may be somebody else's by now: falls silent for it, and asks.
+    pub fn doubt(&mut self, vip: IpAddr, now: Instant) {
+        let Some(claim) = self.claims.get_mut(&vip).filter(|claim| claim.state() == ClaimState::Held) else {
+            return;
+        };
+        *claim = Claim::new(ClaimMode::Probe);
+        self.changes.push_back((vip, ClaimState::Probing));
+        self.schedule.set(vip, Some(now));
+        self.drop_pending(vip);
+    }
+
+    fn drop_pending(&mut self, vip: IpAddr) {
+        self.answers.retain(|utterance| utterance.vip() != vip);
+        self.turn.retain(|utterance| utterance.vip() != vip);
     }
 
     /// Announces every VIP that is held once in this time, each sooner by up to a fifth, so that those which were claimed
@@ -223,12 +246,14 @@ impl Responder {
         let mac = heard.sender;
         let jitter = self.jitter();
         let from_peer = self.peers.may_be(mac);
+        // Of two peers that ask at the same time one has to go first.
+        let is_before_us = heard.speaks_as == vip || mac < self.interface.mac;
         let (outcome, next) = match self.claims.get_mut(&vip) {
             Some(claim) if !from_peer => {
-                let (outcome, next) = claim.conflict(mac, jitter, now);
+                let (outcome, next) = claim.conflict(mac, self.on_conflict, jitter, now);
                 (outcome, Some(next))
             }
-            Some(claim) if heard.speaks_as == vip => (Outcome::Peer, claim.wait_for_peer(now)),
+            Some(claim) if is_before_us => (Outcome::Peer, claim.wait_for_peer(now)),
             Some(_) | None => (Outcome::Peer, None),
         };
         if next.is_some() {
@@ -236,18 +261,17 @@ impl Responder {
         }
         if outcome == Outcome::Yielded {
             self.changes.push_back((vip, ClaimState::Yielded { to: mac }));
-            self.answers.retain(|utterance| utterance.vip() != vip);
-            self.turn.retain(|utterance| utterance.vip() != vip);
+            self.drop_pending(vip);
         }
         Verdict::Conflict { vip, mac, outcome }
     }
 
-    /// Up to 10 s, another for nearly every station; far apart for neighbouring MAC addresses (Knuth's
+    /// Up to 2 s, another for nearly every station; far apart for neighbouring MAC addresses (Knuth's
     /// multiplicative hash, TAOCP 3 §6.4).
     fn jitter(&self) -> Duration {
         let [.., high, low] = self.interface.mac.0;
         let spread = u16::from_be_bytes([high, low]).wrapping_mul(40_503);
-        Duration::from_millis(u64::from(spread) % 10_000)
+        Duration::from_millis(u64::from(spread) % 2_000)
     }
 
     fn owe(&mut self, question: Question) -> Verdict {

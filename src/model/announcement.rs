@@ -39,6 +39,9 @@ pub struct SegmentPlan {
     /// The VIPs of `steered` that another node is to announce: one that this node still answers for is let go once the
     /// other is heard.
     pub handed_over: BTreeSet<IpAddr>,
+    /// The MACs of those other nodes' speakers, where they are known: a VIP is let go for that one's word, and nobody
+    /// else's.
+    pub successors: BTreeMap<IpAddr, Mac>,
     /// The VIPs of `handed_over` that the other node says it holds by now.
     pub taken_over: BTreeSet<IpAddr>,
 }

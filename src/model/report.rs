@@ -1,6 +1,6 @@
 //! What speakers tell each other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::{Mac, NodeName, ReportKey, SubnetName};
@@ -28,6 +28,8 @@ pub struct SegmentReport {
     /// The VIPs that it held last and let go, each with its term, until another holds them: whoever takes one needs not
     /// ask first whether somebody has it.
     pub left: BTreeMap<IpAddr, Term>,
+    /// The VIPs that it should be able to deliver and cannot at the moment: another node that can is better.
+    pub undelivered: BTreeSet<IpAddr>,
 }
 
 /// Counts the claims of a VIP over all nodes: whoever claims it takes a higher one than any that was known. So of two that
@@ -42,6 +44,11 @@ impl SpeakerReport {
     pub fn last_term(&self, subnet: &SubnetName, vip: IpAddr) -> Option<Term> {
         let segment = self.segments.get(subnet)?;
         segment.held.get(&vip).or_else(|| segment.left.get(&vip)).copied()
+    }
+
+    /// Whether it says that it cannot deliver the VIP there.
+    pub fn cannot_deliver(&self, subnet: &SubnetName, vip: IpAddr) -> bool {
+        self.segments.get(subnet).is_some_and(|segment| segment.undelivered.contains(&vip))
     }
 
     /// The term with which it holds the VIP there.

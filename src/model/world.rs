@@ -182,7 +182,12 @@ impl World {
         self.reports_of.get(node)?.iter().find_map(|key| self.reports.get(key))
     }
 
-    /// The reports that say they hold this VIP, or held it last, also those of nodes that are gone.
+    /// Whether a node's speaker says that it cannot deliver the VIP there.
+    pub fn cannot_deliver(&self, node: &NodeName, subnet: &SubnetName, vip: IpAddr) -> bool {
+        self.report_of(node).is_some_and(|report| report.cannot_deliver(subnet, vip))
+    }
+
+    /// The reports that say anything of this VIP: that they hold it, held it last, or cannot deliver it, also those of nodes that are gone.
     pub fn holders_of(&self, vip: IpAddr) -> impl Iterator<Item = &SpeakerReport> {
         self.holders_of.get(&vip).into_iter().flatten().filter_map(|key| self.reports.get(key))
     }

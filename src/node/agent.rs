@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use super::segment::{Ready, Segment};
+use super::bridge::NotFound;
+use super::segment::{Manner, Ready, Segment};
 use super::sight::Sight;
 use super::tenure::is_known;
 use crate::flows::{Flow, Wishes};
@@ -19,6 +20,10 @@ use crate::model::{
 };
 use crate::plan::{Policy, announce_plan};
 
+/// A node that did nothing for so long was stopped, with its host or alone (SIGSTOP, a paused virtual machine): others may
+/// have taken over what it holds.
+const STOPPED_AFTER: Duration = Duration::from_millis(1500);
+
 /// What a node is told once.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -26,8 +31,8 @@ pub struct Settings {
     pub node: NodeName,
     /// The settings that change decisions.
     pub policy: Policy,
-    /// How often what is held is announced anew.
-    pub refresh: Option<Duration>,
+    /// How segments are spoken on.
+    pub manner: Manner,
     /// Whether there is an API server by which speakers know each other.
     pub reports: bool,
 }
@@ -49,6 +54,8 @@ pub struct Agent {
     stale: bool,
     /// Whether what the switches confirm may have changed.
     sight_changed: bool,
+    /// How long the host had been up when this was last called.
+    last_up: Option<Duration>,
     /// When there is more to do at once.
     again_at: Option<Instant>,
     /// What the other speakers can read of this one: the report as the API server has it.
@@ -77,6 +84,7 @@ impl Agent {
             vswitch_known: false,
             stale: true,
             sight_changed: false,
+            last_up: None,
             again_at: None,
             published: None,
             report_stale: true,
@@ -85,6 +93,18 @@ impl Agent {
             status_stale: true,
             problems: BTreeSet::new(),
         }
+    }
+
+    /// To be called before everything else, twice a second at least. `up`: how long the host has been up, the time that it
+    /// slept included (CLOCK_BOOTTIME). Whether this node was stopped meanwhile: then it asks first, and frames that wait
+    /// for it are of the past.
+    pub fn wake(&mut self, up: Duration, now: Instant) -> bool {
+        let before = self.last_up.replace(up).unwrap_or(up);
+        let was_stopped = up.saturating_sub(before) >= STOPPED_AFTER;
+        if was_stopped {
+            self.segments.values_mut().for_each(|segment| segment.listen_first(now));
+        }
+        was_stopped
     }
 
     /// The cluster changed. `is_complete`: all of it was told once.
@@ -173,9 +193,17 @@ impl Agent {
         let mut segments = BTreeMap::new();
         for (subnet, plan) in &plan.segments {
             let needed = !plan.steered.is_empty();
-            match sight.locate(plan) {
+            let old = self.segments.remove(subnet);
+            // Open vSwitch forgets MACs with its database server, and writes them again (`mac_in_use` is ephemeral).
+            let located = match (sight.locate(plan), &old) {
+                (Err(NotFound::Mac(_)), Some(old)) if old.bridge() == &plan.bridge => {
+                    Ok(old.located().clone())
+                }
+                (located, _) => located,
+            };
+            match located {
                 Ok(located) => {
-                    let segment = match self.segments.remove(subnet) {
+                    let segment = match old {
                         Some(mut segment) => {
                             segment.set_plan(plan.clone(), located, now);
                             segment
@@ -184,14 +212,17 @@ impl Agent {
                             let held = self.world.report_of(node);
                             let held = held.and_then(|report| report.segments.get(subnet));
                             let held = held.map(|segment| segment.held.clone()).unwrap_or_default();
-                            let refresh = self.settings.refresh;
-                            Segment::new(subnet.clone(), plan.clone(), located, held, refresh)
+                            Segment::new(subnet.clone(), plan.clone(), located, held, self.settings.manner)
                         }
                     };
                     segments.insert(subnet.clone(), segment);
                 }
-                Err(error) if needed => drop(self.problems.insert(format!("Subnet {subnet}: {error}"))),
-                Err(_) => {}
+                Err(error) => {
+                    if needed {
+                        self.problems.insert(format!("Subnet {subnet}: {error}"));
+                    }
+                    self.segments.extend(old.map(|old| (subnet.clone(), old)));
+                }
             }
         }
         // Segments that are gone fall silent here; their rules go next.
@@ -216,6 +247,7 @@ impl Agent {
             }
             self.segments = segments;
         }
+        self.segments.values_mut().for_each(|segment| segment.tick(now));
         if self.waiting_for().is_none() {
             self.keep_report();
         }

@@ -181,6 +181,7 @@ mod tests {
             peers: None,
             announced: BTreeMap::new(),
             handed_over: BTreeSet::new(),
+            successors: BTreeMap::new(),
             taken_over: BTreeSet::new(),
         }
     }

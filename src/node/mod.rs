@@ -17,6 +17,6 @@ mod tenure;
 
 pub use agent::{Agent, Settings};
 pub use bridge::{Located, NotFound, locate};
-pub use segment::News;
+pub use segment::{Manner, News};
 pub use sight::Sight;
 pub use telling::{Told, UidOf};

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::flows::{Flow, Wish, flows_for};
-use crate::l2::{ClaimState, Outcome, Peers, Received, Responder, Verdict};
+use crate::l2::{ClaimState, OnConflict, Outcome, Peers, Received, Responder, Verdict};
 use crate::model::{InterfaceName, Mac, SegmentPlan, Steered, SubnetName, Term};
 
 use super::bridge::Located;
@@ -26,6 +26,15 @@ pub struct Ready<'a> {
     pub is_delivered: &'a dyn Fn(IpAddr) -> bool,
     /// Whether the other speakers can know this one's MAC.
     pub is_known: bool,
+}
+
+/// How a segment is spoken on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Manner {
+    /// How often what is held is announced anew.
+    pub refresh: Option<Duration>,
+    /// What to do about strangers that claim what is held.
+    pub on_conflict: OnConflict,
 }
 
 /// What happened on a segment.
@@ -85,7 +94,7 @@ impl Segment {
         plan: SegmentPlan,
         located: Located,
         held: BTreeMap<IpAddr, Term>,
-        refresh: Option<Duration>,
+        Manner { refresh, on_conflict }: Manner,
     ) -> Self {
         let mut segment = Self {
             subnet,
@@ -103,6 +112,7 @@ impl Segment {
             changed: true,
         };
         segment.responder.set_refresh(refresh);
+        segment.responder.set_on_conflict(on_conflict);
         segment.follow_plan();
         segment
     }
@@ -122,6 +132,7 @@ impl Segment {
     pub fn set_plan(&mut self, plan: SegmentPlan, located: Located, now: Instant) {
         if self.located.carrier != located.carrier {
             self.news.push_back(News::Carrier(plan.nic.clone(), located.carrier));
+            self.tenure.doubt_all();
         }
         if self.located.speak_on != located.speak_on {
             self.socket = Socket::Closed;
@@ -154,22 +165,56 @@ impl Segment {
         &self.flows
     }
 
-    /// What OVN has to deliver here before the announced VIPs may be spoken.
+    /// What OVN has to deliver here before the announced VIPs may be spoken; what it does not is asked for on.
     pub fn wishes(&self) -> impl Iterator<Item = (IpAddr, Wish)> + '_ {
-        let held = self.plan.handed_over.iter().filter(|vip| self.answered.contains(vip));
-        self.plan.announced.keys().chain(held).filter_map(|vip| {
-            let Steered { ports, local, elsewhere } = self.plan.steered.get(vip)?;
+        self.tried().into_iter().filter_map(|vip| {
+            let Steered { ports, local, elsewhere } = self.plan.steered.get(&vip)?;
             let (local, elsewhere) = (local.clone(), elsewhere.clone());
-            Some((*vip, Wish { ports: ports.len(), local, elsewhere }))
+            Some((vip, Wish { ports: ports.len(), local, elsewhere }))
         })
+    }
+
+    /// The VIPs of which it matters now whether they can be delivered here.
+    fn tried(&self) -> BTreeSet<IpAddr> {
+        let kept = self.plan.handed_over.iter().filter(|vip| self.answered.contains(vip));
+        let ours = self.plan.announced.keys().chain(kept);
+        ours.chain(self.tenure.undelivered()).copied().collect()
     }
 
     /// Speaks for the announced VIPs whose rules are on the bridge and that OVN delivers, and for no other; and for none
     /// that is not answered for yet, before the others can know whose MAC this is.
     pub fn speak_what_is_delivered(&mut self, ready: &Ready<'_>, now: Instant) {
+        self.note_delivery(ready, now);
         let is_open = self.socket == Socket::Open;
         let speakable = if is_open { self.speakable(ready, now) } else { BTreeSet::new() };
         self.speak(speakable, now);
+    }
+
+    fn note_delivery(&mut self, ready: &Ready<'_>, now: Instant) {
+        let rules = self.steered_vips(ready.is_on_bridge);
+        for vip in self.tried() {
+            let is_delivered = rules.get(&vip) == Some(&true) && (ready.is_delivered)(vip);
+            self.changed |= is_delivered && self.tenure.undelivered().contains(&vip);
+            self.tenure.delivers(vip, self.answered.contains(&vip), is_delivered, now);
+        }
+    }
+
+    /// This node was stopped for a while: what it holds may be another's by now. It falls silent, and asks.
+    pub fn listen_first(&mut self, now: Instant) {
+        self.tenure.doubt_all();
+        for vip in self.claimed.clone() {
+            self.responder.doubt(vip, now);
+        }
+        self.follow_claims();
+    }
+
+    /// Time passed.
+    pub fn tick(&mut self, now: Instant) {
+        self.changed |= self.tenure.report_undelivered(now);
+        for vip in self.tenure.take_rivals(now) {
+            self.responder.doubt(vip, now);
+        }
+        self.follow_claims();
     }
 
     /// What may be spoken, where there is a socket.
@@ -219,7 +264,12 @@ impl Segment {
         while let Some((vip, state)) = self.responder.poll_change() {
             self.changed = true;
             match state {
-                ClaimState::Probing => self.news.push_back(News::Asking(vip)),
+                ClaimState::Probing => {
+                    self.news.push_back(News::Asking(vip));
+                    if self.answered.remove(&vip) {
+                        self.news.push_back(News::Withdrawn(vip, "another node may have it: it is asked"));
+                    }
+                }
                 ClaimState::Held => {
                     self.conflicts.remove(&vip);
                     self.answered.insert(vip);
@@ -254,6 +304,7 @@ impl Segment {
     pub fn socket_failed(&mut self, now: Instant) {
         self.socket = Socket::Broken;
         self.changed = true;
+        self.tenure.doubt_all();
         self.fall_silent(now);
     }
 
@@ -267,10 +318,7 @@ impl Segment {
     }
 
     fn contested(&mut self, vip: IpAddr, mac: Mac, outcome: Outcome, now: Instant) {
-        if outcome == Outcome::Peer {
-            self.tenure.hear(vip, now);
-        }
-        if outcome == Outcome::Peer && self.plan.handed_over.contains(&vip) {
+        if outcome == Outcome::Peer && self.tenure.hear(vip, mac, &self.plan, now) {
             self.news.push_back(News::HandedOver(vip, mac));
             let rest = self.claimed.iter().filter(|claimed| **claimed != vip).copied().collect();
             return self.speak(rest, now);
@@ -292,7 +340,7 @@ impl Segment {
 
     /// When something is due.
     pub fn deadline(&self) -> Option<Instant> {
-        self.responder.poll_timeout()
+        self.responder.poll_timeout().into_iter().chain(self.tenure.deadline()).min()
     }
 }
 

@@ -111,7 +111,7 @@ pub(super) fn state(facts: Facts) -> (State, String) {
         }
         (Some(ClaimState::Yielded { to }), _) => (
             State::Yielded,
-            format!("the host with MAC {to} has this address; it is asked again each minute"),
+            format!("the host with MAC {to} has this address; it is asked again every few seconds"),
         ),
         (Some(ClaimState::Probing), _) => (State::Waiting, probing(facts.in_use_by)),
         (None, false) => (State::Standby, "another node is elected, or none may announce".into()),

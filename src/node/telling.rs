@@ -135,7 +135,7 @@ impl Agent {
                 true,
                 "AddressConflict",
                 format!(
-                    "the host with MAC {mac} claims {vip}, too; {node} has said once more that it is here: find that host and give it another address"
+                    "the host with MAC {mac} claims {vip}, too; {node} says each time that it is here: find that host and give it another address"
                 ),
             ),
             News::Conflict(vip, mac, Outcome::Peer) => (
@@ -151,7 +151,7 @@ impl Agent {
                 true,
                 "AddressYielded",
                 format!(
-                    "the host with MAC {mac} has {vip}: {node} is silent and asks again each minute; find that host and give it another address"
+                    "the host with MAC {mac} has {vip}: {node} is silent and asks again every few seconds; find that host and give it another address"
                 ),
             ),
         };

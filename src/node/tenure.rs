@@ -5,11 +5,15 @@
 //! is this node's own part:
 //! - A VIP is held from the first answer until it is not this node's own any more, also where it has to be silent for a
 //!   moment. It is left from then on, until another holds it or nobody wants it.
-//! - A VIP that another node is to have is kept until that one is heard on the wire, or says that it has it.
-//! - A VIP that no report holds or has left is asked for first; every other one is taken at once.
+//! - A VIP that another node is to have is kept until that very one is heard on the wire, or says that it has it.
+//! - A VIP that no report holds or has left is asked for first, and so is one that somebody may have taken while this
+//!   node could not hear: it was stopped, or had no link. Every other one is taken at once.
+//! - A holder that hears another node's claim, and is not told of it by the cluster within [`RIVAL_PATIENCE`], may be cut off:
+//!   it asks, too.
+//! - A VIP that this node cannot deliver is reported so, for another one that can.
 //! - Nothing is claimed before the others can know this node's MAC.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -20,12 +24,28 @@ use crate::model::{Mac, PlannedClaim, SegmentPlan, SegmentReport, SpeakerReport,
 /// is to: it says its claim three times within 2.2 s (`l2::claim`).
 const HEARD_FOR: Duration = Duration::from_secs(3);
 
+/// How long another node's claim of what is held here may go without the cluster's telling why: longer than a report takes.
+const RIVAL_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long what was delivered a moment ago may be undelivered before another node is to have it: OVN replaces flows.
+const LOST_PATIENCE: Duration = Duration::from_millis(300);
+
+/// How long OVN may take for a VIP that it has not delivered yet: the controller writes, northd and ovn-controller compute.
+const FIRST_PATIENCE: Duration = Duration::from_secs(3);
+
 /// What a node holds on a segment by its own word, and whom it has heard.
 #[derive(Debug, Default)]
 pub struct Tenure {
     held: BTreeMap<IpAddr, Term>,
     left: BTreeMap<IpAddr, Term>,
-    heard: BTreeMap<IpAddr, Instant>,
+    heard: BTreeMap<IpAddr, (Mac, Instant)>,
+    /// What somebody may have taken while this node could not hear.
+    doubted: BTreeSet<IpAddr>,
+    /// Held here, and claimed by another node: until when the cluster may tell why.
+    rivals: BTreeMap<IpAddr, Instant>,
+    /// What cannot be delivered: when that is to be reported, or was.
+    dark: BTreeMap<IpAddr, Instant>,
+    undelivered: BTreeSet<IpAddr>,
 }
 
 impl Tenure {
@@ -41,16 +61,61 @@ impl Tenure {
 
     /// Takes a plan in: what is to be announced stays held, and so does what is answered for until the next one has it.
     pub fn follow(&mut self, plan: &SegmentPlan, is_answered: impl Fn(IpAddr) -> bool) {
-        let SegmentPlan { announced, handed_over, .. } = plan;
+        let SegmentPlan { announced, handed_over, steered, .. } = plan;
         let kept =
             |vip: IpAddr| announced.contains_key(&vip) || (handed_over.contains(&vip) && is_answered(vip));
         self.left.extend(self.held.extract_if(.., |vip, _| !kept(*vip)));
+        self.rivals.retain(|vip, _| announced.contains_key(vip));
+        let tried = |vip: &IpAddr| announced.contains_key(vip) || self.undelivered.contains(vip);
+        self.dark.retain(|vip, _| steered.contains_key(vip) && tried(vip));
+        self.undelivered.retain(|vip| steered.contains_key(vip));
     }
 
     /// This node answers for the VIP from now on.
     pub fn hold(&mut self, vip: IpAddr, claim: PlannedClaim) {
         self.held.insert(vip, claim.term);
         self.left.remove(&vip);
+        self.doubted.remove(&vip);
+    }
+
+    /// This node could not hear for a while: whatever it holds may be another's by now.
+    pub fn doubt_all(&mut self) {
+        self.doubted.extend(self.held.keys());
+    }
+
+    /// Takes note of whether the VIP can be delivered here; `was`: whether it was, a moment ago.
+    pub fn delivers(&mut self, vip: IpAddr, was: bool, is_delivered: bool, now: Instant) {
+        if is_delivered {
+            self.dark.remove(&vip);
+            self.undelivered.remove(&vip);
+        } else {
+            let patience = if was { LOST_PATIENCE } else { FIRST_PATIENCE };
+            self.dark.entry(vip).or_insert(now + patience);
+        }
+    }
+
+    /// Time passed: reports what has been undelivered for too long. Whether the report is another.
+    pub fn report_undelivered(&mut self, now: Instant) -> bool {
+        let due = self.dark.iter().filter(|(_, at)| now >= **at).map(|(vip, _)| *vip);
+        let before = self.undelivered.len();
+        self.undelivered.extend(due);
+        self.undelivered.len() > before
+    }
+
+    /// What is asked for although another node has it: as soon as it is delivered again, this node can have it.
+    pub fn undelivered(&self) -> &BTreeSet<IpAddr> {
+        &self.undelivered
+    }
+
+    /// What has been claimed by another node for so long that this one asks whose it is.
+    pub fn take_rivals(&mut self, now: Instant) -> Vec<IpAddr> {
+        self.rivals.extract_if(.., |_, until| now >= *until).map(|(vip, _)| vip).collect()
+    }
+
+    /// When to look again, though nothing happens.
+    pub fn deadline(&self) -> Option<Instant> {
+        let dark = self.dark.iter().filter(|(vip, _)| !self.undelivered.contains(vip));
+        dark.map(|(_, at)| *at).chain(self.rivals.values().copied()).min()
     }
 
     /// A host that is no node of ours has the VIP: neither held nor left, so that the next claim asks first.
@@ -63,15 +128,20 @@ impl Tenure {
         self.left.retain(|vip, term| !is_over(*vip, *term));
     }
 
-    /// Another node says on the wire that it has this VIP.
-    pub fn hear(&mut self, vip: IpAddr, now: Instant) {
-        self.heard.retain(|_, at| now < *at + HEARD_FOR);
-        self.heard.insert(vip, now);
+    /// Another node says on the wire that it has this VIP. Whether it is the one that is to have it.
+    pub fn hear(&mut self, vip: IpAddr, mac: Mac, plan: &SegmentPlan, now: Instant) -> bool {
+        self.heard.retain(|_, (_, at)| now < *at + HEARD_FOR);
+        self.heard.insert(vip, (mac, now));
+        if plan.peers.is_some() && plan.announced.contains_key(&vip) && self.holds(vip) {
+            self.rivals.entry(vip).or_insert(now + RIVAL_PATIENCE);
+        }
+        plan.handed_over.contains(&vip) && is_successor(vip, mac, plan)
     }
 
     /// Whether a VIP that is answered for, and that another node is to have, is kept: nobody was heard yet that has it now.
     pub fn is_kept(&self, vip: IpAddr, plan: &SegmentPlan, now: Instant) -> bool {
-        let is_awaited = self.heard.get(&vip).is_none_or(|at| now >= *at + HEARD_FOR);
+        let is_heard = |(mac, at): &(Mac, Instant)| now < *at + HEARD_FOR && is_successor(vip, *mac, plan);
+        let is_awaited = !self.heard.get(&vip).is_some_and(is_heard);
         plan.handed_over.contains(&vip) && !plan.taken_over.contains(&vip) && is_awaited
     }
 
@@ -79,21 +149,29 @@ impl Tenure {
     pub fn mode(&self, vip: IpAddr, plan: &SegmentPlan) -> ClaimMode {
         match plan.announced.get(&vip) {
             Some(claim) if claim.first && !self.holds(vip) => ClaimMode::Probe,
+            Some(_) if self.doubted.contains(&vip) => ClaimMode::Probe,
             Some(_) | None => ClaimMode::TakeOver,
         }
     }
 
     /// What the other speakers are to know.
     pub fn report(&self, mac: Mac, ready: bool) -> SegmentReport {
-        SegmentReport { mac, ready, held: self.held.clone(), left: self.left.clone() }
+        let (held, left) = (self.held.clone(), self.left.clone());
+        SegmentReport { mac, ready, held, left, undelivered: self.undelivered.clone() }
     }
+}
+
+/// Where speakers do not know each other anybody may be the one.
+fn is_successor(vip: IpAddr, mac: Mac, plan: &SegmentPlan) -> bool {
+    plan.peers.is_none() || plan.successors.get(&vip) == Some(&mac)
 }
 
 /// Whether a report differs from the one before in nothing but VIPs that it did not hold: what was planned anyhow.
 pub fn is_only_more(before: &SpeakerReport, after: &SpeakerReport) -> bool {
     let is_only_more = |(before, after): (&SegmentReport, &SegmentReport)| {
         let kept = |(vip, term): (&IpAddr, &Term)| after.held.get(vip) == Some(term);
-        (before.mac, before.ready) == (after.mac, after.ready) && before.held.iter().all(kept)
+        (before.mac, before.ready, &before.undelivered) == (after.mac, after.ready, &after.undelivered)
+            && before.held.iter().all(kept)
     };
     before.segments.keys().eq(after.segments.keys())
         && before.segments.values().zip(after.segments.values()).all(is_only_more)
@@ -110,9 +188,11 @@ pub fn is_known(published: Option<&SpeakerReport>, subnet: &SubnetName, mac: Mac
 mod tests {
     use super::*;
 
+    const OTHER: Mac = Mac([4; 6]);
+
     #[test]
     fn a_vip_is_kept_until_the_other_is_heard_also_where_it_spoke_a_moment_before() {
-        let (mut tenure, start) = (Tenure::default(), Instant::now());
+        let (mut tenure, start, mac) = (Tenure::default(), Instant::now(), Mac([2; 6]));
         let (vip, other) = (IpAddr::from([10, 0, 0, 9]), IpAddr::from([10, 0, 0, 8]));
         let plan = SegmentPlan {
             bridge: "br-p".into(),
@@ -124,12 +204,20 @@ mod tests {
             steered: BTreeMap::new(),
             announced: BTreeMap::new(),
             handed_over: [vip, other].into(),
+            successors: [].into(),
             taken_over: [].into(),
         };
         assert!(tenure.is_kept(vip, &plan, start));
-        tenure.hear(vip, start);
+        assert!(tenure.hear(vip, mac, &plan, start));
         assert!(!tenure.is_kept(vip, &plan, start + Duration::from_secs(2)));
         assert!(tenure.is_kept(other, &plan, start));
         assert!(tenure.is_kept(vip, &plan, start + HEARD_FOR), "that was another time");
+        let known =
+            SegmentPlan { peers: Some([mac, OTHER].into()), successors: [(vip, OTHER)].into(), ..plan };
+        assert!(
+            tenure.is_kept(vip, &known, start) && !tenure.hear(vip, mac, &known, start),
+            "not its successor"
+        );
+        assert!(tenure.hear(vip, OTHER, &known, start) && !tenure.is_kept(vip, &known, start));
     }
 }

@@ -65,6 +65,8 @@ pub(super) fn plan_vip<'w>(
             Some(announcer) => {
                 segment.handed_over.insert(vip);
                 let report = view.world.report_of(announcer);
+                let there = report.and_then(|report| report.segments.get(&subnet.name));
+                segment.successors.extend(there.map(|there| (vip, there.mac)));
                 if report.and_then(|report| report.term(&subnet.name, vip)).is_some() {
                     segment.taken_over.insert(vip);
                 }
@@ -136,6 +138,7 @@ fn segment(world: &World, node: &Node, subnet: &Subnet) -> Result<Option<Segment
         peers: peers(world, node, subnet),
         announced: BTreeMap::new(),
         handed_over: BTreeSet::new(),
+        successors: BTreeMap::new(),
         taken_over: BTreeSet::new(),
     }))
 }

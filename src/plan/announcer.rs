@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::model::{
-    Affected, AnnouncePlan, Dirty, NodeName, PlannedClaim, ServiceKey, Steered, SubnetName, World,
+    Affected, AnnouncePlan, Dirty, Mac, NodeName, PlannedClaim, ServiceKey, Steered, SubnetName, World,
 };
 
 use super::announce::{plan_vip, segments};
@@ -116,6 +116,7 @@ struct VipPlan {
     steered: Steered,
     announced: Option<PlannedClaim>,
     handed_over: bool,
+    successor: Option<Mac>,
     taken_over: bool,
 }
 
@@ -127,10 +128,11 @@ impl Part {
             for vip in &affected.vips {
                 let announced = segment.announced.remove(vip);
                 let handed_over = segment.handed_over.remove(vip);
+                let successor = segment.successors.remove(vip);
                 let taken_over = segment.taken_over.remove(vip);
                 // What is not steered is none of these.
                 if let Some(steered) = segment.steered.remove(vip) {
-                    let plan = VipPlan { steered, announced, handed_over, taken_over };
+                    let plan = VipPlan { steered, announced, handed_over, successor, taken_over };
                     part.vips.insert((subnet.clone(), *vip), plan);
                 }
             }
@@ -149,6 +151,7 @@ impl Part {
                         steered: steered.clone(),
                         announced: segment.announced.get(vip).copied(),
                         handed_over: segment.handed_over.contains(vip),
+                        successor: segment.successors.get(vip).copied(),
                         taken_over: segment.taken_over.contains(vip),
                     };
                     part.vips.insert((subnet.clone(), *vip), plan);

@@ -22,16 +22,25 @@ type Votes<'w> = BTreeMap<&'w NodeName, Vec<usize>>;
 
 /// The node that announces a unit. The one that holds it stays, so that nothing moves without need: until it serves
 /// nothing of it any more, or another node could serve all that it does, and more. Else the one that can serve the most; of
-/// several the lowest in rank, a cordoned one only where there is no other. Every node comes to the same answer from
-/// the same world.
+/// several the lowest in rank, a cordoned one only where there is no other. What a node says it cannot deliver counts as
+/// not served by it, unless no node can deliver anything. Every node comes to the same answer from the same world.
 pub(super) fn elected<'w>(view: View<'w>, unit: &BTreeMap<PlaceKey<'w>, Place<'w>>) -> Option<&'w NodeName> {
-    let mut votes = Votes::new();
+    let delivers =
+        |(subnet, vip): &PlaceKey<'_>, node: &NodeName| !view.world.cannot_deliver(node, subnet, *vip);
+    let any = |_: &PlaceKey<'_>, _: &NodeName| true;
+    elect(view, unit, &delivers).or_else(|| elect(view, unit, &any))
+}
+
+/// Whether a node can deliver a place.
+type Delivers<'f> = dyn Fn(&PlaceKey<'_>, &NodeName) -> bool + 'f;
+
+fn elect<'w>(
+    view: View<'w>,
+    unit: &BTreeMap<PlaceKey<'w>, Place<'w>>,
+    delivers: &Delivers<'_>,
+) -> Option<&'w NodeName> {
+    let votes = votes(unit, delivers);
     let members = unit.values().flat_map(|place| place.members.values());
-    for (number, member) in members.clone().enumerate() {
-        for node in member.votes() {
-            votes.entry(node).or_default().push(number);
-        }
-    }
     // MetalLB ranks by a Service's first address.
     let services = members.filter(|member| member.admitted).map(|member| member.service);
     let first = services.min_by_key(|service| service.seniority())?;
@@ -41,7 +50,7 @@ pub(super) fn elected<'w>(view: View<'w>, unit: &BTreeMap<PlaceKey<'w>, Place<'w
     let best = |all: &mut dyn Iterator<Item = (&'w NodeName, usize)>| {
         all.min_by_key(|(node, served)| order(node, *served)).map(|(node, _)| node)
     };
-    let held = held(view, unit);
+    let held = held(view, unit, delivers);
     // Two nodes that hold a VIP each, from a time when each VIP was elected alone: the fewest move.
     let holder = held
         .into_iter()
@@ -55,15 +64,30 @@ pub(super) fn elected<'w>(view: View<'w>, unit: &BTreeMap<PlaceKey<'w>, Place<'w
     Some(best(&mut better.map(|(node, served)| (*node, served.len()))).unwrap_or(holder))
 }
 
+fn votes<'w>(unit: &BTreeMap<PlaceKey<'w>, Place<'w>>, delivers: &Delivers<'_>) -> Votes<'w> {
+    let mut votes = Votes::new();
+    let places = unit.iter().flat_map(|(key, place)| place.members.values().map(move |member| (key, member)));
+    for (number, (key, member)) in places.enumerate() {
+        for node in member.votes().filter(|node| delivers(key, node)) {
+            votes.entry(node).or_default().push(number);
+        }
+    }
+    votes
+}
+
 /// How many places of a unit each node holds, by its own word, and serves. Of several that say they hold one, the node
 /// that claimed it last holds it.
-fn held<'w>(view: View<'w>, unit: &BTreeMap<PlaceKey<'w>, Place<'w>>) -> BTreeMap<&'w NodeName, usize> {
+fn held<'w>(
+    view: View<'w>,
+    unit: &BTreeMap<PlaceKey<'w>, Place<'w>>,
+    delivers: &Delivers<'_>,
+) -> BTreeMap<&'w NodeName, usize> {
     let mut held: BTreeMap<&NodeName, usize> = BTreeMap::new();
-    for ((subnet, vip), place) in unit {
+    for (key @ (subnet, vip), place) in unit {
         let reports = view.world.holders_of(*vip);
         let nodes = reports.filter_map(|report| view.world.node(&report.node)).map(|node| &node.name);
         let terms = nodes.filter_map(|node| Some((view.world.report_of(node)?.term(subnet, *vip)?, node)));
-        let serving = terms.filter(|(_, node)| place.is_served_by(node));
+        let serving = terms.filter(|(_, node)| place.is_served_by(node) && delivers(key, node));
         if let Some((_, node)) = serving.min_by_key(|(term, node)| (Reverse(*term), rank(node, *vip))) {
             *held.entry(node).or_default() += 1;
         }

@@ -64,6 +64,11 @@ impl Line {
         }
     }
 
+    /// Drops the frames that wait to be received.
+    pub fn drop_waiting(&self) {
+        while self.receive().now_or_never().is_some_and(|received| received.is_ok()) {}
+    }
+
     /// Sends a frame. One that the interface does not take at once is lost: its asker asks again.
     ///
     /// # Errors

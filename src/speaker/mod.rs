@@ -19,6 +19,7 @@ use futures::future::{LocalBoxFuture, select_all};
 use k8s_openapi::jiff::Timestamp;
 use tracing::{info, warn};
 
+use crate::io::clock;
 use crate::io::cluster::{self, Cluster};
 use crate::io::kube::voice::{Said, Tempo, Voice};
 use crate::io::ovsdb_client::{Client, ClientConfig, Endpoint, Event};
@@ -42,6 +43,9 @@ use words::{say_delivery_event, say_news, say_switch_event, say_verdict, say_vsw
 const TEMPO: Tempo =
     Tempo { pause: Duration::from_millis(200), failure_pause: Duration::from_secs(1), portion: 20 };
 
+/// The loop turns as often at least, so that a node which was stopped is told from one that had nothing to do.
+const TICK: Duration = Duration::from_millis(400);
+
 /// Runs until it is told to stop. Rules stay when it ends, so that its restart interrupts no one.
 pub async fn run(arguments: SpeakerArgs) -> anyhow::Result<ExitCode> {
     let mut shutdown = Shutdown::listen()?;
@@ -52,7 +56,9 @@ pub async fn run(arguments: SpeakerArgs) -> anyhow::Result<ExitCode> {
             input = speaker.next_input() => input,
         };
         let is_frame = matches!(input, Input::Frame(..));
-        speaker.take(input);
+        if !speaker.was_stopped(now()) || !is_frame {
+            speaker.take(input);
+        }
         speaker.turn(now());
         // A storm of frames is no time for book-keeping.
         if !is_frame {
@@ -104,7 +110,7 @@ impl Speaker {
             agent: Agent::new(Settings {
                 node: node.clone(),
                 policy: arguments.cluster.policy(),
-                refresh: arguments.refresh(),
+                manner: arguments.manner(),
                 reports: cluster.client().is_some(),
             }),
             node,
@@ -185,6 +191,16 @@ impl Speaker {
         say_problems(&mut self.said_of_world, news.problems.into_iter().chain(nobody));
     }
 
+    /// Whether this process was stopped; then frames that wait for it are dropped.
+    fn was_stopped(&mut self, now: Instant) -> bool {
+        let was_stopped = self.agent.wake(clock::up(), now);
+        if was_stopped {
+            warn!("this node was stopped for a while: what it holds is asked for before it is answered for");
+            self.lines.values().for_each(Line::drop_waiting);
+        }
+        was_stopped
+    }
+
     /// Does what there is to do, in the order in which it has to be done.
     fn turn(&mut self, now: Instant) {
         if self.agent.plan(&self.switches, now) {
@@ -193,6 +209,8 @@ impl Speaker {
         }
         self.open_lines(now);
         self.agent.act(&self.switches, now);
+        // Stopped in the midst of it: nothing of then is said.
+        self.was_stopped(now);
         while let Some((subnet, frame)) = self.agent.poll_transmit(now) {
             let sent = self.lines.get(&subnet).map_or(Ok(()), |line| line.send(&frame));
             if let Err(error) = sent {
@@ -308,10 +326,8 @@ async fn any(sources: Vec<LocalBoxFuture<'_, Input>>) -> Input {
 }
 
 async fn due(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
-    }
+    let tick = now() + TICK;
+    tokio::time::sleep_until(deadline.map_or(tick, |deadline| deadline.min(tick)).into()).await;
 }
 
 #[expect(clippy::disallowed_methods, reason = "a shell reads the clock")]

@@ -50,7 +50,7 @@ pub(super) fn say_vswitch_event(event: Event) {
 
 pub(super) fn say_delivery_event(event: DeliveryEvent) {
     match event {
-        DeliveryEvent::Delivered => debug!("OVN delivers more of the VIPs here"),
+        DeliveryEvent::Changed => debug!("OVN delivers other VIPs here than before"),
         DeliveryEvent::Disconnected { reason, first: true } => {
             warn!("{reason}; nothing is announced until OVN's bridge answers")
         }

@@ -80,7 +80,9 @@ pub fn report_of(
     left: std::collections::BTreeMap<std::net::IpAddr, Term>,
 ) -> SpeakerReport {
     let number = NODES.iter().position(|name| *name == node).unwrap() as u8;
-    let segment = SegmentReport { mac: Mac([2, 0, 0, 0, 0, number]), ready, held, left };
+    // What was left is what could not be delivered, on every other node.
+    let undelivered = left.keys().filter(|_| number % 2 == 1).copied().collect();
+    let segment = SegmentReport { mac: Mac([2, 0, 0, 0, 0, number]), ready, held, left, undelivered };
     SpeakerReport {
         key: ReportKey::new("ovn-vip", &format!("speaker.{node}")),
         node: node.into(),

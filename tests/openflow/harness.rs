@@ -173,6 +173,7 @@ pub fn flows(vips: u16, vlan: Option<u16>) -> BTreeSet<Flow> {
         peers: None,
         announced: [].into(),
         handed_over: [].into(),
+        successors: [].into(),
         taken_over: [].into(),
     };
     flows_for(&segment, &BridgePorts { nic: 1, patch: 2, mac: Mac([0x0a, 0, 0, 0, 0, 1]) })

@@ -9,12 +9,15 @@ use super::Version;
 use super::bytes::{Reader, Truncated, set_length};
 use super::flow_mod::{ANY, TABLE_ALL};
 use super::message::{Body, Message};
-use super::oxm::{put_match_to, take_metadata};
+use super::oxm::{put_match_all, put_match_to, take_destination, take_metadata};
 
 const MULTIPART_REQUEST: u8 = 18;
 const MULTIPART_REPLY: u8 = 19;
 const FLOW: u16 = 1;
 const GROUP_DESC: u16 = 7;
+const FLOW_MONITOR: u16 = 16;
+/// `OFPFMF_REMOVED` and `_MODIFY` (§7.3.5.17).
+const MONITOR_FLAGS: u16 = 1 << 2 | 1 << 3;
 const REPLY_MORE: u16 = 1;
 /// `OFPIT_WRITE_ACTIONS`, `OFPIT_APPLY_ACTIONS` (§7.2.4).
 const INSTRUCTIONS: [u16; 2] = [3, 4];
@@ -60,6 +63,13 @@ pub enum Answer {
         /// Another part follows.
         more: bool,
     },
+    /// Flows went, or are others.
+    Changes {
+        /// The destinations that they match.
+        to: Vec<IpAddr>,
+        /// Some were left out: it may be any.
+        missed: bool,
+    },
     /// Anything else.
     Else(Body),
 }
@@ -71,6 +81,18 @@ pub fn ask_flows_to(version: Version, xid: u32, destination: IpAddr, out: &mut V
         out.extend([ANY.to_be_bytes(); 2].as_flattened()); // out port, out group
         out.extend([0; 4 + 8 + 8]); // any cookie
         put_match_to(destination, out);
+    });
+}
+
+/// Appends a request to be told of every flow that goes, or is another, from now on (`OFPMP_FLOW_MONITOR`, OpenFlow 1.4
+/// §7.3.5.17).
+pub fn ask_to_be_told(version: Version, xid: u32, out: &mut Vec<u8>) {
+    ask(version, xid, FLOW_MONITOR, out, |out| {
+        out.extend([0, 0, 0, 1]); // monitor_id
+        out.extend([ANY.to_be_bytes(); 2].as_flattened()); // out port, out group
+        out.extend(MONITOR_FLAGS.to_be_bytes());
+        out.extend([TABLE_ALL, 0]); // OFPFMC_ADD
+        put_match_all(out);
     });
 }
 
@@ -103,10 +125,29 @@ pub fn decode_answer(bytes: &[u8]) -> Result<(u32, Answer), Truncated> {
         match kind {
             FLOW => return Ok((xid, Answer::Flows { found: take_flows(reader)?, more })),
             GROUP_DESC => return Ok((xid, Answer::Groups { found: take_groups(reader)?, more })),
+            FLOW_MONITOR => return Ok((xid, take_changes(reader)?)),
             _ => {}
         }
     }
     Ok((xid, Answer::Else(Message::decode(bytes)?.body)))
+}
+
+/// `ofp_flow_update_full` for events 0 to 3; 5 says that the switch had to pause, 6 that it goes on.
+fn take_changes(mut reader: Reader<'_>) -> Result<Answer, Truncated> {
+    let (mut to, mut missed) = (Vec::new(), false);
+    while !reader.is_empty() {
+        let mut entry = reader.part(0, 8)?;
+        entry.u16()?;
+        match entry.u16()? {
+            0..=3 => {
+                entry.take(20)?; // table, reason, timeouts, priority, padding, cookie
+                to.extend(take_destination(entry.part(2, 4)?)?);
+            }
+            5 | 6 => missed = true,
+            _ => {}
+        }
+    }
+    Ok(Answer::Changes { to, missed })
 }
 
 fn take_flows(mut reader: Reader<'_>) -> Result<Vec<Translation>, Truncated> {
@@ -190,6 +231,7 @@ fn take_nat(mut action: Reader<'_>) -> Result<Option<IpAddr>, Truncated> {
 pub(in crate::flows) mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::net::Ipv4Addr;
 
     fn with_length(mut bytes: Vec<u8>, at: usize) -> Vec<u8> {
         set_length(&mut bytes, 0, at);
@@ -232,6 +274,14 @@ pub(in crate::flows) mod tests {
         multipart(xid, FLOW, &[])
     }
 
+    /// The switch tells that a flow to this address went.
+    pub(in crate::flows) fn removal(to: Ipv4Addr) -> Vec<u8> {
+        let matches =
+            [&[0, 1, 0, 18, 0x80, 0, 10, 2, 8, 0, 0x80, 0, 24, 4][..], &to.octets(), &[0; 6]].concat();
+        let entry = with_length([&[0, 0, 0, 2][..], &[0; 20], &matches].concat(), 0);
+        multipart(0, FLOW_MONITOR, &entry)
+    }
+
     /// A reply with one group of these targets.
     pub(in crate::flows) fn group_reply(xid: u32, number: u32, targets: &[IpAddr]) -> Vec<u8> {
         let bucket = |target: &IpAddr| with_length([&[0; 16][..], &ct_to(*target)].concat(), 0);
@@ -255,6 +305,27 @@ pub(in crate::flows) mod tests {
     }
 
     #[test]
+    fn what_the_switch_tells_of_changes_names_their_destinations() {
+        let change = |event: u8, matches: &[u8]| {
+            let mut entry = [&[0, 0, 0, event][..], &[0; 20]].concat();
+            let start = entry.len();
+            entry.extend([&[0, 1, 0, 0][..], matches].concat());
+            set_length(&mut entry, start, 2);
+            entry.resize(entry.len().next_multiple_of(8), 0);
+            with_length(entry, 0)
+        };
+        let v4 = [0x80, 0, 10, 2, 8, 0, 0x80, 0, 24, 4, 10, 0, 0, 9];
+        let v6 =
+            [&[0x80, 0, 54, 16][..], &"fd00::9".parse::<std::net::Ipv6Addr>().unwrap().octets()].concat();
+        let entries = [change(2, &v4), change(3, &v6), change(2, &[0x80, 0, 10, 2, 8, 6])].concat();
+        let to = vec!["10.0.0.9".parse().unwrap(), "fd00::9".parse().unwrap()];
+        let answer = decode_answer(&multipart(1, FLOW_MONITOR, &entries));
+        assert_eq!(answer, Ok((1, Answer::Changes { to, missed: false })));
+        let paused = decode_answer(&multipart(1, FLOW_MONITOR, &[0, 8, 0, 5, 0, 0, 0, 0]));
+        assert_eq!(paused, Ok((1, Answer::Changes { to: vec![], missed: true })));
+    }
+
+    #[test]
     fn a_flow_that_translates_nothing_is_left_out() {
         let actions = [vec![0, 25, 0, 8, 1, 2, 3, 4]];
         assert_eq!(
@@ -268,7 +339,7 @@ pub(in crate::flows) mod tests {
         fn arbitrary_or_damaged_replies_do_no_harm(
             bytes in prop::collection::vec(any::<u8>(), 0..200), at in 0..200usize, byte: u8, cut in 0..200usize,
         ) {
-            for kind in [FLOW, GROUP_DESC] {
+            for kind in [FLOW, GROUP_DESC, FLOW_MONITOR] {
                 let _ = decode_answer(&multipart(1, kind, &bytes));
             }
             let mut reply = flow_reply(1, 5, &[ct_to("10.0.0.7".parse().unwrap()), group_action(1)]);

@@ -15,7 +15,7 @@ mod oxm;
 mod stats;
 
 pub use bytes::Truncated;
-pub use delivery::{Answer, Translation, ask_flows_to, ask_groups, decode_answer};
+pub use delivery::{Answer, Translation, ask_flows_to, ask_groups, ask_to_be_told, decode_answer};
 pub use error::OpenFlowError;
 pub use flow_mod::FlowMod;
 pub use framing::{BadFrame, Framer};
@@ -24,7 +24,7 @@ pub use oxm::{AnyMac, FoundMatch};
 pub use stats::{FlowChange, Found};
 
 #[cfg(test)]
-pub(super) use delivery::tests::{flow_reply, group_action, group_reply, no_flow_reply};
+pub(super) use delivery::tests::{flow_reply, group_action, group_reply, no_flow_reply, removal};
 #[cfg(test)]
 pub(super) use flow_mod::tests::{FlowModParts, flow_mod_parts};
 #[cfg(test)]

@@ -129,6 +129,25 @@ pub(super) fn take_metadata(mut matches: Reader<'_>) -> Result<Option<u64>, Trun
     Ok(None)
 }
 
+/// The exact destination address among the fields of an `ofp_match`, padding or not; `None` where there is none.
+///
+/// # Errors
+/// When it contradicts itself in a length.
+pub(super) fn take_destination(mut matches: Reader<'_>) -> Result<Option<IpAddr>, Truncated> {
+    matches.take(4)?; // type, length
+    while matches.rest().len() >= 4 {
+        let [class @ .., number, length] = matches.array::<4>()?;
+        let mut value = Reader::new(matches.take(usize::from(length))?);
+        let is_exact = number & 1 == 0 && u16::from_be_bytes(class) == CLASS;
+        match number >> 1 {
+            field::IPV4_DST if is_exact => return Ok(Some(value.array::<4>()?.into())),
+            field::IPV6_DST if is_exact => return Ok(Some(value.array::<16>()?.into())),
+            _ => {}
+        }
+    }
+    Ok(None)
+}
+
 /// Appends one exact OXM field.
 pub(super) fn put_field(number: u8, value: &[u8], out: &mut Vec<u8>) {
     out.extend(CLASS.to_be_bytes());

@@ -15,8 +15,8 @@ use crate::model::SubnetName;
 /// What happened on the integration bridge.
 #[derive(Debug)]
 pub enum DeliveryEvent {
-    /// VIPs are delivered that were not before.
-    Delivered,
+    /// VIPs are delivered that were not before, or are not any more.
+    Changed,
     /// The bridge is out of reach: nothing is known of what it delivers. It is tried again by itself.
     Disconnected {
         /// Why, with the cure.
@@ -98,7 +98,7 @@ impl Integration {
                 Ok(false) => {}
                 Ok(true) => {
                     self.failures = 0;
-                    return DeliveryEvent::Delivered;
+                    return DeliveryEvent::Changed;
                 }
                 Err(reason) => {
                     self.failures = self.failures.saturating_add(1);

@@ -1,6 +1,6 @@
 //! Speakers' reports: an annotation of a Lease of their own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use k8s_openapi::api::coordination::v1 as coordination;
@@ -27,6 +27,8 @@ struct WrittenSegment {
     vips: BTreeMap<IpAddr, Term>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     left: BTreeMap<IpAddr, Term>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    undelivered: BTreeSet<IpAddr>,
 }
 
 /// The annotation's value for a report.
@@ -36,6 +38,7 @@ pub fn written(report: &SpeakerReport) -> String {
         ready: segment.ready,
         vips: segment.held.clone(),
         left: segment.left.clone(),
+        undelivered: segment.undelivered.clone(),
     };
     let subnets = report.segments.iter().map(|(subnet, found)| (subnet.to_string(), segment(found)));
     serde_json::to_string(&Written { subnets: subnets.collect() }).unwrap_or_default()
@@ -66,7 +69,7 @@ pub fn report(object: &coordination::Lease, problems: &mut Vec<Problem>) -> Conv
         return notes.unusable(&field, text, "delete the Lease: its speaker writes it anew");
     };
     let mut segments = BTreeMap::new();
-    for (subnet, WrittenSegment { mac, ready, vips: mut held, mut left }) in subnets {
+    for (subnet, WrittenSegment { mac, ready, vips: mut held, mut left, undelivered }) in subnets {
         for (vip, term) in [&mut held, &mut left].into_iter().flat_map(beyond_all) {
             notes.say(
                 format!("{field}.{vip}"),
@@ -75,7 +78,10 @@ pub fn report(object: &coordination::Lease, problems: &mut Vec<Problem>) -> Conv
             );
         }
         match mac.parse().ok().filter(|mac: &Mac| !mac.is_group() && *mac != Mac::ZERO) {
-            Some(mac) => drop(segments.insert(subnet.into(), SegmentReport { mac, ready, held, left })),
+            Some(mac) => {
+                let segment = SegmentReport { mac, ready, held, left, undelivered };
+                segments.insert(subnet.into(), segment);
+            }
             None => notes.say(field.as_str(), mac, "delete the Lease: its speaker writes it anew"),
         }
     }
@@ -115,6 +121,7 @@ mod tests {
             ready: true,
             held,
             left: [([10, 0, 0, 8].into(), 3)].into(),
+            undelivered: [[10, 0, 0, 7].into()].into(),
         };
         let report = SpeakerReport {
             key: ReportKey::new("ovn-vip", "speaker.node1"),

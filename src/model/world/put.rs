@@ -144,6 +144,9 @@ fn held(report: &Option<SpeakerReport>) -> BTreeMap<IpAddr, BTreeSet<(SubnetName
                 held.entry(*vip).or_default().insert((subnet.clone(), *term, is_held));
             }
         }
+        for vip in &segment.undelivered {
+            held.entry(*vip).or_default().insert((subnet.clone(), 0, false));
+        }
     }
     held
 }

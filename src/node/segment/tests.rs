@@ -35,6 +35,7 @@ fn plan(whose: Whose) -> SegmentPlan {
         steered: [(VIP, steered)].into(),
         announced: BTreeMap::new(),
         handed_over: BTreeSet::new(),
+        successors: [(VIP, PEER)].into(),
         taken_over: BTreeSet::new(),
     };
     match whose {
@@ -59,7 +60,7 @@ fn located(carrier: bool) -> Located {
 }
 
 fn segment(whose: Whose) -> Segment {
-    Segment::new("underlay".into(), plan(whose), located(true), BTreeMap::new(), None)
+    Segment::new("underlay".into(), plan(whose), located(true), BTreeMap::new(), Manner::default())
 }
 
 const READY: Ready<'static> = Ready { is_on_bridge: &|_| true, is_delivered: &|_| true, is_known: true };
@@ -76,8 +77,13 @@ fn speak(segment: &mut Segment, mut now: Instant) -> Instant {
 }
 
 fn held(whose: Whose) -> (Segment, Instant) {
+    held_by(Manner::default(), whose)
+}
+
+fn held_by(manner: Manner, whose: Whose) -> (Segment, Instant) {
     let start = Instant::now();
-    let mut segment = segment(Whose::Ours { first: false });
+    let ours = plan(Whose::Ours { first: false });
+    let mut segment = Segment::new("underlay".into(), ours, located(true), BTreeMap::new(), manner);
     let now = speak(&mut segment, start);
     segment.set_plan(plan(whose), located(true), now);
     (segment, now)
@@ -163,8 +169,19 @@ fn what_is_let_go_is_told_with_its_term_until_it_is_over() {
 }
 
 #[test]
-fn a_stranger_is_told_off_once_then_given_way_and_its_frames_fill_no_log() {
+fn a_stranger_is_defended_against_without_end_and_its_frames_fill_no_log() {
     let (mut segment, now) = held(Whose::Ours { first: false });
+    for _ in 0..1000 {
+        let _ = segment.receive(&claim_of(STRANGER), now);
+    }
+    let told = [News::Announced(VIP), News::Conflict(VIP, STRANGER, Outcome::Defended)];
+    assert_eq!((news(&mut segment), segment.answered()), (told.to_vec(), 1));
+}
+
+#[test]
+fn a_stranger_is_told_off_once_then_given_way_where_that_was_chosen() {
+    let manner = Manner { on_conflict: OnConflict::Yield, ..Manner::default() };
+    let (mut segment, now) = held_by(manner, Whose::Ours { first: false });
     for _ in 0..1000 {
         let _ = segment.receive(&claim_of(STRANGER), now);
     }
@@ -191,7 +208,7 @@ fn a_lost_link_or_plan_says_why_and_a_restart_takes_up_what_was_held() {
 
     let terms = BTreeMap::from([(VIP, 7), ([10, 0, 0, 8].into(), 3)]);
     let plan = plan(Whose::Ours { first: false });
-    let segment = Segment::new("underlay".into(), plan, located(true), terms, None);
+    let segment = Segment::new("underlay".into(), plan, located(true), terms, Manner::default());
     assert_eq!(segment.report().held, [(VIP, 7)].into(), "and what is not its own any more is left");
 }
 
@@ -208,4 +225,57 @@ fn a_peer_that_claims_what_is_held_is_told_once_in_a_while_and_not_fought() {
     assert_eq!((told(&mut segment), segment.answered()), (1, 1));
     let _ = segment.receive(&claim_of(PEER), now + CONFLICT_PAUSE);
     assert_eq!(told(&mut segment), 1, "ten seconds later it is told again");
+}
+
+#[test]
+fn a_node_that_was_stopped_is_silent_and_asks_before_it_answers() {
+    let (mut segment, now) = held(Whose::Ours { first: false });
+    segment.listen_first(now);
+    assert_eq!((segment.answered(), segment.report().held.len()), (0, 1), "it is its own still");
+    assert_eq!(segment.responder.claim(VIP), Some(ClaimState::Probing));
+    let now = speak(&mut segment, now);
+    assert_eq!(segment.answered(), 1, "nobody else had it");
+    segment.socket_failed(now);
+    let vips = segment.speakable(&READY, now);
+    segment.speak(vips, now);
+    assert_eq!(segment.responder.claim(VIP), Some(ClaimState::Probing), "as after a lost socket");
+}
+
+#[test]
+fn only_the_successors_own_claim_releases_a_move() {
+    let other = Mac([2, 0, 0, 0, 0, 7]);
+    let (mut segment, now) = held(Whose::HandedOver);
+    let peers = Some([PEER, other].into());
+    segment.set_plan(SegmentPlan { peers, ..plan(Whose::HandedOver) }, located(true), now);
+    let _ = segment.receive(&claim_of(other), now);
+    assert_eq!(segment.answered(), 1, "a node of ours, and not the one");
+    let _ = segment.receive(&claim_of(PEER), now);
+    assert_eq!(segment.answered(), 0);
+}
+
+#[test]
+fn a_holder_that_hears_another_node_and_is_not_told_why_asks() {
+    let (mut segment, now) = held(Whose::Ours { first: false });
+    let _ = segment.receive(&claim_of(PEER), now);
+    segment.tick(now + Duration::from_secs(1));
+    assert_eq!(segment.answered(), 1, "the cluster may tell");
+    segment.tick(now + Duration::from_secs(2));
+    assert_eq!((segment.answered(), segment.responder.claim(VIP)), (0, Some(ClaimState::Probing)));
+}
+
+#[test]
+fn what_is_lost_is_reported_so_that_another_node_can_have_it_and_taken_back_when_it_is_there_again() {
+    let (mut segment, now) = held(Whose::Ours { first: false });
+    let undelivered = Ready { is_delivered: &|_| false, ..READY };
+    segment.speak_what_is_delivered(&undelivered, now);
+    assert_eq!((segment.answered(), segment.report().undelivered.len()), (0, 0));
+    segment.tick(segment.deadline().unwrap());
+    assert_eq!(segment.report().undelivered, [VIP].into());
+    segment.set_plan(plan(Whose::HandedOver), located(true), now);
+    assert_eq!(segment.report().undelivered, [VIP].into());
+    assert_eq!(segment.wishes().count(), 1, "it is asked for on");
+    segment.speak_what_is_delivered(&READY, now);
+    assert_eq!(segment.report().undelivered, [].into());
+    segment.set_plan(plan(Whose::HandedOver), located(true), now);
+    assert_eq!(segment.wishes().count(), 0);
 }
