@@ -97,6 +97,10 @@ pub struct ClusterArgs {
     /// Where to serve /healthz, /readyz, /metrics and a speaker's /status: ADDR:PORT, or :PORT for every address. Nowhere by default.
     #[arg(long, env = "OVN_VIP_HTTP", value_name = "ADDR")]
     pub http: Option<String>,
+    /// A file with a token: who shows it as `Authorization: Bearer` may read /status from anywhere. Without it /status is
+    /// answered over the loopback interface only.
+    #[arg(long, env = "OVN_VIP_STATUS_TOKEN_FILE", value_name = "FILE", requires = "http")]
+    pub status_token_file: Option<PathBuf>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub policy: PolicyArgs,

@@ -5,6 +5,7 @@ mod leading;
 mod once;
 mod reconciler;
 mod report;
+mod truth;
 mod wanted;
 mod words;
 
@@ -30,13 +31,14 @@ use crate::nb::rows::{
 use crate::nb::{Owner, transaction};
 use crate::ovsdb::{MissingRequired, TablesWanted};
 use crate::settings::ControllerArgs;
-use crate::telemetry::metrics::{ControllerMetrics, Health};
+use crate::telemetry::metrics::{ControllerMetrics, Health, replace};
 use crate::telemetry::{Shutdown, say_problems};
 
 use commits::Commits;
 use leading::Leading;
 use once::Once;
 pub use reconciler::{Outcome, Reconciler, RefusalChange, Rules};
+use truth::Truth;
 use wanted::sayings;
 use words::{say_disconnected, say_refusals, too_old};
 
@@ -90,6 +92,7 @@ struct Controller {
     commits: Commits,
     leading: Leading,
     voice: Voice,
+    truth: Truth,
     metrics: ControllerMetrics,
     health: Arc<Health>,
     /// What is wrong with the cluster's objects, and with the Lease.
@@ -125,10 +128,11 @@ impl Controller {
         };
         let southbound = southbound.transpose().context("--ovn-sb")?;
         let (metrics, health) = ControllerMetrics::new();
-        health.listen(arguments.cluster.http.as_deref()).await?;
+        health.listen(&arguments.cluster).await?;
         let cluster = Cluster::open(&arguments.cluster.source()).await?;
         Ok(Self {
             leading: Leading::start(cluster.client(), arguments),
+            truth: Truth::default(),
             voice: Voice::new(cluster.client().filter(|_| !arguments.once), TEMPO),
             metrics,
             health,
@@ -194,7 +198,16 @@ impl Controller {
         let router_mac = |subnet: &SubnetName| foreign_router_mac(replica, owner, subnet);
         let Cluster::Kube(watch, _) = &self.cluster else { return };
         let stands = |key: &ObjectKey| Some((watch.marks_of(key)?, watch.problems_of(key)));
-        self.voice.speak(sayings(&self.reconciler, stands, watch.marked(Kind::Service), router_mac), now);
+        self.truth.begin(now.into_std());
+        let marked = watch.marked(Kind::Service);
+        let sayings = sayings(&self.reconciler, stands, marked, &mut self.truth, router_mac);
+        self.voice.speak(sayings, now);
+        // A doubt is looked at again once it would have lasted.
+        if self.truth.due().is_some() {
+            self.voice.stir(now);
+        }
+        replace(&self.metrics.services, "served", self.truth.counts());
+        self.count_announced();
     }
 
     fn settle_lead(&mut self) {

@@ -1,5 +1,8 @@
 //! What the controller tells probes, metrics and the log of its own work.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
 use tokio::time::Instant;
 
 use crate::io::kube::voice::Said;
@@ -9,6 +12,7 @@ use crate::nb::rows::{NORTHBOUND, SOUTHBOUND};
 use crate::ovsdb::TransactionError;
 use crate::telemetry::metrics::{label, observe, replace};
 
+use super::truth::{Announcer, announcer};
 use super::{Controller, now};
 
 impl Controller {
@@ -40,6 +44,16 @@ impl Controller {
         metrics.vips.set(i64::try_from(self.reconciler.vips()).unwrap_or(i64::MAX));
         let reasons = self.reconciler.reasons().iter();
         replace(&metrics.refusals, "reason", reasons.map(|(reason, count)| (*reason, *count)));
+    }
+
+    /// How many of the VIPs that are programmed a speaker holds.
+    pub(super) fn count_announced(&self) {
+        let outcomes = self.reconciler.outcomes().values();
+        let vips: BTreeSet<_> = outcomes.flat_map(|outcome| &outcome.vips).collect();
+        let world = self.reconciler.world();
+        let is_held = |vip: IpAddr, subnet| matches!(announcer(world, subnet, vip), Announcer::Node(_));
+        let held = vips.into_iter().filter(|(vip, subnet)| is_held(**vip, subnet)).count();
+        self.metrics.vips_served.set(i64::try_from(held).unwrap_or(i64::MAX));
     }
 
     /// Tells probes and metrics how it stands.

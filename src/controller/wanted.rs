@@ -1,25 +1,22 @@
 //! What should stand on Services and Subnets, compared with what does. No I/O.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::IpAddr;
 
 use crate::kube::Problem;
-use crate::kube::marks::{Marks, STEERING_MAC, Served, VIPS, WARNINGS, shortened};
+use crate::kube::marks::{Marks, STEERING_MAC, Served, Status, VIPS, WARNINGS};
 use crate::kube::saying::{Regarding, Saying};
 use crate::model::{Mac, ObjectKey, Service, ServiceKey, Subnet, SubnetName};
-use crate::plan::{Refusal, fixed_exclude_ips, is_eligible};
+use crate::plan::{fixed_exclude_ips, is_eligible};
 
 use super::Reconciler;
-use super::reconciler::Outcome;
+use super::truth::{Truth, served};
 
 /// Lines of the annotation that is for people; all of an object's may have 256 KiB (Kubernetes API).
 const LINES: usize = 100;
 /// Lines of the annotation that speakers read, of some 50 bytes each.
 const VIP_LINES: usize = 3000;
-/// The longest message of a condition (Kubernetes API, Condition v1).
-const MESSAGE_LIMIT: usize = 32_768;
-
 /// What differs from what stands there, in order; each with the Event that goes with it. `stands` is what we said on an
 /// object, and what of it could not be understood; `marked`: the objects that have
 /// something of ours.
@@ -27,14 +24,17 @@ pub fn sayings<'m>(
     reconciler: &Reconciler,
     stands: impl Fn(&ObjectKey) -> Option<(&'m Marks, &'m [Problem])>,
     marked: impl Iterator<Item = &'m ObjectKey>,
+    truth: &mut Truth,
     router_mac: impl Fn(&SubnetName) -> Option<Mac>,
 ) -> Vec<Saying> {
     let mut sayings = Vec::new();
     for (key, outcome) in reconciler.outcomes() {
         let Some(service) = reconciler.world().service(key) else { continue };
         let marks = stands(&ObjectKey::Service(key.clone())).map(|(marks, _)| marks);
-        let refusals = reconciler.refusals().get(key);
-        say_service(service, served(outcome, refusals), marks, &mut sayings);
+        let served = served(reconciler.world(), outcome, reconciler.refusals().get(key));
+        if truth.tell(key, served.as_ref()) {
+            say_service(service, served, marks, &mut sayings);
+        }
     }
     for key in marked {
         let ObjectKey::Service(key) = key else { continue };
@@ -61,39 +61,20 @@ pub fn sayings<'m>(
     sayings
 }
 
-/// The condition. None where the Service is none of our business: it waits for a VIP, or its VIP is in no subnet.
-fn served(outcome: &Outcome, refusals: Option<&BTreeSet<Refusal>>) -> Option<Served> {
-    let refusals: Vec<&Refusal> = refusals.into_iter().flatten().collect();
-    let elsewhere = |refusal: &&Refusal| matches!(refusal, Refusal::NoVip | Refusal::NoSubnet { .. });
-    if outcome.vips.is_empty() && refusals.iter().all(elsewhere) {
-        return None;
-    }
-    let reason = match refusals.first() {
-        None if outcome.serves => "Served",
-        None => "NotServed",
-        Some(_) if outcome.serves => "PartlyServed",
-        Some(refusal) => refusal.reason(),
-    };
-    let places = outcome.vips.iter().map(|(vip, subnet)| format!("{vip} is programmed in Subnet {subnet}"));
-    let message: Vec<String> = places.chain(refusals.iter().map(ToString::to_string)).collect();
-    let message = shortened(&message.join("; "), MESSAGE_LIMIT);
-    Some(Served { served: outcome.serves, reason: reason.to_owned(), message })
-}
-
 fn say_service(service: &Service, wanted: Option<Served>, marks: Option<&Marks>, sayings: &mut Vec<Saying>) {
     let found = marks.and_then(|marks| marks.served.as_ref());
     if found.map(|(served, _)| served) == wanted.as_ref() {
         return;
     }
     let same_status =
-        |found: &&(Served, String)| wanted.as_ref().is_some_and(|it| it.served == found.0.served);
+        |found: &&(Served, String)| wanted.as_ref().is_some_and(|it| it.status == found.0.status);
     let since = found.filter(same_status).map(|(_, since)| since.clone());
     if let Some(wanted) = &wanted
         && found.is_none_or(|(found, _)| found.reason != wanted.reason)
     {
         sayings.push(Saying::Event {
             regarding: Regarding::Service(service.key.clone(), service.uid.clone()),
-            warning: wanted.reason != "Served",
+            warning: wanted.status != Status::True || wanted.reason != "Served",
             reason: wanted.reason.clone(),
             note: wanted.message.clone(),
             about: String::new(),
@@ -185,10 +166,12 @@ fn fix(reconciler: &Reconciler, subnet: &Subnet, marks: &Marks) -> Option<Saying
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
-    fn outcome(serves: bool) -> Outcome {
-        Outcome { vips: BTreeMap::from([("10.0.0.9".parse().unwrap(), "s".into())]), serves }
+    fn is_served() -> Option<Served> {
+        Some(Served { status: Status::True, reason: "Served".into(), message: "m".into() })
     }
 
     fn service() -> Service {
@@ -216,27 +199,8 @@ mod tests {
     }
 
     #[test]
-    fn a_service_without_vip_or_elsewhere_gets_no_condition() {
-        let refusals = BTreeSet::from([Refusal::NoVip]);
-        assert_eq!(served(&Outcome::default(), Some(&refusals)), None);
-        assert_eq!(served(&Outcome::default(), None), None);
-    }
-
-    #[test]
-    fn what_is_declined_is_the_reason_and_its_cure_the_message() {
-        let vip = "10.0.0.9".parse().unwrap();
-        let refusals = BTreeSet::from([Refusal::SkipsSubnetAddresses { vip }]);
-        let none = served(&Outcome::default(), Some(&refusals)).unwrap();
-        assert_eq!((none.served, none.reason.as_str()), (false, "SkipsSubnetAddresses"));
-        let some = served(&outcome(true), Some(&refusals)).unwrap();
-        assert_eq!((some.served, some.reason.as_str()), (true, "PartlyServed"));
-        assert!(some.message.contains("10.0.0.9 is programmed in Subnet s; "), "{}", some.message);
-        assert_eq!(served(&outcome(true), None).unwrap().reason, "Served");
-    }
-
-    #[test]
     fn what_stands_there_is_not_said_again() {
-        let wanted = served(&outcome(true), None);
+        let wanted = is_served();
         let says = said(&wanted, None);
         assert!(matches!(&says[..], [Saying::Event { warning: false, .. }, Saying::Condition { .. }]));
         let since = "2026-01-01T00:00:00Z".to_owned();
@@ -247,9 +211,9 @@ mod tests {
     #[test]
     fn another_message_of_the_same_status_keeps_its_time_and_makes_no_event() {
         let since = "2026-01-01T00:00:00Z".to_owned();
-        let old = Served { served: true, reason: "Served".into(), message: "old".into() };
+        let old = Served { status: Status::True, reason: "Served".into(), message: "old".into() };
         let marks = Marks { served: Some((old, since.clone())), ..Marks::default() };
-        let says = said(&served(&outcome(true), None), Some(&marks));
+        let says = said(&is_served(), Some(&marks));
         assert!(
             matches!(&says[..], [Saying::Condition { since: Some(kept), .. }] if *kept == since),
             "{says:?}"

@@ -1,7 +1,11 @@
-//! A small HTTP server for probes and metrics: GET, nothing else, and never many at once.
+//! A small HTTP server for probes and metrics: GET, one request a connection, and never many at once.
+//!
+//! Whoever connects last is answered first: a connection more than there may be ends the oldest one, so that those who
+//! hold connections and never read keep no probe out. Each stage has its time, and the whole connection as well.
 
 pub mod fetch;
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,26 +13,52 @@ use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::CONTENT_TYPE;
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 
-/// Connections at once; others wait.
-const CONNECTIONS: usize = 16;
-/// A request, from its first byte to its last.
-const REQUEST: Duration = Duration::from_secs(5);
-/// A connection, with all its requests.
-const CONNECTION: Duration = Duration::from_secs(300);
+/// Connections at once.
+const CONNECTIONS: usize = 64;
+/// A request's head, from the first byte to the last.
+const HEAD: Duration = Duration::from_secs(5);
+/// A connection: its request, and the answer as far as it is taken.
+const CONNECTION: Duration = Duration::from_secs(15);
+/// The largest head.
+const HEAD_BYTES: usize = 16 << 10;
+
+/// What is asked for, and by whom.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asked<'a> {
+    /// The path.
+    pub path: &'a str,
+    /// `Accept`; empty where it was not sent.
+    pub accept: &'a str,
+    /// The token of `Authorization: Bearer`.
+    pub token: Option<&'a str>,
+    /// Whether it came over the loopback interface.
+    pub local: bool,
+}
+
+/// How it stands with what was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// 200.
+    Well,
+    /// 503.
+    Unwell,
+    /// 403: not for this asker.
+    Withheld,
+}
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// Whether all is well: 200, else 503.
-    pub well: bool,
+    /// The answer's status.
+    pub standing: Standing,
     /// `Content-Type`.
     pub content_type: &'static str,
     /// The text.
@@ -37,8 +67,8 @@ pub struct Page {
 
 /// Whoever has the answers.
 pub trait Pages: Send + Sync + 'static {
-    /// The page of a path; `None` where there is none.
-    fn page(&self, path: &str) -> Option<Page>;
+    /// The page; `None` where there is none of that path.
+    fn page(&self, asked: Asked<'_>) -> Option<Page>;
 }
 
 /// Why nothing can be served.
@@ -66,16 +96,19 @@ pub async fn serve(address: &str, pages: Arc<dyn Pages>) -> Result<SocketAddr, H
 }
 
 async fn accept(listener: TcpListener, pages: Arc<dyn Pages>) {
-    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut open: VecDeque<AbortHandle> = VecDeque::new();
     loop {
-        let Ok(slot) = slots.clone().acquire_owned().await else { return };
         match listener.accept().await {
-            Ok((stream, _)) => {
-                let pages = pages.clone();
-                tokio::spawn(async move {
-                    let _ = tokio::time::timeout(CONNECTION, connection(stream, pages)).await;
-                    drop(slot);
-                });
+            Ok((stream, peer)) => {
+                open.retain(|connection| !connection.is_finished());
+                if open.len() >= CONNECTIONS
+                    && let Some(oldest) = open.pop_front()
+                {
+                    oldest.abort();
+                }
+                let local = peer.ip().to_canonical().is_loopback();
+                let served = tokio::time::timeout(CONNECTION, connection(stream, local, pages.clone()));
+                open.push_back(tokio::spawn(served).abort_handle());
             }
             Err(error) => {
                 tracing::debug!(%error, "no connection accepted");
@@ -85,82 +118,49 @@ async fn accept(listener: TcpListener, pages: Arc<dyn Pages>) {
     }
 }
 
-async fn connection(stream: TcpStream, pages: Arc<dyn Pages>) {
+async fn connection(stream: TcpStream, local: bool, pages: Arc<dyn Pages>) {
     let answer = service_fn(|request| {
-        let answer = answer(&*pages, &request);
+        let answer = answer(&*pages, local, &request);
         async { Ok::<_, Infallible>(answer) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(REQUEST)
+        .header_read_timeout(HEAD)
+        .max_buf_size(HEAD_BYTES)
+        // What is pipelined behind the first request is not read.
+        .keep_alive(false)
         .serve_connection(TokioIo::new(stream), answer);
     if let Err(error) = connection.await {
         tracing::trace!(%error, "a connection ended");
     }
 }
 
-fn answer(pages: &dyn Pages, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+fn answer(pages: &dyn Pages, local: bool, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let reply = |status: StatusCode, content_type: &'static str, body: String| {
         let mut response = Response::new(Full::new(Bytes::from(body)));
         *response.status_mut() = status;
-        response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(content_type));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         response
     };
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return reply(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "only GET\n".to_owned());
     }
-    match pages.page(request.uri().path()) {
-        Some(Page { well, content_type, body }) => {
-            reply(if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, content_type, body)
+    let header = |name: HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let token = header(AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
+    let accept = header(ACCEPT).unwrap_or_default();
+    match pages.page(Asked { path: request.uri().path(), accept, token, local }) {
+        Some(Page { standing, content_type, body }) => {
+            let status = match standing {
+                Standing::Well => StatusCode::OK,
+                Standing::Unwell => StatusCode::SERVICE_UNAVAILABLE,
+                Standing::Withheld => StatusCode::FORBIDDEN,
+            };
+            reply(status, content_type, body)
         }
         None => reply(StatusCode::NOT_FOUND, "text/plain", "no such page\n".to_owned()),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-    struct Two;
-
-    impl Pages for Two {
-        fn page(&self, path: &str) -> Option<Page> {
-            let page = |well: bool, body: &str| Page { well, content_type: "text/plain", body: body.into() };
-            match path {
-                "/well" => Some(page(true, "yes\n")),
-                "/ill" => Some(page(false, "no\n")),
-                _ => None,
-            }
-        }
-    }
-
-    async fn ask(address: SocketAddr, request: &str) -> String {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        answer
-    }
-
-    #[tokio::test]
-    async fn pages_are_served_and_nothing_else() {
-        let address = serve("127.0.0.1:0", Arc::new(Two)).await.unwrap();
-        for (line, wanted) in [
-            ("GET /well HTTP/1.1", "HTTP/1.1 200 OK"),
-            ("GET /ill HTTP/1.1", "HTTP/1.1 503 Service Unavailable"),
-            ("GET /other HTTP/1.1", "HTTP/1.1 404 Not Found"),
-            ("POST /well HTTP/1.1", "HTTP/1.1 405 Method Not Allowed"),
-            ("nonsense", "HTTP/1.1 400 Bad Request"),
-        ] {
-            let answer = ask(address, &format!("{line}\r\nHost: x\r\nConnection: close\r\n\r\n")).await;
-            assert!(answer.starts_with(wanted), "{line}: {answer}");
-        }
-    }
-
-    #[tokio::test]
-    async fn an_address_that_cannot_be_had_is_named() {
-        let error = serve("203.0.113.1:1", Arc::new(Two)).await.unwrap_err().to_string();
-        assert!(error.contains("203.0.113.1:1") && error.contains("--http"), "{error}");
-    }
-}
+#[path = "http/tests.rs"]
+mod tests;

@@ -15,11 +15,34 @@ pub const WARNINGS: &str = "ovn-vip.io/warnings";
 /// Annotation of a Subnet: the MAC of its switch's router port, which speakers cannot see.
 pub const STEERING_MAC: &str = "ovn-vip.io/steering-mac";
 
+/// `status` of a condition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Status {
+    /// It holds.
+    True,
+    /// It does not.
+    #[default]
+    False,
+    /// Nobody can know.
+    Unknown,
+}
+
+impl Status {
+    /// As Kubernetes writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::True => "True",
+            Status::False => "False",
+            Status::Unknown => "Unknown",
+        }
+    }
+}
+
 /// Our condition on a Service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Served {
     /// `status`.
-    pub served: bool,
+    pub status: Status,
     /// `reason`.
     pub reason: String,
     /// `message`.
@@ -47,7 +70,11 @@ impl Marks {
         let ours = conditions.into_iter().flatten().find(|condition| condition["type"] == SERVED);
         let served = ours.map(|ours| {
             let served = Served {
-                served: ours["status"] == "True",
+                status: match ours["status"].as_str() {
+                    Some("True") => Status::True,
+                    Some("Unknown") => Status::Unknown,
+                    Some(_) | None => Status::False,
+                },
                 reason: text(&ours["reason"]),
                 message: text(&ours["message"]),
             };
@@ -100,7 +127,7 @@ mod tests {
         });
         let marks = Marks::read(&object);
         assert!(!marks.is_empty());
-        let served = Served { served: false, reason: "NoReadyBackend".into(), message: "m".into() };
+        let served = Served { status: Status::False, reason: "NoReadyBackend".into(), message: "m".into() };
         assert_eq!(marks.served, Some((served, "2026-01-01T00:00:00Z".to_owned())));
         assert_eq!(marks.annotations, BTreeMap::from([(VIPS.to_owned(), "10.0.0.1 d/s".to_owned())]));
     }

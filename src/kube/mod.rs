@@ -8,6 +8,7 @@
 
 pub mod convert;
 pub mod crd;
+pub mod events;
 mod kind;
 pub mod marks;
 mod problem;

@@ -101,7 +101,7 @@ impl Speaker {
         let rundir = rundir
             .context("--ovs is no unix socket: say with --ovs-rundir where the bridges' sockets are")?;
         let (metrics, health) = SpeakerMetrics::new();
-        health.listen(arguments.cluster.http.as_deref()).await?;
+        health.listen(&arguments.cluster).await?;
         let vswitch = Client::new(ClientConfig::new(endpoints, bridge::DATABASE, bridge::tables()));
         let switches = Switches::new(rundir, vswitch);
         let cluster = Cluster::open(&arguments.cluster.source()).await?;

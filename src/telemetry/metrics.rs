@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
@@ -13,13 +13,20 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry};
 use tracing::info;
 
-use crate::io::http::{HttpError, Page, Pages, serve};
+use anyhow::Context;
+
+use crate::io::http::{Asked, Page, Pages, Standing, serve};
+use crate::settings::ClusterArgs;
+
+mod plain;
 
 /// One label with one value.
 pub type Label = [(&'static str, String); 1];
 
-/// The type of `/metrics` (OpenMetrics 1.0).
+/// The type of `/metrics` for those that ask for it (OpenMetrics 1.0).
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// The type for all others (Prometheus' text format).
+const PLAIN_METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The pages: `/healthz` (the loop turns), `/readyz` (everything is known that decisions need), `/metrics`.
 #[derive(Debug)]
@@ -28,6 +35,8 @@ pub struct Health {
     ready: AtomicBool,
     waiting_for: Mutex<String>,
     status: Mutex<Option<String>>,
+    /// Who shows it may read `/status` from elsewhere.
+    token: OnceLock<String>,
 }
 
 /// Metrics under construction: every name begins with `ovn_vip_`.
@@ -35,7 +44,10 @@ pub struct Metrics(Registry);
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self(Registry::with_prefix("ovn_vip"))
+        let mut all = Self(Registry::with_prefix("ovn_vip"));
+        let build: Family<Label, Gauge> = all.add("build_info", "The version that runs, always 1");
+        build.get_or_create(&label("version", env!("CARGO_PKG_VERSION"))).set(1);
+        all
     }
 }
 
@@ -62,14 +74,26 @@ impl Metrics {
             ready: AtomicBool::new(false),
             waiting_for: Mutex::new("starting".to_owned()),
             status: Mutex::new(None),
+            token: OnceLock::new(),
         })
     }
 }
 
 impl Health {
     /// Serves the pages, where an address is given.
-    pub async fn listen(self: &Arc<Self>, address: Option<&str>) -> Result<(), HttpError> {
-        if let Some(address) = address {
+    pub async fn listen(self: &Arc<Self>, arguments: &ClusterArgs) -> anyhow::Result<()> {
+        if let Some(file) = &arguments.status_token_file {
+            let token = std::fs::read_to_string(file);
+            let token = token.with_context(|| format!("--status-token-file {}", file.display()))?;
+            let token = token.trim();
+            anyhow::ensure!(
+                !token.is_empty(),
+                "--status-token-file {} is empty: write a token into it",
+                file.display()
+            );
+            let _ = self.token.set(token.to_owned());
+        }
+        if let Some(address) = arguments.http.as_deref() {
             let address = serve(address, self.clone()).await?;
             info!(%address, "serving /healthz, /readyz, /metrics and what there is of /status");
         }
@@ -96,23 +120,32 @@ impl Health {
 }
 
 impl Pages for Health {
-    fn page(&self, path: &str) -> Option<Page> {
-        let plain = |well: bool, body: String| Some(Page { well, content_type: "text/plain", body });
-        match path {
+    fn page(&self, asked: Asked<'_>) -> Option<Page> {
+        let plain = |well: bool, body: String| {
+            Some(Page { standing: standing(well), content_type: "text/plain", body })
+        };
+        match asked.path {
             // One thread does everything: that this is answered is the proof.
             "/healthz" => plain(true, "ok\n".to_owned()),
             "/readyz" => {
                 let words = self.waiting_for.lock().map(|words| words.clone()).unwrap_or_default();
                 plain(self.ready.load(Ordering::Relaxed), words + "\n")
             }
+            "/status" if !self.may_read_status(asked) => {
+                let body = "only over loopback, or with the token of --status-token-file\n".to_owned();
+                Some(Page { standing: Standing::Withheld, content_type: "text/plain", body })
+            }
             "/status" => {
                 let body = self.status.lock().ok()?.clone()?;
-                Some(Page { well: true, content_type: "application/json", body })
+                Some(Page { standing: Standing::Well, content_type: "application/json", body })
             }
             "/metrics" => {
                 let mut body = String::new();
                 let well = encode(&mut body, &self.registry).is_ok();
-                Some(Page { well, content_type: OPEN_METRICS, body })
+                let open = asked.accept.contains("application/openmetrics-text");
+                let (content_type, body) =
+                    if open { (OPEN_METRICS, body) } else { (PLAIN_METRICS, plain::text(&body)) };
+                Some(Page { standing: standing(well), content_type, body })
             }
             "/" => {
                 let mut body = String::new();
@@ -124,6 +157,22 @@ impl Pages for Health {
     }
 }
 
+impl Health {
+    fn may_read_status(&self, asked: Asked<'_>) -> bool {
+        let shown = asked.token.unwrap_or_default().as_bytes();
+        // As long for a wrong one as for the right one.
+        let is_it = |token: &String| {
+            let differing = token.bytes().zip(shown).fold(0, |differing, (a, b)| differing | (a ^ b));
+            token.len() == shown.len() && differing == 0
+        };
+        asked.local || self.token.get().is_some_and(is_it)
+    }
+}
+
+fn standing(well: bool) -> Standing {
+    if well { Standing::Well } else { Standing::Unwell }
+}
+
 /// A label.
 pub fn label(name: &'static str, value: impl Into<String>) -> Label {
     [(name, value.into())]
@@ -132,8 +181,12 @@ pub fn label(name: &'static str, value: impl Into<String>) -> Label {
 /// The controller's.
 #[derive(Clone, Debug)]
 pub struct ControllerMetrics {
-    /// VIPs served.
+    /// VIPs that are programmed.
     pub vips: Gauge,
+    /// VIPs that are programmed, and that a speaker holds.
+    pub vips_served: Gauge,
+    /// Services by the status of their condition.
+    pub services: Family<Label, Gauge>,
     /// What is declined, by reason.
     pub refusals: Family<Label, Gauge>,
     /// By outcome: committed, refused.
@@ -161,7 +214,11 @@ impl ControllerMetrics {
     pub fn new() -> (Self, Arc<Health>) {
         let mut all = Metrics::default();
         let metrics = Self {
-            vips: all.add("vips_served", "VIPs of Services that are programmed"),
+            vips: all.add("vips_programmed", "VIPs of Services that are programmed, announced or not"),
+            vips_served: all
+                .add("vips_served", "VIPs that are programmed, and that a speaker says it announces"),
+            services: all
+                .add("services", "Services with a VIP of ours, by the status of their condition Served"),
             refusals: all.add("refusals", "What is declined at the moment, by reason"),
             transactions: all.add("northbound_transactions", "Transactions answered by the northbound"),
             rows: all.add("northbound_rows_written", "Rows of the northbound written"),
@@ -244,8 +301,10 @@ mod tests {
         metrics.transactions.get_or_create(&label("outcome", "committed")).inc();
         replace(&metrics.refusals, "reason", [("NoVip", 2)]);
         observe(&metrics.commit, Duration::from_millis(2));
-        let page = health.page("/metrics").unwrap();
-        assert!(page.well && page.body.ends_with("# EOF\n"));
+        let accept = "application/openmetrics-text;version=1.0.0,text/plain;q=0.5";
+        let page = health.page(Asked { path: "/metrics", accept, ..Asked::default() }).unwrap();
+        assert_eq!((page.standing, page.content_type), (Standing::Well, OPEN_METRICS));
+        assert!(page.body.ends_with("# EOF\n"));
         for line in [
             "ovn_vip_northbound_rows_written_total 3",
             "ovn_vip_northbound_transactions_total{outcome=\"committed\"} 1",
@@ -257,13 +316,51 @@ mod tests {
     }
 
     #[test]
+    fn who_does_not_ask_for_open_metrics_gets_plain_text() {
+        let (metrics, health) = ControllerMetrics::new();
+        metrics.rows.inc_by(3);
+        for accept in ["", "*/*", "text/plain;version=0.0.4"] {
+            let page = health.page(Asked { path: "/metrics", accept, ..Asked::default() }).unwrap();
+            assert_eq!(page.content_type, PLAIN_METRICS);
+            assert!(page.body.contains("# TYPE ovn_vip_northbound_rows_written_total counter\n"));
+            assert!(page.body.contains("\novn_vip_northbound_rows_written_total 3\n"));
+            let build = format!("ovn_vip_build_info{{version=\"{}\"}} 1\n", env!("CARGO_PKG_VERSION"));
+            assert!(page.body.contains(&build) && !page.body.contains("# EOF"), "{}", page.body);
+        }
+    }
+
+    fn asked(path: &str) -> Asked<'_> {
+        Asked { path, ..Asked::default() }
+    }
+
+    #[test]
+    fn status_is_for_the_node_itself_and_for_those_who_show_the_token() {
+        let (_, health) = SpeakerMetrics::new();
+        health.set_status("{}".to_owned());
+        let standing = |asked: Asked<'_>| health.page(asked).unwrap().standing;
+        assert_eq!(standing(Asked { local: true, ..asked("/status") }), Standing::Well);
+        let shown = |token| Asked { token: Some(token), ..asked("/status") };
+        for refused in [asked("/status"), shown(""), shown("secret")] {
+            assert_eq!(standing(refused), Standing::Withheld);
+        }
+        health.token.set("secret".to_owned()).unwrap();
+        for refused in [asked("/status"), shown(""), shown("secreT"), shown("secret2")] {
+            assert_eq!(standing(refused), Standing::Withheld);
+        }
+        assert_eq!(standing(shown("secret")), Standing::Well);
+    }
+
+    #[test]
     fn readiness_says_what_is_waited_for() {
         let (_, health) = SpeakerMetrics::new();
-        assert!(!health.page("/readyz").unwrap().well);
+        let page = |path| health.page(asked(path)).unwrap();
+        assert_eq!(page("/readyz").standing, Standing::Unwell);
         health.set_ready(Some("the northbound"));
-        let page = health.page("/readyz").unwrap();
-        assert_eq!((page.well, page.body.as_str()), (false, "the northbound\n"));
+        assert_eq!(
+            (page("/readyz").standing, &*page("/readyz").body),
+            (Standing::Unwell, "the northbound\n")
+        );
         health.set_ready(None);
-        assert!(health.page("/readyz").unwrap().well && health.page("/healthz").unwrap().well);
+        assert_eq!((page("/readyz").standing, page("/healthz").standing), (Standing::Well, Standing::Well));
     }
 }

@@ -5,7 +5,7 @@ use ovn_vip::kube::saying::Saying;
 use serde_json::{Value, json};
 
 use crate::process::{eventually, holds};
-use crate::stage::{DNS, DNS_ROW, NGINX, NGINX_ROW, NGINX_V4, Stage, warnings};
+use crate::stage::{DNS, DNS_ROW, NGINX, NGINX_ROW, NGINX_V4, Stage, page, warnings};
 
 const SUBNET: &str = "/apis/kubeovn.io/v1/subnets/underlay-subnet";
 const EVENTS: &str = "/apis/events.k8s.io/v1/events";
@@ -102,6 +102,37 @@ fn what_others_say_of_the_service_stays() {
         holds(left.is_none(), left)
     });
     assert!(condition(&stage, NGINX, "example.com/Theirs").is_some());
+}
+
+#[test]
+fn what_no_speaker_holds_is_not_served_and_the_last_state_is_told() {
+    let stage = Stage::with_example();
+    let mut controller = stage.serving();
+    let mut served = |count: u8| {
+        eventually("the metric tells it", || {
+            let page = page(&mut controller, "/metrics");
+            holds(page.contains(&format!("\novn_vip_vips_served {count}\n")), page)
+        });
+    };
+    becomes(&stage, NGINX, "True", "Served");
+    stage.report("node1", std::iter::empty());
+    let dark = becomes(&stage, NGINX, "False", "NotAnnounced");
+    assert!(dark["message"].as_str().unwrap().starts_with("no node announces 10.180.204.252"), "{dark}");
+    served(0);
+    stage.report("node2", ["10.180.204.252".into(), "fd00:180:204::252".into()].into_iter());
+    becomes(&stage, NGINX, "True", "Served");
+    served(2);
+    for node in ["node1", "node2"] {
+        stage
+            .server
+            .cluster
+            .delete(&format!("/apis/coordination.k8s.io/v1/namespaces/ovn-vip/leases/speaker.{node}"));
+    }
+    becomes(&stage, NGINX, "Unknown", "NoSpeaker");
+    eventually("each state has its Event", || {
+        let told = events(&stage, "Service", "nginx");
+        holds(["NotAnnounced", "NoSpeaker"].iter().all(|reason| told.iter().any(|it| it == reason)), told)
+    });
 }
 
 #[test]

@@ -30,12 +30,29 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// The neighbours' kinds and everything of `examples/underlay`.
+    /// The neighbours' kinds and everything of `examples/underlay`, with a speaker's word that it announces all of it.
     pub fn with_example() -> Self {
         let stage = Self::empty();
         stage.install_neighbours();
         stage.apply_example();
+        let v4 = (200..255).map(|last| format!("10.180.204.{last}"));
+        let v6 = (0x250..0x256).map(|last| format!("fd00:180:204::{last:x}"));
+        stage.report("node1", v4.chain(v6));
         stage
+    }
+
+    /// Says in the name of a node's speaker which VIPs it holds.
+    pub fn report(&self, node: &str, held: impl Iterator<Item = String>) {
+        let held: Value = held.map(|vip| (vip, json!(1))).collect::<serde_json::Map<_, _>>().into();
+        let segment = json!({ "mac": "02:00:00:00:00:01", "ready": true, "vips": held });
+        let report = json!({ "subnets": { "underlay-subnet": segment } }).to_string();
+        let lease = json!({
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+            "metadata": {"name": format!("speaker.{node}"), "namespace": "ovn-vip",
+                "labels": {"app.kubernetes.io/managed-by": "ovn-vip"}, "annotations": {"ovn-vip.io/speaker": report}},
+            "spec": {"holderIdentity": node},
+        });
+        self.server.cluster.apply(&lease.to_string());
     }
 
     /// Kubernetes alone, and our Roles.

@@ -85,10 +85,10 @@ async fn condition(
     since: Option<&str>,
     served: Option<&Served>,
 ) -> kube::Result<()> {
-    let conditions = served.map(|Served { served, reason, message }| {
+    let conditions = served.map(|Served { status, reason, message }| {
         json!({
             "type": SERVED,
-            "status": if *served { "True" } else { "False" },
+            "status": status.as_str(),
             "reason": reason,
             "message": message,
             "lastTransitionTime": since.map_or_else(now, str::to_owned),

@@ -1,6 +1,5 @@
 //! Says things on the objects of a cluster: in small portions, never in the way of who says them.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
@@ -8,14 +7,11 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::status::say;
-use crate::kube::saying::{Regarding, Saying};
+use crate::kube::events::Events;
+use crate::kube::saying::Saying;
 
 /// Requests at once.
 const AT_ONCE: usize = 4;
-/// The same Event on the same object is not repeated sooner: a condition may swing to and fro.
-const EVENT_PAUSE: Duration = Duration::from_secs(60);
-/// Events that wait for their turn; more are dropped, the log has them.
-const MOST_EVENTS: usize = 2000;
 
 /// How fast it is said.
 #[derive(Clone, Copy, Debug)]
@@ -43,26 +39,20 @@ pub struct Voice {
     tempo: Tempo,
     next_at: Option<Instant>,
     under_way: Option<JoinHandle<Said>>,
-    /// Events that happened, and were not said yet.
-    queue: VecDeque<Saying>,
-    /// When which was said last.
-    events: BTreeMap<EventKey, Instant>,
+    events: Events,
 }
-
-/// Object, reason, and what else keeps it apart.
-type EventKey = (String, String, String);
 
 impl Voice {
     /// Without a client there is nobody to tell.
     pub fn new(client: Option<&kube::Client>, tempo: Tempo) -> Self {
-        let (queue, events) = (VecDeque::new(), BTreeMap::new());
-        Self { client: client.cloned(), tempo, next_at: None, under_way: None, queue, events }
+        let events = Events::default();
+        Self { client: client.cloned(), tempo, next_at: None, under_way: None, events }
     }
 
     /// Something happened that is said once; call [`Voice::stir`], too.
     pub fn tell(&mut self, event: Saying) {
-        if self.client.is_some() && self.queue.len() < MOST_EVENTS {
-            self.queue.push_back(event);
+        if self.client.is_some() {
+            self.events.push(event);
         }
     }
 
@@ -80,7 +70,9 @@ impl Voice {
             self.under_way = None;
             return Some(said);
         }
-        match self.next_at {
+        // One that was told less than a minute ago, and is so again, has its time, too.
+        let held_back = self.events.due().map(Instant::from_std);
+        match self.next_at.into_iter().chain(held_back).min() {
             Some(at) => tokio::time::sleep_until(at).await,
             None => std::future::pending().await,
         }
@@ -104,20 +96,19 @@ impl Voice {
     pub fn speak(&mut self, all: impl IntoIterator<Item = Saying>, now: Instant) {
         self.next_at = None;
         let Some(client) = self.client.clone() else { return };
-        self.events.retain(|_, at| now < *at + EVENT_PAUSE);
-        let fresh = all.into_iter().filter(|saying| self.is_fresh(saying, now));
-        let mut portion: Vec<Saying> = fresh.take(self.tempo.portion).collect();
+        let then = now.into_std();
+        self.events.forget(then);
+        let mut portion: Vec<Saying> = Vec::new();
+        let mut all = all.into_iter();
         while portion.len() < self.tempo.portion
-            && let Some(event) = self.queue.pop_front()
+            && let Some(saying) = all.next()
         {
-            if self.is_fresh(&event, now) {
-                portion.push(event);
-            }
+            portion.extend(self.events.offer(saying, then));
         }
-        for saying in &portion {
-            if let Some(key) = event_key(saying) {
-                self.events.insert(key, now);
-            }
+        while portion.len() < self.tempo.portion
+            && let Some(event) = self.events.next(then)
+        {
+            portion.push(event);
         }
         if portion.is_empty() {
             return;
@@ -133,18 +124,4 @@ impl Voice {
             Said { done, failures: answers.into_iter().filter_map(Result::err).collect() }
         }));
     }
-
-    fn is_fresh(&self, saying: &Saying, now: Instant) -> bool {
-        let at = event_key(saying).and_then(|key| self.events.get(&key));
-        at.is_none_or(|at| now >= *at + EVENT_PAUSE)
-    }
-}
-
-fn event_key(saying: &Saying) -> Option<EventKey> {
-    let Saying::Event { regarding, reason, about, .. } = saying else { return None };
-    let object = match regarding {
-        Regarding::Service(key, uid) => format!("Service {key} {uid}"),
-        Regarding::Subnet(name, uid) => format!("Subnet {name} {uid}"),
-    };
-    Some((object, reason.clone(), about.clone()))
 }

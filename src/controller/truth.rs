@@ -1,0 +1,275 @@
+//! Whether a Service is served, as far as anybody can know: its row is in, its flows are seen, and a speaker holds and
+//! delivers each of its VIPs. What of it is wrong first is said, with its cure. No I/O.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use std::time::{Duration, Instant};
+
+use crate::kube::marks::{Served, Status, shortened};
+use crate::model::{NodeName, ServiceKey, SubnetName, World};
+use crate::plan::Refusal;
+
+use super::reconciler::Outcome;
+
+/// A doubt that does not last is none: between two holders of a VIP, and before the first, reports are on their way.
+const LASTS: Duration = Duration::from_secs(3);
+/// What reports that are on their way may disprove.
+const DOUBTS: [&str; 3] = ["NotAnnounced", "NoSpeaker", "NobodyMayAnnounce"];
+/// The longest message of a condition (Kubernetes API, Condition v1).
+const MESSAGE_LIMIT: usize = 32_768;
+
+/// Who answers for a VIP, by the speakers' own reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Announcer<'w> {
+    /// This node's speaker.
+    Node(&'w NodeName),
+    /// This node's speaker said so, and its Node is not ready: nobody hears of it any more.
+    Lost(&'w NodeName),
+    /// Speakers report, and none of them holds it.
+    Nobody,
+    /// No speaker reports: nobody knows.
+    Unreported,
+}
+
+/// Who answers for a VIP: of several that say so the one that claimed it last.
+pub fn announcer<'w>(world: &'w World, subnet: &SubnetName, vip: IpAddr) -> Announcer<'w> {
+    let holders = world.holders_of(vip).filter_map(|report| {
+        let term = report.term(subnet, vip)?;
+        Some((world.node(&report.node)?, term))
+    });
+    match holders.max_by_key(|(node, term)| (node.ready, *term)) {
+        Some((node, _)) if node.ready => Announcer::Node(&node.name),
+        Some((node, _)) => Announcer::Lost(&node.name),
+        None if world.reports().next().is_some() => Announcer::Nobody,
+        None => Announcer::Unreported,
+    }
+}
+
+/// The condition of a Service. None where it is none of our business: it waits for a VIP, or its VIP is in no subnet.
+pub fn served(world: &World, outcome: &Outcome, refusals: Option<&BTreeSet<Refusal>>) -> Option<Served> {
+    let refusals: Vec<&Refusal> = refusals.into_iter().flatten().collect();
+    let elsewhere = |refusal: &&Refusal| matches!(refusal, Refusal::NoVip | Refusal::NoSubnet { .. });
+    if outcome.vips.is_empty() && refusals.iter().all(elsewhere) {
+        return None;
+    }
+    let doubt = outcome.vips.iter().find_map(|(vip, subnet)| doubt(world, &refusals, subnet, *vip));
+    let darkens = refusals.iter().find(|refusal| darkens(refusal));
+    let (status, reason) = match (&doubt, darkens, refusals.first()) {
+        (_, _, Some(refusal)) if !outcome.serves => (Status::False, refusal.reason()),
+        (_, _, None) if !outcome.serves => (Status::False, "NotServed"),
+        (_, Some(refusal), _) => (Status::False, refusal.reason()),
+        (Some((status, reason, _)), None, _) => (*status, *reason),
+        (None, None, Some(_)) => (Status::True, "PartlyServed"),
+        (None, None, None) => (Status::True, "Served"),
+    };
+    let places = outcome.vips.iter().map(|(vip, subnet)| format!("{vip} is programmed in Subnet {subnet}"));
+    let wrong = doubt.filter(|_| outcome.serves).map(|(_, _, words)| words);
+    let message: Vec<String> = match status {
+        // What is wrong comes first: many tools cut a message short.
+        Status::False | Status::Unknown => {
+            let refused = refusals.iter().map(ToString::to_string);
+            wrong.into_iter().chain(refused).chain(places).collect()
+        }
+        Status::True => places.chain(refusals.iter().map(ToString::to_string)).collect(),
+    };
+    let message = shortened(&message.join("; "), MESSAGE_LIMIT);
+    Some(Served { status, reason: reason.to_owned(), message })
+}
+
+/// Whether a VIP is dark while this is so, although it is programmed.
+fn darkens(refusal: &Refusal) -> bool {
+    matches!(refusal, Refusal::NobodyMayAnnounce { .. })
+}
+
+/// Why a VIP that is programmed may be dark all the same; none where a speaker holds it.
+fn doubt(
+    world: &World,
+    refusals: &[&Refusal],
+    subnet: &SubnetName,
+    vip: IpAddr,
+) -> Option<(Status, &'static str, String)> {
+    let left_to_others = world.subnet(subnet).is_some_and(|subnet| !subnet.wishes.announce);
+    let by_others = |refusal: &&&Refusal| matches!(refusal, Refusal::AnnouncedByOthers { vip: other, .. } if *other == vip);
+    if left_to_others {
+        return None;
+    }
+    if let Some(refusal) = refusals.iter().find(by_others) {
+        return Some((Status::Unknown, refusal.reason(), String::new()));
+    }
+    match announcer(world, subnet, vip) {
+        Announcer::Node(_) => None,
+        Announcer::Lost(node) => Some((
+            Status::False,
+            "NotAnnounced",
+            format!("{node} announced {vip} last, and its Node is not ready: no other has taken it over yet"),
+        )),
+        Announcer::Nobody => Some((
+            Status::False,
+            "NotAnnounced",
+            format!(
+                "no node announces {vip}: `ovn-vip status {vip}` says what each waits for, and so do the logs of ovn-vip-speaker"
+            ),
+        )),
+        Announcer::Unreported => Some((
+            Status::Unknown,
+            "NoSpeaker",
+            format!(
+                "no speaker has reported, so nobody knows whether {vip} is announced: does the DaemonSet ovn-vip-speaker run, and may it write Leases (deploy/rbac.yaml)?"
+            ),
+        )),
+    }
+}
+
+/// What was found to be so, Service by Service, in one pass over all of them; and since when what is doubtful is.
+#[derive(Debug, Default)]
+pub struct Truth {
+    now: Option<Instant>,
+    before: BTreeMap<ServiceKey, Instant>,
+    doubted: BTreeMap<ServiceKey, Instant>,
+    counts: BTreeMap<Status, usize>,
+}
+
+impl Truth {
+    /// Begins a pass.
+    pub fn begin(&mut self, now: Instant) {
+        self.now = Some(now);
+        self.before = std::mem::take(&mut self.doubted);
+        self.counts.clear();
+    }
+
+    /// Takes a Service's condition in; whether it is to be said. A doubt that does not last yet is not.
+    pub fn tell(&mut self, service: &ServiceKey, served: Option<&Served>) -> bool {
+        let (Some(served), Some(now)) = (served, self.now) else { return true };
+        *self.counts.entry(served.status).or_default() += 1;
+        if served.status == Status::True || !DOUBTS.contains(&&*served.reason) {
+            return true;
+        }
+        let since = self.before.remove(service).unwrap_or(now);
+        self.doubted.insert(service.clone(), since);
+        now - since >= LASTS
+    }
+
+    /// When the first doubt will have lasted, of those that had not.
+    pub fn due(&self) -> Option<Instant> {
+        let now = self.now?;
+        self.doubted.values().map(|since| *since + LASTS).filter(|due| now < *due).min()
+    }
+
+    /// How many Services have which status.
+    pub fn counts(&self) -> impl Iterator<Item = (&'static str, usize)> {
+        let all = [Status::True, Status::False, Status::Unknown];
+        all.into_iter().map(|status| (status.as_str(), self.counts.get(&status).copied().unwrap_or(0)))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "an Instant has no other beginning than now")]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    use crate::kube::{Converted, Kind};
+    use crate::model::{Change, Object, ReportKey, SegmentReport, SpeakerReport};
+
+    const VIP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 9));
+
+    fn outcome(serves: bool) -> Outcome {
+        Outcome { vips: BTreeMap::from([(VIP, "s".into())]), serves }
+    }
+
+    /// A world with nodes, ready or not; each with what its speaker holds, if that reports.
+    fn world(nodes: &[(&str, bool, Option<&[u64]>)]) -> World {
+        let mut world = World::default();
+        for (name, ready, terms) in nodes {
+            let status = if *ready { "True" } else { "False" };
+            let node = json!({ "metadata": { "name": name },
+                "status": { "conditions": [{ "type": "Ready", "status": status }] } });
+            let Converted::Object(node) = Kind::Node.read(&node, &mut Vec::new()) else { panic!("{name}") };
+            world.apply(Change::Apply(node));
+            let Some(terms) = terms else { continue };
+            let segment = SegmentReport {
+                mac: "02:00:00:00:00:01".parse().unwrap(),
+                ready: true,
+                held: terms.iter().map(|term| (VIP, *term)).collect(),
+                left: BTreeMap::new(),
+            };
+            let key = ReportKey::new("ovn-vip", &format!("speaker.{name}"));
+            let segments = BTreeMap::from([("s".into(), segment)]);
+            let report = SpeakerReport { key, node: (*name).into(), segments };
+            world.apply(Change::Apply(Object::Report(report)));
+        }
+        world
+    }
+
+    fn verdict(world: &World, serves: bool, refusals: &[Refusal]) -> (&'static str, String, String) {
+        let refusals = refusals.iter().cloned().collect();
+        let served = served(world, &outcome(serves), Some(&refusals)).unwrap();
+        (served.status.as_str(), served.reason, served.message)
+    }
+
+    #[test]
+    fn a_service_without_vip_or_elsewhere_gets_no_condition() {
+        let refusals = BTreeSet::from([Refusal::NoVip]);
+        assert_eq!(served(&World::default(), &Outcome::default(), Some(&refusals)), None);
+        assert_eq!(served(&World::default(), &Outcome::default(), None), None);
+    }
+
+    #[test]
+    fn served_is_what_a_speaker_of_a_ready_node_holds() {
+        for (nodes, status, reason, words) in [
+            (&[("a", true, Some(&[1][..]))][..], "True", "Served", "10.0.0.9 is programmed in Subnet s"),
+            (
+                &[("a", true, Some(&[])), ("b", true, None)],
+                "False",
+                "NotAnnounced",
+                "no node announces 10.0.0.9",
+            ),
+            (&[("a", false, Some(&[1]))], "False", "NotAnnounced", "a announced 10.0.0.9 last"),
+            (&[("a", false, Some(&[2])), ("b", true, Some(&[1]))], "True", "Served", ""),
+            (&[("a", true, None)], "Unknown", "NoSpeaker", "no speaker has reported"),
+        ] {
+            let (found, why, message) = verdict(&world(nodes), true, &[]);
+            assert_eq!((found, &*why), (status, reason), "{nodes:?}");
+            assert!(message.starts_with(words), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_is_declined_is_the_reason_and_its_cure_the_message() {
+        let held = world(&[("a", true, Some(&[1]))]);
+        let skips = Refusal::SkipsSubnetAddresses { vip: VIP };
+        assert_eq!(verdict(&held, false, std::slice::from_ref(&skips)).1, "SkipsSubnetAddresses");
+        let (status, reason, message) = verdict(&held, true, &[skips]);
+        assert_eq!((status, &*reason), ("True", "PartlyServed"));
+        assert!(message.contains("10.0.0.9 is programmed in Subnet s; "), "{message}");
+        let nobody = Refusal::NobodyMayAnnounce { vip: VIP };
+        let (status, reason, _) = verdict(&world(&[("a", true, Some(&[]))]), true, &[nobody]);
+        assert_eq!((status, &*reason), ("False", "NobodyMayAnnounce"));
+    }
+
+    #[test]
+    fn what_others_announce_is_not_ours_to_know() {
+        let status = crate::model::L2StatusKey::new("metallb-system", "l2-x");
+        let others = Refusal::AnnouncedByOthers { vip: VIP, node: "a".into(), status };
+        let found = verdict(&world(&[("a", true, Some(&[]))]), true, &[others]);
+        assert_eq!((found.0, &*found.1), ("Unknown", "AnnouncedByOthers"));
+    }
+
+    #[test]
+    fn a_doubt_is_told_once_it_lasts() {
+        let (mut truth, start) = (Truth::default(), Instant::now());
+        let key = ServiceKey::new("d", "web");
+        let dark = served(&world(&[("a", true, Some(&[]))]), &outcome(true), None);
+        let mut tells = |milliseconds, served: Option<&Served>| {
+            truth.begin(start + Duration::from_millis(milliseconds));
+            (truth.tell(&key, served), truth.due())
+        };
+        assert_eq!(tells(0, dark.as_ref()), (false, Some(start + LASTS)));
+        assert_eq!(tells(2_999, dark.as_ref()), (false, Some(start + LASTS)));
+        assert_eq!(tells(3_000, dark.as_ref()), (true, None));
+        let light = served(&world(&[("a", true, Some(&[1]))]), &outcome(true), None);
+        assert_eq!(tells(3_100, light.as_ref()), (true, None));
+        assert!(!tells(3_200, dark.as_ref()).0);
+    }
+}
