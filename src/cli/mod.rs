@@ -7,6 +7,7 @@ mod explain;
 mod import;
 mod northbound;
 mod plan;
+mod reported;
 mod status;
 mod table;
 mod version;

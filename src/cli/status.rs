@@ -1,39 +1,78 @@
 //! `ovn-vip status`: what the speakers of some nodes say of their VIPs.
 
+use std::net::IpAddr;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use futures::future::join_all;
+use jiff::Timestamp;
 use serde_json::json;
 
 use crate::io::http::fetch::fetch;
+use crate::io::kube::connect::KubeTarget;
 use crate::node::status::{State, Status, VipStatus};
 use crate::settings::{Output, StatusArgs};
 
+use super::reported;
 use super::table::Table;
+
+/// Where a speaker's pages are, as `deploy/` has it.
+const PORT: u16 = 10_686;
 
 /// Asks, prints, and says by its exit code whether every speaker answered.
 pub async fn run(arguments: &StatusArgs) -> anyhow::Result<ExitCode> {
-    let answers = join_all(arguments.speakers.iter().map(|address| ask(address))).await;
+    if arguments.kubeconfig.is_some() || arguments.kube_context.is_some() {
+        let target =
+            KubeTarget { kubeconfig: arguments.kubeconfig.clone(), context: arguments.kube_context.clone() };
+        return reported::run(target, arguments.output).await;
+    }
+    let token = arguments.token_file.as_ref().map(std::fs::read_to_string).transpose();
+    let token = token.context("--token-file")?;
+    let speakers: Vec<String> = match &arguments.speakers[..] {
+        [] => vec![format!("127.0.0.1:{PORT}")],
+        given => given.iter().map(|address| with_port(address)).collect(),
+    };
+    let answers = join_all(speakers.iter().map(|address| ask(address, token.as_deref()))).await;
     let (statuses, errors): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
     let mut statuses: Vec<Status> = statuses.into_iter().filter_map(Result::ok).collect();
     let errors: Vec<String> =
         errors.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")).collect();
     statuses.sort_by(|a, b| a.node.cmp(&b.node));
     match arguments.output {
-        Output::Table => print!("{}", table(&statuses)),
+        Output::Table if statuses.is_empty() => println!("no speaker answered"),
+        Output::Table => print!("{}", table(&statuses, Timestamp::now())),
         Output::Json => println!("{:#}", json!({ "speakers": statuses, "errors": errors })),
     }
     errors.iter().for_each(|error| eprintln!("ovn-vip: {error}"));
     Ok(if errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn ask(address: &str) -> anyhow::Result<Status> {
-    let page = fetch(address, "/status").await?;
+/// An address with the port that speakers have, where none is given; IPv6 with or without brackets.
+fn with_port(address: &str) -> String {
+    match (address.parse::<IpAddr>(), address.rsplit_once(':')) {
+        (Ok(IpAddr::V6(address)), _) => format!("[{address}]:{PORT}"),
+        (Err(_), Some((_, port))) if port.parse::<u16>().is_ok() => address.to_owned(),
+        (Ok(IpAddr::V4(_)) | Err(_), _) => format!("{address}:{PORT}"),
+    }
+}
+
+/// How long ago, as kubectl says it.
+fn age(since: &str, now: Timestamp) -> String {
+    let Ok(since) = since.parse::<Timestamp>() else { return since.to_owned() };
+    match now.duration_since(since).as_secs() {
+        seconds if seconds < 120 => format!("{}s", seconds.max(0)),
+        seconds if seconds < 120 * 60 => format!("{}m", seconds / 60),
+        seconds if seconds < 48 * 3600 => format!("{}h", seconds / 3600),
+        seconds => format!("{}d", seconds / 86_400),
+    }
+}
+
+async fn ask(address: &str, token: Option<&str>) -> anyhow::Result<Status> {
+    let page = fetch(address, "/status", token.map(str::trim)).await?;
     serde_json::from_str(&page).with_context(|| format!("http://{address}/status is no speaker's"))
 }
 
-fn table(statuses: &[Status]) -> String {
+fn table(statuses: &[Status], now: Timestamp) -> String {
     let mut rows: Vec<(&str, &VipStatus)> = statuses
         .iter()
         .flat_map(|status| status.vips.iter().map(|vip| (status.node.as_str(), vip)))
@@ -46,7 +85,7 @@ fn table(statuses: &[Status]) -> String {
         "VIP",
         "NODE",
         "STATE",
-        "SINCE",
+        "AGE",
         "MAC",
         "INTERFACE",
         "VLAN",
@@ -73,7 +112,7 @@ fn table(statuses: &[Status]) -> String {
             address.to_string(),
             node.to_owned(),
             state.as_str().to_owned(),
-            since.clone().unwrap_or_else(|| "-".to_owned()),
+            since.as_deref().map_or_else(|| "-".to_owned(), |since| age(since, now)),
             mac.clone(),
             interface.clone(),
             vlan.map_or_else(|| "-".to_owned(), |vlan| vlan.to_string()),
@@ -110,13 +149,40 @@ mod tests {
     }
 
     #[test]
+    fn a_port_that_is_left_out_is_the_speakers() {
+        for (given, asked) in [
+            ("10.0.0.11", "10.0.0.11:10686"),
+            ("10.0.0.11:9", "10.0.0.11:9"),
+            ("fd00::1", "[fd00::1]:10686"),
+            ("[fd00::1]", "[fd00::1]:10686"),
+            ("[fd00::1]:9", "[fd00::1]:9"),
+            ("node1", "node1:10686"),
+        ] {
+            assert_eq!(with_port(given), asked);
+        }
+    }
+
+    #[test]
+    fn ages_read_as_kubectls() {
+        let now: Timestamp = "2026-01-03T00:00:00Z".parse().unwrap();
+        for (since, words) in [
+            ("2026-01-02T23:58:30Z", "90s"),
+            ("2026-01-02T23:50:00Z", "10m"),
+            ("2026-01-02T20:00:00Z", "4h"),
+            ("2026-01-01T00:00:00Z", "2d"),
+        ] {
+            assert_eq!(age(since, now), words);
+        }
+    }
+
+    #[test]
     fn who_announces_comes_first_and_who_waits_says_for_what() {
         assert_eq!(
-            table(&[status("a", State::Standby), status("b", State::Waiting)]),
-            "VIP       NODE  STATE    SINCE  MAC                INTERFACE  VLAN  HERE  ELSEWHERE  PORTS\n\
-             10.0.0.9  b     waiting  -      02:00:00:00:00:01  br-p       341   1     0          tcp/80,udp/53\n          \
+            table(&[status("a", State::Standby), status("b", State::Waiting)], Timestamp::UNIX_EPOCH),
+            "VIP       NODE  STATE    AGE  MAC                INTERFACE  VLAN  HERE  ELSEWHERE  PORTS\n\
+             10.0.0.9  b     waiting  -    02:00:00:00:00:01  br-p       341   1     0          tcp/80,udp/53\n          \
              OVN has no flow here\n\
-             10.0.0.9  a     standby  -      02:00:00:00:00:01  br-p       341   1     0          tcp/80,udp/53\n"
+             10.0.0.9  a     standby  -    02:00:00:00:00:01  br-p       341   1     0          tcp/80,udp/53\n"
         );
     }
 }

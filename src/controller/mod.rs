@@ -5,7 +5,7 @@ mod leading;
 mod once;
 mod reconciler;
 mod report;
-mod truth;
+pub mod truth;
 mod wanted;
 mod words;
 

@@ -243,7 +243,8 @@ mod tests {
         let (status, reason, message) = verdict(&held, true, &[skips]);
         assert_eq!((status, &*reason), ("True", "PartlyServed"));
         assert!(message.contains("10.0.0.9 is programmed in Subnet s; "), "{message}");
-        let nobody = Refusal::NobodyMayAnnounce { vip: VIP };
+        let nobody =
+            Refusal::NobodyMayAnnounce { vip: VIP, hindered: Default::default(), others: Default::default() };
         let (status, reason, _) = verdict(&world(&[("a", true, Some(&[]))]), true, &[nobody]);
         assert_eq!((status, &*reason), ("False", "NobodyMayAnnounce"));
     }

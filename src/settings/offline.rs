@@ -32,14 +32,15 @@ Examples:
 docs/refusals.md has every reason with its cause and cure.";
 
 pub(super) const STATUS_EXAMPLES: &str = "\
-Exit code: 0 every speaker answered, 1 one did not.
+Exit code: 0 every speaker answered, 1 one did not. With --kubeconfig or --kube-context: 0 every VIP is announced, 1 one is not.
 
 States: announced; handing-over (until the next node is heard); waiting (it says for what); standby (another node is to
 announce it, and everything is ready here).
 
 Examples:
+  ovn-vip status --kubeconfig ~/.kube/config                   # the cluster's, by what its speakers report
   ovn-vip status                                              # this node's
-  ovn-vip status 10.0.0.11:10686 10.0.0.12:10686              # some nodes'
+  ovn-vip status 10.0.0.11 10.0.0.12 --token-file token       # some nodes'
   ovn-vip status -o json | jq '.speakers[].vips[] | select(.state == \"announced\") | .vip'";
 
 pub(super) const IMPORT_EXAMPLES: &str = "\
@@ -82,9 +83,18 @@ pub enum ImportSource {
 /// `ovn-vip status`.
 #[derive(Clone, Debug, Args)]
 pub struct StatusArgs {
-    /// Where speakers serve their pages (their --http).
-    #[arg(default_value = "127.0.0.1:10686", value_name = "ADDR:PORT")]
+    /// Where speakers serve their pages (their --http); 127.0.0.1, and port 10686, where they are left out.
+    #[arg(value_name = "ADDR[:PORT]", conflicts_with_all = ["kubeconfig", "kube_context"])]
     pub speakers: Vec<String>,
+    /// Read what all speakers report from the cluster of this kubeconfig, and ask none of them.
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The same, by a context of the kubeconfig.
+    #[arg(long, value_name = "NAME")]
+    pub kube_context: Option<String>,
+    /// A file with the token that speakers of other nodes want (their --status-token-file).
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
     /// How to print.
     #[arg(short = 'o', long, default_value = "table", value_name = "FORMAT")]
     pub output: Output,

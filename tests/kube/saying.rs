@@ -1,11 +1,13 @@
 //! What the controller says on the objects: a condition, annotations, Events, each once.
 
+use std::process::Command;
+
 use ovn_vip::io::kube::status::say;
 use ovn_vip::kube::saying::Saying;
 use serde_json::{Value, json};
 
-use crate::process::{eventually, holds};
-use crate::stage::{DNS, DNS_ROW, NGINX, NGINX_ROW, NGINX_V4, Stage, page, warnings};
+use crate::process::{eventually, holds, try_run};
+use crate::stage::{DNS, DNS_ROW, NAMESPACE, NGINX, NGINX_ROW, NGINX_V4, Stage, page, warnings};
 
 const SUBNET: &str = "/apis/kubeovn.io/v1/subnets/underlay-subnet";
 const EVENTS: &str = "/apis/events.k8s.io/v1/events";
@@ -104,6 +106,14 @@ fn what_others_say_of_the_service_stays() {
     assert!(condition(&stage, NGINX, "example.com/Theirs").is_some());
 }
 
+/// What `ovn-vip status` says of the cluster, and whether all is well.
+fn status(stage: &Stage) -> (bool, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ovn-vip"));
+    command.args(["status", "--kubeconfig"]);
+    command.arg(stage.server.service_account(NAMESPACE, "ovn-vip-controller"));
+    try_run(&mut command)
+}
+
 #[test]
 fn what_no_speaker_holds_is_not_served_and_the_last_state_is_told() {
     let stage = Stage::with_example();
@@ -119,9 +129,13 @@ fn what_no_speaker_holds_is_not_served_and_the_last_state_is_told() {
     let dark = becomes(&stage, NGINX, "False", "NotAnnounced");
     assert!(dark["message"].as_str().unwrap().starts_with("no node announces 10.180.204.252"), "{dark}");
     served(0);
+    let (well, said) = status(&stage);
+    assert!(!well && said.contains("announced by nobody") && said.contains("NotAnnounced"), "{said}");
     stage.report("node2", ["10.180.204.252".into(), "fd00:180:204::252".into()].into_iter());
     becomes(&stage, NGINX, "True", "Served");
     served(2);
+    let (well, said) = status(&stage);
+    assert!(well && said.contains("10.180.204.252") && said.contains("node2"), "{said}");
     for node in ["node1", "node2"] {
         stage
             .server

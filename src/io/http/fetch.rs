@@ -23,21 +23,24 @@ pub struct FetchError {
     why: String,
 }
 
-/// A page's text.
-pub async fn fetch(address: &str, path: &str) -> Result<String, FetchError> {
+/// A page's text; with a token, where one is wanted.
+pub async fn fetch(address: &str, path: &str, token: Option<&str>) -> Result<String, FetchError> {
     let failed = |why: String| FetchError { address: address.to_owned(), path: path.to_owned(), why };
-    match tokio::time::timeout(WITHIN, exchange(address, path)).await {
+    match tokio::time::timeout(WITHIN, exchange(address, path, token)).await {
         Ok(answer) => answer.map_err(failed),
         Err(_) => Err(failed(format!("no answer within {} s", WITHIN.as_secs()))),
     }
 }
 
-async fn exchange(address: &str, path: &str) -> Result<String, String> {
+async fn exchange(address: &str, path: &str, token: Option<&str>) -> Result<String, String> {
     let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
     let handshake = http1::handshake(TokioIo::new(stream)).await;
     let (mut sender, connection) = handshake.map_err(|error| error.to_string())?;
     let connection = tokio::spawn(connection);
-    let request = Request::get(path).header("host", address).header("connection", "close");
+    let mut request = Request::get(path).header("host", address).header("connection", "close");
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
     let request = request.body(Empty::<Bytes>::new()).map_err(|error| error.to_string())?;
     let answer = sender.send_request(request).await.map_err(|error| error.to_string())?;
     let status = answer.status();

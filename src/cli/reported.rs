@@ -1,0 +1,164 @@
+//! `ovn-vip status --kubeconfig`: who announces what, by the reports that speakers keep in the cluster. No speaker is asked.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::json;
+
+use crate::controller::truth::{Announcer, announcer};
+use crate::io::cluster::{Cluster, Source};
+use crate::io::kube::connect::KubeTarget;
+use crate::io::kube::watch::KubeWatch;
+use crate::model::{ObjectKey, SubnetName, World};
+use crate::plan::is_eligible;
+use crate::settings::Output;
+
+use super::table::Table;
+
+/// How long an API server may take to tell everything.
+const WITHIN: Duration = Duration::from_secs(30);
+
+/// One VIP of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Reported {
+    vip: IpAddr,
+    subnet: String,
+    services: Vec<String>,
+    announced: Announced,
+    /// Who announces it, or did last.
+    node: Option<String>,
+    mac: Option<String>,
+    /// What is wrong, by the condition of its Services.
+    why: Vec<String>,
+}
+
+/// Whether somebody does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Announced {
+    Yes,
+    ByNobody,
+    NodeNotReady,
+    Unknown,
+}
+
+impl Announced {
+    fn as_str(self) -> &'static str {
+        match self {
+            Announced::Yes => "announced",
+            Announced::ByNobody => "announced by nobody",
+            Announced::NodeNotReady => "its node is not ready",
+            Announced::Unknown => "unknown: no speaker reports",
+        }
+    }
+}
+
+/// Reads the cluster, prints, and says by its exit code whether every VIP is announced.
+pub async fn run(target: KubeTarget, output: Output) -> anyhow::Result<ExitCode> {
+    let mut cluster = Cluster::open(&Source::Kube(target)).await?;
+    let mut world = World::default();
+    let mut problems = Vec::new();
+    let read = async {
+        while !cluster.is_complete() {
+            let news = cluster.next().await;
+            problems = news.problems;
+            for change in news.changes {
+                world.apply(change);
+            }
+        }
+    };
+    if tokio::time::timeout(WITHIN, read).await.is_err() {
+        anyhow::bail!("the cluster is not known after {} s: {}", WITHIN.as_secs(), problems.join("; "));
+    }
+    let Cluster::Kube(watch, _) = &cluster else { anyhow::bail!("--kubeconfig names no cluster") };
+    let vips = reported(&world, watch);
+    match output {
+        Output::Table => print!("{}", table(&vips)),
+        Output::Json => println!("{:#}", json!({ "vips": vips })),
+    }
+    let well = vips.iter().all(|vip| vip.announced == Announced::Yes);
+    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Every VIP that lies in a Subnet of ours, in order.
+fn reported(world: &World, watch: &KubeWatch) -> Vec<Reported> {
+    let mut services: BTreeMap<(IpAddr, &SubnetName), Vec<&crate::model::Service>> = BTreeMap::new();
+    for service in world.services() {
+        for vip in &service.vips {
+            for subnet in world.subnets().filter(|subnet| is_eligible(subnet) && subnet.contains(*vip)) {
+                services.entry((*vip, &subnet.name)).or_default().push(service);
+            }
+        }
+    }
+    let why = |service: &&crate::model::Service| {
+        let marks = watch.marks_of(&ObjectKey::Service(service.key.clone()))?;
+        let (served, _) = marks.served.as_ref()?;
+        (served.status != crate::kube::marks::Status::True)
+            .then(|| format!("{}: {}: {}", service.key, served.reason, served.message))
+    };
+    let vips = services.into_iter().map(|((vip, subnet), services)| {
+        let (announced, node) = match announcer(world, subnet, vip) {
+            Announcer::Node(node) => (Announced::Yes, Some(node)),
+            Announcer::Lost(node) => (Announced::NodeNotReady, Some(node)),
+            Announcer::Nobody => (Announced::ByNobody, None),
+            Announcer::Unreported => (Announced::Unknown, None),
+        };
+        let mac = node.and_then(|node| Some(world.report_of(node)?.segments.get(subnet)?.mac));
+        Reported {
+            vip,
+            subnet: subnet.to_string(),
+            services: services.iter().map(|service| service.key.to_string()).collect(),
+            announced,
+            node: node.map(ToString::to_string),
+            mac: mac.map(|mac| mac.to_string()),
+            why: services.iter().filter_map(why).collect(),
+        }
+    });
+    vips.collect()
+}
+
+fn table(vips: &[Reported]) -> String {
+    if vips.is_empty() {
+        return "no Service has a VIP in an underlay Subnet with enableExternalLBAddress\n".to_owned();
+    }
+    let mut table = Table::new(&["VIP", "NODE", "STATE", "MAC", "SUBNET", "SERVICES"]);
+    for Reported { vip, subnet, services, announced, node, mac, why } in vips {
+        let some = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+        let state = announced.as_str().to_owned();
+        let cells = [vip.to_string(), some(node), state, some(mac), subnet.clone(), services.join(",")];
+        table.push(cells.into(), why.clone());
+    }
+    table.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vip_that_nobody_announces_says_so_and_why() {
+        let vip = |announced, node: Option<&str>, why: &[&str]| Reported {
+            vip: [10, 0, 0, 9].into(),
+            subnet: "underlay".into(),
+            services: vec!["d/web".into()],
+            announced,
+            node: node.map(str::to_owned),
+            mac: node.map(|_| "02:00:00:00:00:01".into()),
+            why: why.iter().map(ToString::to_string).collect(),
+        };
+        let vips = [
+            vip(Announced::Yes, Some("a"), &[]),
+            vip(Announced::ByNobody, None, &["d/web: NotAnnounced: no node announces it"]),
+        ];
+        assert_eq!(
+            table(&vips),
+            "VIP       NODE  STATE                MAC                SUBNET    SERVICES\n\
+             10.0.0.9  a     announced            02:00:00:00:00:01  underlay  d/web\n\
+             10.0.0.9  -     announced by nobody  -                  underlay  d/web\n          \
+             d/web: NotAnnounced: no node announces it\n"
+        );
+    }
+}
