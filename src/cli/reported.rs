@@ -41,6 +41,7 @@ struct Reported {
 enum Announced {
     Yes,
     ByNobody,
+    Undelivered,
     NodeNotReady,
     Unknown,
 }
@@ -50,6 +51,7 @@ impl Announced {
         match self {
             Announced::Yes => "announced",
             Announced::ByNobody => "announced by nobody",
+            Announced::Undelivered => "held and not delivered",
             Announced::NodeNotReady => "its node is not ready",
             Announced::Unknown => "unknown: no speaker reports",
         }
@@ -102,6 +104,7 @@ fn reported(world: &World, watch: &KubeWatch) -> Vec<Reported> {
     let vips = services.into_iter().map(|((vip, subnet), services)| {
         let (announced, node) = match announcer(world, subnet, vip) {
             Announcer::Node(node) => (Announced::Yes, Some(node)),
+            Announcer::Undelivered(node) => (Announced::Undelivered, Some(node)),
             Announcer::Lost(node) => (Announced::NodeNotReady, Some(node)),
             Announcer::Nobody => (Announced::ByNobody, None),
             Announcer::Unreported => (Announced::Unknown, None),

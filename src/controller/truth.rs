@@ -15,7 +15,7 @@ use super::reconciler::Outcome;
 /// A doubt that does not last is none: between two holders of a VIP, and before the first, reports are on their way.
 const LASTS: Duration = Duration::from_secs(3);
 /// What reports that are on their way may disprove.
-const DOUBTS: [&str; 3] = ["NotAnnounced", "NoSpeaker", "NobodyMayAnnounce"];
+const DOUBTS: [&str; 4] = ["NotAnnounced", "NotDelivered", "NoSpeaker", "NobodyMayAnnounce"];
 /// The longest message of a condition (Kubernetes API, Condition v1).
 const MESSAGE_LIMIT: usize = 32_768;
 
@@ -24,6 +24,8 @@ const MESSAGE_LIMIT: usize = 32_768;
 pub enum Announcer<'w> {
     /// This node's speaker.
     Node(&'w NodeName),
+    /// This node's speaker holds it, and says that it cannot deliver.
+    Undelivered(&'w NodeName),
     /// This node's speaker said so, and its Node is not ready: nobody hears of it any more.
     Lost(&'w NodeName),
     /// Speakers report, and none of them holds it.
@@ -36,11 +38,13 @@ pub enum Announcer<'w> {
 pub fn announcer<'w>(world: &'w World, subnet: &SubnetName, vip: IpAddr) -> Announcer<'w> {
     let holders = world.holders_of(vip).filter_map(|report| {
         let term = report.term(subnet, vip)?;
-        Some((world.node(&report.node)?, term))
+        let delivers = !report.cannot_deliver(subnet, vip);
+        Some((world.node(&report.node)?, delivers, term))
     });
-    match holders.max_by_key(|(node, term)| (node.ready, *term)) {
-        Some((node, _)) if node.ready => Announcer::Node(&node.name),
-        Some((node, _)) => Announcer::Lost(&node.name),
+    match holders.max_by_key(|(node, delivers, term)| (node.ready, *delivers, *term)) {
+        Some((node, true, _)) if node.ready => Announcer::Node(&node.name),
+        Some((node, false, _)) if node.ready => Announcer::Undelivered(&node.name),
+        Some((node, ..)) => Announcer::Lost(&node.name),
         None if world.reports().next().is_some() => Announcer::Nobody,
         None => Announcer::Unreported,
     }
@@ -99,6 +103,13 @@ fn doubt(
     }
     match announcer(world, subnet, vip) {
         Announcer::Node(_) => None,
+        Announcer::Undelivered(node) => Some((
+            Status::False,
+            "NotDelivered",
+            format!(
+                "{node} holds {vip} and cannot deliver it: `ovn-vip status` on that node says what is missing in its Open vSwitch"
+            ),
+        )),
         Announcer::Lost(node) => Some((
             Status::False,
             "NotAnnounced",
@@ -174,6 +185,9 @@ mod tests {
 
     const VIP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 9));
 
+    /// The term of one that holds the VIP and cannot deliver it.
+    const CANNOT: u64 = 7;
+
     fn outcome(serves: bool) -> Outcome {
         Outcome { vips: BTreeMap::from([(VIP, "s".into())]), serves }
     }
@@ -193,6 +207,7 @@ mod tests {
                 ready: true,
                 held: terms.iter().map(|term| (VIP, *term)).collect(),
                 left: BTreeMap::new(),
+                undelivered: terms.iter().filter(|term| **term == CANNOT).map(|_| VIP).collect(),
             };
             let key = ReportKey::new("ovn-vip", &format!("speaker.{name}"));
             let segments = BTreeMap::from([("s".into(), segment)]);
@@ -225,6 +240,8 @@ mod tests {
                 "NotAnnounced",
                 "no node announces 10.0.0.9",
             ),
+            (&[("a", true, Some(&[CANNOT]))], "False", "NotDelivered", "a holds 10.0.0.9 and cannot"),
+            (&[("a", true, Some(&[CANNOT])), ("b", true, Some(&[1]))], "True", "Served", ""),
             (&[("a", false, Some(&[1]))], "False", "NotAnnounced", "a announced 10.0.0.9 last"),
             (&[("a", false, Some(&[2])), ("b", true, Some(&[1]))], "True", "Served", ""),
             (&[("a", true, None)], "Unknown", "NoSpeaker", "no speaker has reported"),
