@@ -164,6 +164,8 @@ fn service(number: u32, vip: u32) -> Object {
         traffic_policy: TrafficPolicy::Local,
         client_ip_affinity: false,
         publish_not_ready: false,
+        sources: Default::default(),
+        bad_ranges: Default::default(),
     })
 }
 

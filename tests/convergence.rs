@@ -2,6 +2,8 @@
 //! write to as well.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "convergence/closed.rs"]
+mod closed;
 #[path = "convergence/election.rs"]
 mod election;
 #[path = "convergence/history.rs"]
@@ -60,8 +62,8 @@ impl Beside {
     /// Writes until there is nothing to write; what it wrote.
     fn converge(&mut self) -> Vec<Vec<Operation>> {
         let mut written = Vec::new();
-        for _ in 0..5 {
-            let (changes, _) = self.reconciler.reconcile(self.northbound.replica());
+        for _ in 0..8 {
+            let (changes, _) = self.reconciler.step(self.northbound.replica());
             if changes.is_empty() {
                 return written;
             }

@@ -40,6 +40,8 @@ mod neighbours;
 mod networks;
 #[path = "lab/ports.rs"]
 mod ports;
+#[path = "lab/ranges.rs"]
+mod ranges;
 #[path = "lab/refusing.rs"]
 mod refusing;
 #[path = "lab/repair.rs"]

@@ -40,7 +40,11 @@ fn after(refusal: &Refusal) -> Option<Refusal> {
         Refusal::BackendWithoutNode { .. } => Refusal::BackendOnUnknownNode { address, node: node() },
         Refusal::BackendOnUnknownNode { .. } => Refusal::BackendWithoutChassis { address, node: node() },
         Refusal::BackendWithoutChassis { .. } => Refusal::BackendNoPort { address, subnet: subnet() },
-        Refusal::BackendNoPort { .. } => Refusal::NoVlan { subnet: subnet(), vlan: "vlan".into() },
+        Refusal::BackendNoPort { .. } => {
+            Refusal::BadSourceRange { range: "10.0.0.1/8".into(), field: "spec.loadBalancerSourceRanges" }
+        }
+        Refusal::BadSourceRange { .. } => Refusal::ClosedToAll { vip },
+        Refusal::ClosedToAll { .. } => Refusal::NoVlan { subnet: subnet(), vlan: "vlan".into() },
         Refusal::NoVlan { .. } => Refusal::NoProvider { vlan: "vlan".into(), provider: "provider".into() },
         Refusal::NoProvider { .. } => Refusal::NoSteeringMac { subnet: subnet() },
         Refusal::NoSteeringMac { .. } => Refusal::VipIsPort { vip, port: "p".into() },

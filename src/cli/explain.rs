@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::nb::diff::Change;
 use crate::nb::owner::{SERVICE, SUBNET};
-use crate::nb::rows::{GROUP, LOAD_BALANCER};
+use crate::nb::rows::{ACL, GROUP, LOAD_BALANCER};
 use crate::ovsdb::{Datum, Replica};
 
 /// One write, for people and machines.
@@ -129,6 +129,12 @@ impl Step {
 fn why_insert(table: &str, name: &str, columns: &BTreeMap<String, Datum>) -> String {
     let mark = |key: &str| columns.get("external_ids").and_then(|ids| ids.map_get(key)).map(str::to_owned);
     match (table, mark(SERVICE), mark(SUBNET)) {
+        (ACL, Some(service), _) => format!("Service {service} is not open to everybody on the Subnet"),
+        (ACL, None, Some(subnet)) => {
+            format!(
+                "Subnet {subnet} has VIPs that are closed: from outside only what the bridge let in may reach them"
+            )
+        }
         (LOAD_BALANCER, Some(service), _) => format!("Service {service} has VIPs, and no row yet"),
         (_, _, Some(subnet)) => format!("the switch of Subnet {subnet} needs a router port on this OVN"),
         (GROUP, ..) => {
@@ -182,7 +188,7 @@ fn references(
     names: &BTreeMap<Uuid, String>,
 ) -> Vec<Detail> {
     let name = |uuid: &Uuid| {
-        let tables = [LOAD_BALANCER, GROUP, "Logical_Switch_Port"].into_iter();
+        let tables = [LOAD_BALANCER, GROUP, "Logical_Switch_Port", ACL].into_iter();
         let found = || tables.filter_map(|table| replica.row(table, uuid)?.get("name")?.as_str()).next();
         names.get(uuid).cloned().or_else(|| found().map(str::to_owned)).unwrap_or_else(|| uuid.to_string())
     };

@@ -33,8 +33,7 @@ pub async fn run(arguments: &PlanArgs) -> anyhow::Result<ExitCode> {
     };
     let (reconciler, changes) = plan(arguments, &replica, selection, reading.changes)?;
     let names = names(&changes);
-    let all = changes.subnets.iter().chain(&changes.load_balancers);
-    let steps: Vec<Step> = all.map(|change| Step::of(change, &replica, &names)).collect();
+    let steps: Vec<Step> = changes.all().map(|change| Step::of(change, &replica, &names)).collect();
     match arguments.folder.output {
         Output::Table => print!("{}{}", table(&steps), refused(&reconciler)),
         Output::Json => println!("{:#}", as_json(&steps, &reconciler)),
@@ -79,8 +78,7 @@ fn plan(
 
 /// The names of rows that are inserted, for those that refer to them.
 fn names(changes: &Changes) -> BTreeMap<Uuid, String> {
-    let all = changes.subnets.iter().chain(&changes.load_balancers);
-    let named = all.filter_map(|change| match change {
+    let named = changes.all().filter_map(|change| match change {
         Change::Insert { uuid, columns, .. } => {
             Some((*uuid, columns.get("name").and_then(Datum::as_str)?.to_owned()))
         }

@@ -297,7 +297,7 @@ impl Controller {
         }
         self.say_too_old();
         let repairing = self.reconciler.is_planned();
-        let (changes, refusals) = self.reconciler.reconcile(self.northbound.replica());
+        let (changes, refusals) = self.reconciler.step(self.northbound.replica());
         refusals.iter().for_each(say_refusals);
         self.measure(&changes, repairing, now);
         self.voice.stir(now);

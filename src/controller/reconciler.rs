@@ -8,12 +8,12 @@ use std::net::{IpAddr, SocketAddr};
 
 use uuid::Uuid;
 
-use crate::model::{Change, Dirty, Network, ServiceKey, SubnetName, World};
+use crate::model::{Change, Dirty, Network, ServiceKey, Sources, SubnetName, World};
 use crate::nb::diff::{Changes, Touched, diff};
 use crate::nb::network::{NetworkDirty, NetworkIndex};
 use crate::nb::owner::{Owner, RowKey, SubnetRow};
 use crate::nb::render::{Desired, Dialect, needs_router_port};
-use crate::nb::rows::{GROUP, LOAD_BALANCER, ROUTER, ROUTER_PORT, SWITCH, SWITCH_PORT, Selection};
+use crate::nb::rows::{ACL, GROUP, LOAD_BALANCER, ROUTER, ROUTER_PORT, SWITCH, SWITCH_PORT, Selection};
 use crate::ovsdb::{ChangeKind, Datum, Replica, RowChange};
 use crate::plan::{Policy, Refusal, derived_steering_mac, is_eligible, plan_services};
 use crate::settings::OwnRouterPort;
@@ -41,6 +41,7 @@ pub struct Reconciler {
     /// Services that are dirty because a row of theirs went.
     bereft: BTreeSet<ServiceKey>,
     touched: Touched,
+    compared: Touched,
     refusals: BTreeMap<ServiceKey, BTreeSet<Refusal>>,
     outcomes: BTreeMap<ServiceKey, Outcome>,
     /// How many Services each VIP is programmed for.
@@ -56,6 +57,8 @@ pub struct Outcome {
     pub vips: BTreeMap<IpAddr, SubnetName>,
     /// Whether any of its ports has a backend.
     pub serves: bool,
+    /// Who may reach it.
+    pub sources: Sources,
 }
 
 /// A Service's refusals, where they are other than before.
@@ -81,6 +84,7 @@ impl Reconciler {
             dirty: Dirty::everything(),
             bereft: BTreeSet::new(),
             touched: Touched::everything(),
+            compared: Touched::default(),
             refusals: BTreeMap::new(),
             outcomes: BTreeMap::new(),
             served: BTreeMap::new(),
@@ -169,6 +173,7 @@ impl Reconciler {
                     self.dirty.services.insert(service);
                 }
                 RowKey::Subnet(..) => self.dirty.everything = true,
+                RowKey::Gate(..) | RowKey::Outside(..) => self.touched.gates = true,
             }
         }
         let dirty = self.network.northbound_changed(&self.rules.owner, replica, changes);
@@ -214,13 +219,28 @@ impl Reconciler {
             let rows = self.desired.put_service(&self.rules.owner, &dialect, key, &plan.load_balancers);
             self.touched.load_balancers.extend(rows);
             self.touched.subnets |= self.desired.put_vips(key, &plan.vips);
+            let uid = self.world.service(key).map(|service| service.uid.as_str()).unwrap_or_default();
+            self.touched.gates |= self.desired.gates.put(key, uid, plan.gates);
             let mut balanced = plan.load_balancers.iter().flat_map(|row| row.vips.values());
             let serves = balanced.any(|backends| !backends.is_empty());
-            self.put_outcome(key, Outcome { vips: plan.vips, serves });
+            let sources = self.world.service(key).map(|service| service.sources.clone()).unwrap_or_default();
+            self.put_outcome(key, Outcome { vips: plan.vips, serves, sources });
             refusal_changes.extend(self.put_refusals(key.clone(), plan.refusals));
         }
         let touched = std::mem::take(&mut self.touched);
-        (diff(&self.rules.owner, &self.desired, replica, &touched), refusal_changes)
+        let changes = diff(&self.rules.owner, &self.desired, replica, &touched);
+        self.compared = touched;
+        (changes, refusal_changes)
+    }
+
+    /// As [`Reconciler::reconcile`], but only what may be written at once. What that leaves is compared again.
+    pub fn step(&mut self, replica: &Replica) -> (Changes, Vec<RefusalChange>) {
+        let (changes, refusals) = self.reconcile(replica);
+        let (changes, more) = changes.next_step();
+        if more {
+            self.touched.merge(std::mem::take(&mut self.compared));
+        }
+        (changes, refusals)
     }
 
     fn plan_subnets(&mut self) {
@@ -290,7 +310,13 @@ impl Reconciler {
                 self.touched.members |= !modified && self.subnet_rows.contains(uuid);
                 self.touched.subnets |= self.subnet_rows.contains(uuid) && !only_members(kind);
             }
+            ACL => {
+                let row = replica.row(ACL, uuid).or(old.as_ref());
+                self.touched.gates |= row.is_some_and(|row| self.rules.owner.owns_gate(*uuid, row));
+            }
             SWITCH => {
+                self.touched.gates |= !matches!(kind, ChangeKind::Modified { columns }
+                    if columns.iter().all(|column| &**column != "acls"));
                 let group = matches!(kind, ChangeKind::Modified { columns }
                     if columns.iter().any(|column| &**column == "load_balancer_group"));
                 let left = old.as_ref().and_then(|old| old.get("ports"));

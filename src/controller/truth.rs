@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use crate::kube::marks::{Served, Status, shortened};
-use crate::model::{NodeName, ServiceKey, SubnetName, World};
+use crate::model::{Family, NodeName, ServiceKey, Sources, SubnetName, World};
 use crate::plan::Refusal;
 
 use super::reconciler::Outcome;
@@ -67,7 +67,13 @@ pub fn served(world: &World, outcome: &Outcome, refusals: Option<&BTreeSet<Refus
         (None, None, Some(_)) => (Status::True, "PartlyServed"),
         (None, None, None) => (Status::True, "Served"),
     };
-    let places = outcome.vips.iter().map(|(vip, subnet)| format!("{vip} is programmed in Subnet {subnet}"));
+    let places = outcome.vips.iter().map(|(vip, subnet)| {
+        let only = match outcome.sources.of(Family::of(*vip)) {
+            Sources::Everybody => String::new(),
+            sources @ Sources::Only(_) => format!(", for {sources} only"),
+        };
+        format!("{vip} is programmed in Subnet {subnet}{only}")
+    });
     let wrong = doubt.filter(|_| outcome.serves).map(|(_, _, words)| words);
     let message: Vec<String> = match status {
         // What is wrong comes first: many tools cut a message short.
@@ -189,7 +195,7 @@ mod tests {
     const CANNOT: u64 = 7;
 
     fn outcome(serves: bool) -> Outcome {
-        Outcome { vips: BTreeMap::from([(VIP, "s".into())]), serves }
+        Outcome { vips: BTreeMap::from([(VIP, "s".into())]), serves, sources: Sources::Everybody }
     }
 
     /// A world with nodes, ready or not; each with what its speaker holds, if that reports.
@@ -228,6 +234,14 @@ mod tests {
         let refusals = BTreeSet::from([Refusal::NoVip]);
         assert_eq!(served(&World::default(), &Outcome::default(), Some(&refusals)), None);
         assert_eq!(served(&World::default(), &Outcome::default(), None), None);
+    }
+
+    #[test]
+    fn whom_a_vip_is_for_is_said_where_it_is_not_everybody() {
+        let sources = Sources::only(["192.0.2.0/24".parse().unwrap()]);
+        let world = world(&[("a", true, Some(&[1]))]);
+        let said = served(&world, &Outcome { sources, ..outcome(true) }, None).unwrap();
+        assert_eq!(said.message, "10.0.0.9 is programmed in Subnet s, for 192.0.2.0/24 only");
     }
 
     #[test]

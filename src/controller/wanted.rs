@@ -189,6 +189,8 @@ mod tests {
             traffic_policy: crate::model::TrafficPolicy::Cluster,
             client_ip_affinity: false,
             publish_not_ready: false,
+            sources: crate::model::Sources::Everybody,
+            bad_ranges: BTreeSet::new(),
         }
     }
 

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::model::{Mac, Protocol, VlanId};
+use ipnet::IpNet;
+
+use crate::model::{MARK_BIT, Mac, Protocol, VlanId};
 
 /// The cookie of every flow of ours: `ovn-vip` in ASCII and a byte that [`COOKIE_MASK`] leaves free.
 /// kube-ovn-cni throws away whatever carries its own cookies, 0x1000 and 0x1001, and carries the rest over.
@@ -17,7 +19,14 @@ pub const COOKIE_MASK: u64 = 0xffff_ffff_ffff_ff00;
 pub const PRIORITY: u16 = 10002;
 
 /// The same where the rule matches a VLAN tag: one without takes the frames of every VLAN, and comes after.
-pub const TAGGED_PRIORITY: u16 = PRIORITY + 1;
+pub const TAGGED_PRIORITY: u16 = PRIORITY + 2;
+
+/// How much a rule for some clients comes before the one that drops the others.
+pub const ADMITTED: u16 = 1;
+
+/// The packet mark of what a rule of ours lets in for a VIP that is not open to everybody: from the wire OVN's switch
+/// takes nothing else for it.
+pub const MARK: u32 = 1 << MARK_BIT;
 
 /// `OFPP_LOCAL` (OpenFlow 1.4 §7.2.1): the bridge's own port.
 const PORT_LOCAL: u32 = 0xffff_fffe;
@@ -46,6 +55,8 @@ pub struct Match {
     pub vlan: Option<VlanId>,
     /// `nw_dst` or `ipv6_dst`.
     pub destination: IpAddr,
+    /// `nw_src` or `ipv6_src`, of the same family: these clients only.
+    pub source: Option<IpNet>,
     /// Which of the packets for that address.
     pub traffic: Traffic,
 }
@@ -65,6 +76,8 @@ pub enum Traffic {
 pub enum Action {
     /// `mod_dl_dst`: rewrite the destination MAC.
     SetEthDst(Mac),
+    /// `set_field:…->pkt_mark`: write the packet's mark, which stays on this host.
+    SetMark(u32),
     /// `output`: send to a port.
     Output(u32),
 }
@@ -97,8 +110,8 @@ impl fmt::Display for Flow {
 
 impl fmt::Display for Match {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Match { in_port, eth_dst, vlan, destination, traffic } = self;
-        let (family, address) = if destination.is_ipv4() { ("", "nw_dst") } else { ("6", "ipv6_dst") };
+        let Match { in_port, eth_dst, vlan, destination, source, traffic } = self;
+        let (family, address) = if destination.is_ipv4() { ("", "nw") } else { ("6", "ipv6") };
         match traffic {
             Traffic::Port(protocol, _) => write!(f, "{protocol}{family}")?,
             Traffic::PathMtu => write!(f, "icmp{family}")?,
@@ -107,7 +120,15 @@ impl fmt::Display for Match {
         if let Some(vlan) = vlan {
             write!(f, ",dl_vlan={vlan}")?;
         }
-        write!(f, ",dl_dst={eth_dst},{address}={destination}")?;
+        write!(f, ",dl_dst={eth_dst}")?;
+        match source {
+            Some(source) if source.prefix_len() == source.max_prefix_len() => {
+                write!(f, ",{address}_src={}", source.addr())?;
+            }
+            Some(source) => write!(f, ",{address}_src={source}")?,
+            None => {}
+        }
+        write!(f, ",{address}_dst={destination}")?;
         match traffic {
             Traffic::Port(_, port) => write!(f, ",tp_dst={port}"),
             Traffic::PathMtu => write!(f, ",icmp_type={}", Traffic::icmp_type(*destination)),
@@ -119,6 +140,7 @@ impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Action::SetEthDst(mac) => write!(f, "mod_dl_dst:{mac}"),
+            Action::SetMark(mark) => write!(f, "load:{mark:#x}->NXM_NX_PKT_MARK[]"),
             Action::Output(PORT_LOCAL) => f.write_str("LOCAL"),
             Action::Output(port) => write!(f, "output:{port}"),
         }
@@ -140,6 +162,7 @@ impl fmt::Display for PortName {
 pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::net::{Ipv4Addr, Ipv6Addr};
 
     pub(in crate::flows) fn flow(destination: &str, traffic: Traffic) -> Flow {
         Flow {
@@ -150,10 +173,15 @@ pub(super) mod tests {
                 eth_dst: Mac([0x0a, 0, 0, 0, 0, 1]),
                 vlan: None,
                 destination: destination.parse().unwrap(),
+                source: None,
                 traffic,
             },
             actions: vec![Action::SetEthDst(Mac([0, 0, 0, 1, 0, 1])), Action::Output(2)],
         }
+    }
+
+    fn net(from: impl Into<IpAddr>, length: u8) -> Option<IpNet> {
+        IpNet::new(from.into(), length).ok().map(|network| network.trunc())
     }
 
     pub(in crate::flows) fn any_flow() -> impl Strategy<Value = Flow> {
@@ -163,17 +191,24 @@ pub(super) mod tests {
         ];
         let action = prop_oneof![
             any::<[u8; 6]>().prop_map(|b| Action::SetEthDst(Mac(b))),
+            any::<u32>().prop_map(Action::SetMark),
             any::<u32>().prop_map(Action::Output)
         ];
-        let matches = (any::<u32>(), any::<[u8; 6]>(), 0..4095u16, any::<IpAddr>(), traffic).prop_map(
-            |(in_port, mac, vlan, destination, traffic)| Match {
+        let addresses = prop_oneof![
+            (any::<Ipv4Addr>(), any::<Ipv4Addr>(), 1..=32u8)
+                .prop_map(|(to, from, length)| (to.into(), net(from, length))),
+            (any::<Ipv6Addr>(), any::<Ipv6Addr>(), 1..=128u8)
+                .prop_map(|(to, from, length)| (to.into(), net(from, length))),
+        ];
+        let matches = (any::<u32>(), any::<[u8; 6]>(), 0..4095u16, addresses, any::<bool>(), traffic)
+            .prop_map(|(in_port, mac, vlan, (destination, source), is_for_all, traffic)| Match {
                 in_port,
                 eth_dst: Mac(mac),
                 vlan: VlanId::new(vlan),
                 destination,
+                source: source.filter(|_| !is_for_all),
                 traffic,
-            },
-        );
+            });
         (any::<u8>(), any::<u16>(), matches, prop::collection::vec(action, 0..4)).prop_map(
             |(low, priority, matches, actions)| Flow {
                 cookie: COOKIE | u64::from(low),
@@ -191,7 +226,23 @@ pub(super) mod tests {
             flow.matches.vlan = VlanId::new(341);
             flow
         };
+        let admitted = |destination: &str, source: &str| {
+            let mut flow = flow(destination, Traffic::Port(Protocol::Tcp, 80));
+            flow.matches.source = source.parse().ok();
+            flow.actions.insert(0, Action::SetMark(MARK));
+            flow
+        };
         for (flow, text) in [
+            (
+                admitted("10.180.204.252", "10.0.0.0/8"),
+                "priority=10002,tcp,in_port=1,dl_dst=0a:00:00:00:00:01,nw_src=10.0.0.0/8,nw_dst=10.180.204.252,tp_dst=80 \
+                 actions=load:0x4000000->NXM_NX_PKT_MARK[],mod_dl_dst:00:00:00:01:00:01,output:2",
+            ),
+            (
+                admitted("fd00:180:204::252", "fd00:2::10/128"),
+                "priority=10002,tcp6,in_port=1,dl_dst=0a:00:00:00:00:01,ipv6_src=fd00:2::10,ipv6_dst=fd00:180:204::252,tp_dst=80 \
+                 actions=load:0x4000000->NXM_NX_PKT_MARK[],mod_dl_dst:00:00:00:01:00:01,output:2",
+            ),
             (
                 tagged,
                 "priority=10002,tcp,in_port=1,dl_vlan=341,dl_dst=0a:00:00:00:00:01,nw_dst=10.180.204.252,tp_dst=80 \

@@ -42,17 +42,22 @@ impl Rules {
             let mut rules = self.catching(flow).peekable();
             rules.peek().is_some() && rules.all(|(key, _)| !wrong.contains(&key))
         };
-        wanted.flows().filter(is_covered).collect()
+        wanted.flows().filter(is_for_everybody).filter(is_covered).collect()
     }
 
     /// The rules that catch every frame of a wanted flow. Path MTU discovery has none.
     fn catching(&self, flow: &Flow) -> impl Iterator<Item = (AnyMac, &Vec<Action>)> {
-        let Match { in_port, eth_dst: _, vlan, destination, traffic } = flow.matches;
+        let Match { in_port, eth_dst: _, vlan, destination, source: _, traffic } = flow.matches;
         let untagged = matches!(traffic, Traffic::Port(..)).then_some(None);
         let tags = untagged.into_iter().chain(untagged.and(vlan).map(Some));
         tags.map(move |vlan| AnyMac { in_port, vlan, destination, traffic })
             .filter_map(|key| self.0.get(&key).map(|actions| (key, actions)))
     }
+}
+
+/// A rule of Kube-OVN's lets everybody in and marks nothing: what ours refuses, it never makes needless.
+fn is_for_everybody(flow: &&Flow) -> bool {
+    flow.matches.source.is_none() && !flow.actions.is_empty()
 }
 
 impl FromIterator<Found> for Rules {
@@ -92,6 +97,7 @@ mod tests {
                     eth_dst: Mac([mac; 6]),
                     vlan,
                     destination: [10, 0, 0, host].into(),
+                    source: None,
                     traffic,
                 };
                 Flow { cookie: OURS, priority: OUR_PRIORITY, matches, actions: actions(number) }
@@ -112,8 +118,21 @@ mod tests {
     }
 
     fn wide(flow: &Flow) -> AnyMac {
-        let Match { in_port, eth_dst: _, vlan: _, destination, traffic } = flow.matches;
+        let Match { in_port, eth_dst: _, vlan: _, destination, source: _, traffic } = flow.matches;
         AnyMac { in_port, vlan: None, destination, traffic }
+    }
+
+    #[test]
+    fn what_is_closed_is_left_to_no_rule_of_kube_ovns_whatever_that_does() {
+        let open = crate::flows::flow::tests::flow("10.0.0.9", Traffic::Port(Protocol::Tcp, 80));
+        let closed = Flow { actions: Vec::new(), ..open.clone() };
+        let mut admitted = Flow { priority: OUR_PRIORITY + 1, ..open.clone() };
+        admitted.matches.source = "10.0.0.0/8".parse().ok();
+        for actions in [Vec::new(), open.actions.clone()] {
+            let rules = Rules([(wide(&open), actions)].into());
+            let wanted = Wanted::from(BTreeSet::from([closed.clone(), admitted.clone()]));
+            assert_eq!(rules.cover(&wanted), BTreeSet::new());
+        }
     }
 
     proptest! {

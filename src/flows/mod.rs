@@ -16,7 +16,9 @@ pub mod wire;
 
 pub use delivery::{Delivery, Wish, Wishes};
 pub use diff::{FlowMod, Wanted, difference};
-pub use flow::{Action, COOKIE, COOKIE_MASK, Flow, Match, PRIORITY, TAGGED_PRIORITY, Traffic};
+pub use flow::{
+    ADMITTED, Action, COOKIE, COOKIE_MASK, Flow, MARK, Match, PRIORITY, TAGGED_PRIORITY, Traffic,
+};
 pub use program::{BridgePorts, flows_for};
 #[cfg(test)]
 pub(crate) use session::fake::Fake;

@@ -4,9 +4,12 @@
 //! expects and goes to the patch port of the subnet; without a rule it would end in the node's own stack.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
-use super::{Action, COOKIE, Flow, Match, PRIORITY, TAGGED_PRIORITY, Traffic};
-use crate::model::{Mac, SegmentPlan};
+use ipnet::IpNet;
+
+use super::{ADMITTED, Action, COOKIE, Flow, MARK, Match, PRIORITY, TAGGED_PRIORITY, Traffic};
+use crate::model::{Mac, SegmentPlan, Sources, Steered};
 
 /// What a rule needs to know of the bridge. Port numbers change when a port is made anew: look them up each time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,30 +27,72 @@ pub struct BridgePorts {
 /// `dl_dst` is our own MAC, so that a node that only receives a flooded frame leaves it alone: two nodes that both
 /// translate one connection reset it. The tag is matched where the segment has one, so that the same address on another
 /// VLAN of the trunk is not ours. One rule per VIP lets "packet too big" through: without it path MTU discovery dies.
+///
+/// A port that is not open to everybody has a rule for each network that is let in, and below them one that drops the
+/// rest: it would else fall to a rule of Kube-OVN's, or to the node's stack.
 pub fn flows_for(segment: &SegmentPlan, ports: &BridgePorts) -> BTreeSet<Flow> {
-    let BridgePorts { nic, patch, mac } = *ports;
-    let actions = [Action::SetEthDst(segment.steering_mac), Action::Output(patch)];
     let flows = segment.steered.iter().flat_map(|(&vip, steered)| {
-        let ports = steered.ports.iter().map(|&(protocol, port)| Traffic::Port(protocol, port));
-        let path_mtu = (!steered.ports.is_empty()).then_some(Traffic::PathMtu);
-        ports.chain(path_mtu).map(move |traffic| Flow {
-            cookie: COOKIE,
-            priority: if segment.vlan.is_some() { TAGGED_PRIORITY } else { PRIORITY },
-            matches: Match { in_port: nic, eth_dst: mac, vlan: segment.vlan, destination: vip, traffic },
-            actions: actions.to_vec(),
-        })
+        let program = Program { segment, ports, vip, steered };
+        let path_mtu = (!steered.ports.is_empty()).then(|| program.admit(Traffic::PathMtu, None));
+        let of_ports = steered.ports.iter().flat_map(move |(&(protocol, port), sources)| {
+            program.of_port(Traffic::Port(protocol, port), sources)
+        });
+        of_ports.chain(path_mtu)
     });
     flows.collect()
+}
+
+/// One VIP's part.
+#[derive(Clone, Copy)]
+struct Program<'p> {
+    segment: &'p SegmentPlan,
+    ports: &'p BridgePorts,
+    vip: IpAddr,
+    steered: &'p Steered,
+}
+
+impl Program<'_> {
+    fn of_port(self, traffic: Traffic, sources: &Sources) -> Vec<Flow> {
+        let Sources::Only(networks) = sources else { return vec![self.admit(traffic, None)] };
+        let admitted = networks.iter().map(|network| self.admit(traffic, Some(*network)));
+        admitted.chain([self.flow(traffic, None, Vec::new())]).collect()
+    }
+
+    /// Steers into OVN, marked where OVN takes nothing else.
+    fn admit(self, traffic: Traffic, source: Option<IpNet>) -> Flow {
+        let mark = self.steered.gated.then_some(Action::SetMark(MARK));
+        let steer = [Action::SetEthDst(self.segment.steering_mac), Action::Output(self.ports.patch)];
+        self.flow(traffic, source, mark.into_iter().chain(steer).collect())
+    }
+
+    fn flow(self, traffic: Traffic, source: Option<IpNet>, actions: Vec<Action>) -> Flow {
+        let Self { segment, ports: BridgePorts { nic, patch: _, mac }, vip, steered: _ } = self;
+        let lowest = if segment.vlan.is_some() { TAGGED_PRIORITY } else { PRIORITY };
+        Flow {
+            cookie: COOKIE,
+            priority: if source.is_some() { lowest + ADMITTED } else { lowest },
+            matches: Match {
+                in_port: *nic,
+                eth_dst: *mac,
+                vlan: segment.vlan,
+                destination: vip,
+                source,
+                traffic,
+            },
+            actions,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Protocol, Steered, VlanId};
+    use crate::model::{Protocol, VlanId};
+    use std::collections::BTreeMap;
 
     fn segment(vlan: Option<u16>) -> SegmentPlan {
         let steered = |ports: &[(Protocol, u16)]| Steered {
-            ports: ports.iter().copied().collect(),
+            ports: ports.iter().map(|port| (*port, Sources::Everybody)).collect(),
             ..Steered::default()
         };
         SegmentPlan {
@@ -95,7 +140,40 @@ mod tests {
         assert_eq!(tagged.len(), 5);
         assert!(tagged.iter().all(|text| text.contains(",dl_vlan=341,")));
         // And before the same VIP's rule of an untagged segment, which would take its frames as well.
-        assert!(tagged.iter().all(|text| text.starts_with("priority=10003,")), "{tagged:?}");
+        assert!(tagged.iter().all(|text| text.starts_with("priority=10004,")), "{tagged:?}");
+    }
+
+    #[test]
+    fn a_port_that_is_not_open_admits_its_networks_and_drops_the_rest_and_all_that_ovn_is_to_take_bears_the_mark()
+     {
+        let sources = |texts: &[&str]| Sources::only(texts.iter().map(|text| text.parse().unwrap()));
+        let mut segment = segment(Some(341));
+        segment.steered = BTreeMap::from([(
+            "10.180.204.252".parse().unwrap(),
+            Steered {
+                ports: [
+                    ((Protocol::Tcp, 80), sources(&["192.0.2.0/24", "10.180.204.100/32"])),
+                    ((Protocol::Tcp, 81), sources(&[])),
+                    ((Protocol::Udp, 53), Sources::Everybody),
+                ]
+                .into(),
+                gated: true,
+                ..Steered::default()
+            },
+        )]);
+        let ports = BridgePorts { nic: 1, patch: 2, mac: Mac([0x0a, 0, 0, 0, 0, 1]) };
+        let found: Vec<String> = flows_for(&segment, &ports).iter().map(Flow::to_string).collect();
+        let to = "in_port=1,dl_vlan=341,dl_dst=0a:00:00:00:00:01";
+        let steer = "actions=load:0x4000000->NXM_NX_PKT_MARK[],mod_dl_dst:00:00:00:01:00:01,output:2";
+        let wanted = [
+            format!("priority=10004,tcp,{to},nw_dst=10.180.204.252,tp_dst=80 actions=drop"),
+            format!("priority=10004,tcp,{to},nw_dst=10.180.204.252,tp_dst=81 actions=drop"),
+            format!("priority=10004,udp,{to},nw_dst=10.180.204.252,tp_dst=53 {steer}"),
+            format!("priority=10004,icmp,{to},nw_dst=10.180.204.252,icmp_type=3 {steer}"),
+            format!("priority=10005,tcp,{to},nw_src=10.180.204.100,nw_dst=10.180.204.252,tp_dst=80 {steer}"),
+            format!("priority=10005,tcp,{to},nw_src=192.0.2.0/24,nw_dst=10.180.204.252,tp_dst=80 {steer}"),
+        ];
+        assert_eq!(found, wanted);
     }
 
     #[test]

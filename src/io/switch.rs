@@ -246,6 +246,7 @@ mod tests {
             eth_dst: Mac([2; 6]),
             vlan: None,
             destination: [10, 0, 0, last].into(),
+            source: None,
             traffic: Traffic::PathMtu,
         };
         let flow = |last| Flow {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::{InterfaceName, Mac, Protocol, ServiceKey, SubnetName, Term, VlanId};
+use super::{InterfaceName, Mac, Protocol, ServiceKey, Sources, SubnetName, Term, VlanId};
 
 /// What one node does on each of its underlay segments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,8 +59,10 @@ pub struct PlannedClaim {
 /// What of a VIP is steered into OVN.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Steered {
-    /// Protocol and port, as clients use them.
-    pub ports: BTreeSet<(Protocol, u16)>,
+    /// Protocol and port, as clients use them, and which clients.
+    pub ports: BTreeMap<(Protocol, u16), Sources>,
+    /// A Service with this VIP is not open to everybody: OVN lets in what bears our mark, and drops the rest.
+    pub gated: bool,
     /// The addresses of this node's backends: what OVN has to translate it to here.
     pub local: BTreeSet<IpAddr>,
     /// The addresses of other nodes' backends, to which no frame can be delivered from here.

@@ -4,6 +4,7 @@
 //! what cannot be understood is refused where it is read (`io/`), with the object, the field and the cure.
 
 mod announcement;
+mod gate;
 mod load_balancer;
 mod metallb;
 mod names;
@@ -13,10 +14,12 @@ mod ranges;
 mod report;
 mod selector;
 mod service;
+mod sources;
 mod topology;
 mod world;
 
 pub use announcement::{AnnouncePlan, PlannedClaim, SegmentPlan, Steered};
+pub use gate::{Gate, MARK_BIT};
 pub use load_balancer::{LoadBalancer, Locality, NativeRow, Network, Port, Switch};
 pub use metallb::{AddressPool, Advertisement, L2Status};
 pub use names::{
@@ -29,6 +32,7 @@ pub use ranges::RangeSet;
 pub use report::{LAST_TERM, SegmentReport, SpeakerReport, Term};
 pub use selector::{Labels, Requirement, Selector};
 pub use service::{Endpoint, EndpointSlice, Service, ServicePort, SlicePort, TrafficPolicy};
+pub use sources::{BadRange, Sources, whole};
 pub use topology::{
     Allocation, CustomInterface, ExcludeIps, Node, ProviderNetwork, Subnet, SubnetWishes, Vlan,
 };

@@ -102,6 +102,7 @@ impl std::fmt::Display for ObjectKey {
 
 /// One step of a cluster's history, from a watch or a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "nearly every one is an object; a box each would cost more")]
 pub enum Change {
     /// The object exists and looks like this.
     Apply(Object),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Family, Labels, NodeName, Protocol, ServiceKey, SliceKey};
+use super::{BadRange, Family, Labels, NodeName, Protocol, ServiceKey, SliceKey, Sources};
 
 /// A Service of type LoadBalancer. Others are not part of the world.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +35,10 @@ pub struct Service {
     pub client_ip_affinity: bool,
     /// `spec.publishNotReadyAddresses`.
     pub publish_not_ready: bool,
+    /// `spec.loadBalancerSourceRanges`: who may reach its VIPs.
+    pub sources: Sources,
+    /// Entries of it that cannot be read.
+    pub bad_ranges: BTreeSet<BadRange>,
 }
 
 impl Service {

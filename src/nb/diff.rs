@@ -9,7 +9,7 @@ use crate::ovsdb::{Datum, Replica};
 
 use super::owner::SubnetRow;
 use super::rows::{GROUP, LOAD_BALANCER, LoadBalancerRow, map, text};
-use super::{Desired, Owner, revision, subnet_diff};
+use super::{Desired, Owner, gate_diff, revision, subnet_diff};
 
 /// Which rows to compare.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,25 +22,36 @@ pub struct Touched {
     pub members: bool,
     /// Groups, attachments, router ports.
     pub subnets: bool,
+    /// What keeps clients from VIPs.
+    pub gates: bool,
 }
 
 impl Touched {
     /// All of it.
     pub fn everything() -> Self {
-        Self { load_balancers: BTreeSet::new(), all_load_balancers: true, members: true, subnets: true }
+        Self {
+            load_balancers: BTreeSet::new(),
+            all_load_balancers: true,
+            members: true,
+            subnets: true,
+            gates: true,
+        }
     }
 
     /// Nothing to compare.
     pub fn is_empty(&self) -> bool {
-        self.load_balancers.is_empty() && !self.all_load_balancers && !self.members && !self.subnets
+        let Self { load_balancers, all_load_balancers, members, subnets, gates } = self;
+        load_balancers.is_empty() && !all_load_balancers && !members && !subnets && !gates
     }
 
     /// Both.
     pub fn merge(&mut self, other: Touched) {
-        self.load_balancers.extend(other.load_balancers);
-        self.all_load_balancers |= other.all_load_balancers;
-        self.members |= other.members;
-        self.subnets |= other.subnets;
+        let Self { load_balancers, all_load_balancers, members, subnets, gates } = other;
+        self.load_balancers.extend(load_balancers);
+        self.all_load_balancers |= all_load_balancers;
+        self.members |= members;
+        self.subnets |= subnets;
+        self.gates |= gates;
     }
 }
 
@@ -102,24 +113,50 @@ pub enum Change {
     },
 }
 
-/// Everything that has to be written, in order: subnets first, then load balancers.
+/// Everything that has to be written, in order: what closes a VIP, subnets, load balancers, and what opens one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
+    /// Gates that are new or other, and their attachment.
+    pub closing: Vec<Change>,
     /// Groups, attachments and router ports: one transaction.
     pub subnets: Vec<Change>,
     /// Load balancers and their places in groups.
     pub load_balancers: Vec<Change>,
+    /// Gates that are no longer wanted.
+    pub opening: Vec<Change>,
+    /// A gate closes more than is wanted, until the load balancers are written.
+    pub closes_more: bool,
 }
 
 impl Changes {
     /// Nothing to write.
     pub fn is_empty(&self) -> bool {
-        self.subnets.is_empty() && self.load_balancers.is_empty()
+        self.all().next().is_none()
     }
 
     /// How many writes.
     pub fn len(&self) -> usize {
-        self.subnets.len() + self.load_balancers.len()
+        self.all().count()
+    }
+
+    /// All of them, in order.
+    pub fn all(&self) -> impl Iterator<Item = &Change> {
+        let Self { closing, subnets, load_balancers, opening, closes_more: _ } = self;
+        closing.iter().chain(subnets).chain(load_balancers).chain(opening)
+    }
+
+    /// What may be written at once, and whether there is more: that has to wait until this is there, so that a
+    /// transaction that fails leaves no VIP open.
+    pub fn next_step(mut self) -> (Self, bool) {
+        let rest = if self.closing.is_empty() {
+            let opens_only = self.subnets.is_empty() && self.load_balancers.is_empty();
+            if opens_only { Vec::new() } else { std::mem::take(&mut self.opening) }
+        } else {
+            let Self { closing: _, subnets, load_balancers, opening, closes_more: _ } = &mut self;
+            [subnets, load_balancers, opening].into_iter().flat_map(std::mem::take).collect()
+        };
+        let more = !rest.is_empty() || self.closes_more;
+        (self, more)
     }
 }
 
@@ -141,6 +178,9 @@ pub fn diff(owner: &Owner, desired: &Desired, replica: &Replica, touched: &Touch
         diff_load_balancer(owner, desired, replica, *uuid, &mut changes.load_balancers);
     }
     diff_members(owner, desired, replica, &uuids, touched, &mut changes.load_balancers);
+    if touched.gates {
+        gate_diff::diff(owner, desired, replica, &mut changes);
+    }
     changes
 }
 
@@ -239,7 +279,7 @@ pub(super) fn push_refer(
 impl fmt::Display for Changes {
     /// One line a write: `+` inserted, `~` altered, `-` deleted.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.subnets.iter().chain(&self.load_balancers).try_for_each(|change| writeln!(f, "{change}"))
+        self.all().try_for_each(|change| writeln!(f, "{change}"))
     }
 }
 

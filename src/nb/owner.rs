@@ -7,6 +7,8 @@ use uuid::Uuid;
 use crate::model::{Protocol, ServiceKey, SubnetName};
 use crate::ovsdb::{Datum, Replica, Row, RowChange};
 
+use super::rows::ACL;
+
 /// `external_ids` key: the cluster's name.
 pub const CLUSTER: &str = "ovn-vip.io/cluster";
 /// `external_ids` key: the Service, as `namespace/name`.
@@ -43,6 +45,32 @@ pub enum RowKey {
     LoadBalancer(ServiceKey, Protocol),
     /// One of a subnet's rows.
     Subnet(SubnetName, SubnetRow),
+    /// An ACL that keeps clients inside a subnet from a Service.
+    Gate(ServiceKey, SubnetName, GateRow),
+    /// An ACL that keeps clients outside a subnet from its closed VIPs.
+    Outside(SubnetName, GateRow),
+}
+
+/// The two rows of a gate, which have one match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum GateRow {
+    /// Past connection tracking and the load balancer.
+    Bypass,
+    /// To its end.
+    Drop,
+}
+
+impl GateRow {
+    /// Both.
+    pub const ALL: [GateRow; 2] = [GateRow::Bypass, GateRow::Drop];
+
+    /// `ACL.action` (ovn-nb(5)).
+    pub fn action(self) -> &'static str {
+        match self {
+            GateRow::Bypass => "allow-stateless",
+            GateRow::Drop => "drop",
+        }
+    }
 }
 
 /// The rows that we keep for a subnet.
@@ -86,6 +114,11 @@ impl Owner {
         self.row(&RowKey::Subnet(subnet.clone(), row))
     }
 
+    /// One of a gate's rows, likewise.
+    pub fn gate(&self, key: &RowKey) -> Uuid {
+        self.row(key)
+    }
+
     fn row(&self, key: &RowKey) -> Uuid {
         let generation = self.generations.get(key).copied().unwrap_or(self.first_generation);
         self.adopted.get(key).copied().unwrap_or_else(|| self.derived(key, generation))
@@ -120,6 +153,14 @@ impl Owner {
             return Some(RowKey::Subnet(subnet_of_group(text("name")?)?, SubnetRow::Group));
         }
         let marks = row.get("external_ids").filter(|ids| self.owns(Some(ids)))?;
+        if table == ACL {
+            let row = GateRow::ALL.into_iter().find(|known| Some(known.action()) == text("action"))?;
+            let subnet = SubnetName::from(marks.map_get(SUBNET)?);
+            return match marks.map_get(SERVICE) {
+                Some(service) => Some(RowKey::Gate(ServiceKey::parse(service)?, subnet, row)),
+                None => Some(RowKey::Outside(subnet, row)),
+            };
+        }
         if let Some(subnet_row) = subnet_row {
             return Some(RowKey::Subnet(SubnetName::from(marks.map_get(SUBNET)?), subnet_row));
         }
@@ -143,6 +184,13 @@ impl Owner {
         [(CLUSTER.to_owned(), self.cluster.clone()), (SUBNET.to_owned(), subnet.to_string())]
     }
 
+    /// The marks of a gate's rows. kube-ovn-controller 1.13 to 1.15 deletes, at each start, every ACL that has no
+    /// `parent` (`CleanNoParentKeyAcls`), and others when that is the switch (`SetLogicalSwitchPrivate`).
+    pub fn gate_marks(&self, subnet: &SubnetName) -> [(String, String); 3] {
+        let [cluster, subnet] = self.subnet_marks(subnet);
+        [cluster, subnet, ("parent".to_owned(), "ovn-vip".to_owned())]
+    }
+
     /// Whether `external_ids` bear this cluster's mark.
     pub fn owns(&self, external_ids: Option<&Datum>) -> bool {
         external_ids.and_then(|ids| ids.map_get(CLUSTER)) == Some(&self.cluster)
@@ -153,11 +201,18 @@ impl Owner {
         self.owns(row.get("external_ids")) || self.known.contains_key(&uuid)
     }
 
+    /// Whether an ACL is ours, likewise.
+    pub fn owns_gate(&self, uuid: Uuid, row: &Row) -> bool {
+        self.owns_load_balancer(uuid, row)
+    }
+
     fn derived(&self, key: &RowKey, generation: u32) -> Uuid {
         // A line break is in no Kubernetes name, so that no two keys read the same.
         let mut text = match key {
             RowKey::LoadBalancer(service, protocol) => format!("Load_Balancer\n{service}\n{protocol}"),
             RowKey::Subnet(subnet, row) => format!("{}\n{subnet}", row.table()),
+            RowKey::Gate(service, subnet, row) => format!("{ACL}\n{subnet}\n{service}\n{}", row.action()),
+            RowKey::Outside(subnet, row) => format!("{ACL}\n{subnet}\n{}", row.action()),
         };
         if generation > 0 {
             text = format!("{text}\n{generation}");

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::model::{LoadBalancer, Locality, Mac, Network, Port, Protocol, ServiceKey, Subnet, SubnetName};
 
 use super::Owner;
+use super::gate::Gates;
 use super::owner::load_balancer_name;
 use super::revision::{self, REVISION};
 use super::rows::{LoadBalancerRow, Selection};
@@ -31,6 +32,8 @@ pub struct Desired {
     pub groups: BTreeMap<SubnetName, BTreeSet<Uuid>>,
     /// The switches that have a router port of ours.
     pub router_ports: BTreeMap<SubnetName, RouterPort>,
+    /// What keeps clients from VIPs.
+    pub gates: Gates,
     /// Keys that a row of ours takes over, by our row: the rows of Kube-OVN's that have them.
     pub takeovers: BTreeMap<Uuid, BTreeMap<Uuid, BTreeSet<String>>>,
     rows_of: BTreeMap<ServiceKey, BTreeSet<Uuid>>,
@@ -53,7 +56,7 @@ pub struct RouterPort {
 impl Desired {
     /// The Services that have a row.
     pub fn services(&self) -> impl Iterator<Item = &ServiceKey> {
-        self.rows_of.keys()
+        self.rows_of.keys().chain(self.gates.services())
     }
 
     /// Replaces one Service's part, and says which rows that touches.

@@ -24,6 +24,8 @@ pub const SWITCH_PORT: &str = "Logical_Switch_Port";
 pub const ROUTER: &str = "Logical_Router";
 /// `Logical_Router_Port`.
 pub const ROUTER_PORT: &str = "Logical_Router_Port";
+/// `ACL`.
+pub const ACL: &str = "ACL";
 /// `NB_Global`.
 pub const NB_GLOBAL: &str = "NB_Global";
 /// `Port_Binding`, of the southbound.
@@ -37,7 +39,9 @@ pub fn northbound_tables() -> TablesWanted {
         .require(LOAD_BALANCER, &balancer)
         .prefer(LOAD_BALANCER, &["selection_fields"])
         .require(GROUP, &["name", "load_balancer"])
-        .require(SWITCH, &["name", "ports", "load_balancer_group", "external_ids"])
+        .require(SWITCH, &["name", "ports", "load_balancer_group", "acls", "external_ids"])
+        .require(ACL, &["name", "direction", "priority", "match", "action", "external_ids"])
+        .prefer(ACL, &["tier"])
         .require(SWITCH_PORT, &["name", "type", "addresses", "options", "external_ids"])
         .prefer(SWITCH_PORT, &["dynamic_addresses"])
         .require(ROUTER, &["name", "ports", "external_ids"])
@@ -140,6 +144,54 @@ impl LoadBalancerRow {
             ("ip_port_mappings", string_map(ip_port_mappings)),
             ("options", string_map(options)),
             ("selection_fields", Datum::strings(selection_fields.iter().map(String::as_str))),
+            ("external_ids", string_map(external_ids)),
+        ];
+        columns.into_iter().map(|(name, datum)| (name.to_owned(), datum)).collect()
+    }
+}
+
+/// One row of ACL, wanted or found. Ours all see what enters a switch (`from-lport`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AclRow {
+    /// `name`; for people, 63 characters at most.
+    pub name: String,
+    /// `priority`.
+    pub priority: i64,
+    /// `tier`.
+    pub tier: i64,
+    /// `action`.
+    pub action: String,
+    /// `match`.
+    pub matches: String,
+    /// `external_ids`.
+    pub external_ids: BTreeMap<String, String>,
+}
+
+impl AclRow {
+    /// Reads the row of that name.
+    pub fn read(replica: &Replica, uuid: Uuid) -> Option<Self> {
+        let row = replica.row(ACL, &uuid)?;
+        let number = |column| row.get(column).and_then(Datum::as_integer).unwrap_or_default();
+        Some(Self {
+            name: text(row, "name").to_owned(),
+            priority: number("priority"),
+            tier: number("tier"),
+            action: text(row, "action").to_owned(),
+            matches: text(row, "match").to_owned(),
+            external_ids: map(row, "external_ids"),
+        })
+    }
+
+    /// The columns as the database holds them.
+    pub fn columns(&self) -> BTreeMap<String, Datum> {
+        let Self { name, priority, tier, action, matches, external_ids } = self;
+        let columns = [
+            ("name", Datum::from(name.as_str())),
+            ("direction", Datum::from("from-lport")),
+            ("priority", Datum::from(*priority)),
+            ("tier", Datum::from(*tier)),
+            ("action", Datum::from(action.as_str())),
+            ("match", Datum::from(matches.as_str())),
             ("external_ids", string_map(external_ids)),
         ];
         columns.into_iter().map(|(name, datum)| (name.to_owned(), datum)).collect()

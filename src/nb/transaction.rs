@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::ovsdb::{Condition, Datum, Expect, Mutation, Mutator, Operation};
 
 use super::diff::{Change, Changes};
-use super::rows::{GROUP, LOAD_BALANCER};
+use super::rows::LOAD_BALANCER;
 
 /// Rows a transaction. 1,000 rows block every other client of the server for 15 ms, 5,000 for 96 ms; 150 cost
 /// them 2 ms and us nothing (measured).
@@ -16,12 +16,21 @@ pub const BATCH: usize = 150;
 /// The transactions that write the changes, to be sent in this order. Each is complete in itself: a row comes
 /// with its membership, so that no transaction leaves a state which the next has to mend.
 pub fn encode(changes: &Changes) -> Vec<Vec<Operation>> {
-    let mut transactions = Vec::new();
-    if !changes.subnets.is_empty() {
-        transactions.push(changes.subnets.iter().flat_map(operations).collect());
+    let Changes { closing, subnets, load_balancers, opening, closes_more: _ } = changes;
+    let mut transactions = batches(closing);
+    if !subnets.is_empty() {
+        transactions.push(subnets.iter().flat_map(operations).collect());
     }
+    transactions.extend(batches(load_balancers));
+    transactions.extend(batches(opening));
+    transactions
+}
+
+/// Each row with its places in sets.
+fn batches(changes: &[Change]) -> Vec<Vec<Operation>> {
+    let mut transactions = Vec::new();
     let (references, rows): (Vec<&Change>, Vec<&Change>) =
-        changes.load_balancers.iter().partition(|change| matches!(change, Change::Refer { .. }));
+        changes.iter().partition(|change| matches!(change, Change::Refer { .. }));
     let mut pending = Memberships::of(&references);
     for batch in rows.chunks(BATCH) {
         let mut transaction: Vec<Operation> = batch.iter().flat_map(|change| operations(change)).collect();
@@ -95,32 +104,35 @@ fn refer(
     }
 }
 
-/// Memberships still to be written, by group.
-struct Memberships(BTreeMap<Uuid, (BTreeSet<Uuid>, BTreeSet<Uuid>)>);
+/// Memberships still to be written, by table, row and column: what is added, and what is taken out.
+struct Memberships(BTreeMap<Set, (BTreeSet<Uuid>, BTreeSet<Uuid>)>);
+
+/// Table, row and column.
+type Set = (&'static str, Uuid, &'static str);
 
 impl Memberships {
     fn of(references: &[&Change]) -> Self {
-        let mut groups: BTreeMap<Uuid, (BTreeSet<Uuid>, BTreeSet<Uuid>)> = BTreeMap::new();
+        let mut sets = BTreeMap::<_, (BTreeSet<Uuid>, BTreeSet<Uuid>)>::new();
         for change in references {
-            if let Change::Refer { uuid, added, removed, .. } = change {
-                let group = groups.entry(*uuid).or_default();
-                group.0.extend(added);
-                group.1.extend(removed);
+            if let Change::Refer { table, uuid, column, added, removed, name: _ } = change {
+                let set = sets.entry((*table, *uuid, *column)).or_default();
+                set.0.extend(added);
+                set.1.extend(removed);
             }
         }
-        Self(groups)
+        Self(sets)
     }
 
     /// The memberships of these rows.
     fn take(&mut self, rows: &BTreeSet<Uuid>) -> Vec<Operation> {
         let mut operations = Vec::new();
-        for (group, (added, removed)) in &mut self.0 {
+        for ((table, set, column), (added, removed)) in &mut self.0 {
             let now_added: BTreeSet<Uuid> = added.intersection(rows).copied().collect();
             let now_removed: BTreeSet<Uuid> = removed.intersection(rows).copied().collect();
             added.retain(|row| !rows.contains(row));
             removed.retain(|row| !rows.contains(row));
             if !now_added.is_empty() || !now_removed.is_empty() {
-                operations.push(refer(GROUP, *group, "load_balancer", &now_added, &now_removed));
+                operations.push(refer(table, *set, column, &now_added, &now_removed));
             }
         }
         operations

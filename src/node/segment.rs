@@ -168,7 +168,7 @@ impl Segment {
     /// What OVN has to deliver here before the announced VIPs may be spoken; what it does not is asked for on.
     pub fn wishes(&self) -> impl Iterator<Item = (IpAddr, Wish)> + '_ {
         self.tried().into_iter().filter_map(|vip| {
-            let Steered { ports, local, elsewhere } = self.plan.steered.get(&vip)?;
+            let Steered { ports, gated: _, local, elsewhere } = self.plan.steered.get(&vip)?;
             let (local, elsewhere) = (local.clone(), elsewhere.clone());
             Some((vip, Wish { ports: ports.len(), local, elsewhere }))
         })

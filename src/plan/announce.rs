@@ -80,12 +80,13 @@ pub(super) fn plan_vip<'w>(
 fn steer<'w>(place: &Place<'w>, node: &Node, vip: IpAddr, segment: &mut SegmentPlan) -> Vec<&'w Service> {
     let mut services = Vec::new();
     for member in place.members.values().filter(|member| member.admitted) {
-        let Steered { ports, local, elsewhere } = member.steered_on(&node.name);
+        let Steered { ports, gated: _, local, elsewhere } = member.steered_on(&node.name);
         if ports.is_empty() {
             continue;
         }
         let steered = segment.steered.entry(vip).or_default();
         steered.ports.extend(ports);
+        steered.gated = place.is_gated();
         steered.local.extend(local);
         steered.elsewhere.extend(elsewhere);
         services.push(member.service);

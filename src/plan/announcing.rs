@@ -41,8 +41,8 @@ pub(super) fn review(
         refusals.insert(nobody(world, member, vip));
     }
     let Some(node) = place.elected else { return };
-    let there = if place.announcer.is_some() { member.steered_on(node).ports } else { BTreeSet::new() };
-    for port in served.iter().filter(|port| !there.contains(&(port.protocol, port.port))) {
+    let there = if place.announcer.is_some() { member.steered_on(node).ports } else { BTreeMap::new() };
+    for port in served.iter().filter(|port| !there.contains_key(&(port.protocol, port.port))) {
         let key = SocketAddr::new(vip, port.port);
         refusals.insert(Refusal::DarkPort { key, protocol: port.protocol, node: node.clone() });
     }

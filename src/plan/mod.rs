@@ -13,6 +13,7 @@ mod check;
 mod elect;
 mod exclude_ips;
 mod finding;
+mod gate;
 mod policy;
 mod refusal;
 mod service;

@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-use crate::model::{LoadBalancer, Network, Port, Protocol, Service, ServiceKey, Subnet, SubnetName, World};
+use crate::model::{
+    Gate, LoadBalancer, Network, Port, Protocol, Service, ServiceKey, Subnet, SubnetName, World,
+};
 
 use super::backends::Backends;
 use super::unit::{MemberPort, Place, Units};
 use super::view::View;
-use super::{Policy, Refusal, announcing, exclude_ips, subnet};
+use super::{Policy, Refusal, announcing, exclude_ips, gate, subnet};
 
 /// What one Service comes to: its load balancers, and everything that was declined on the way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,13 +19,16 @@ pub struct ServicePlan {
     pub load_balancers: Vec<LoadBalancer>,
     /// The VIPs that are served, with the subnet of each.
     pub vips: BTreeMap<IpAddr, SubnetName>,
+    /// What is not open to everybody, by subnet.
+    pub gates: BTreeMap<SubnetName, Gate>,
     /// What is not served, and why.
     pub refusals: BTreeSet<Refusal>,
 }
 
 /// The rules, in order: the Service exists and has a VIP; the VIP lies in a subnet that takes VIPs and is
 /// nobody else's address; the switch is there and OVN will balance it; each port is ours to serve; each ready
-/// endpoint is a port of that switch on a known chassis; and a node may announce it that serves it all.
+/// endpoint is a port of that switch on a known chassis; and a node may announce it that serves it all. What is not open
+/// to everybody is closed, whether or not it is served.
 pub fn plan_service(world: &World, network: &Network, policy: &Policy, key: &ServiceKey) -> ServicePlan {
     let view = View { world, policy, network: Some(network), alive: None };
     plan(view, &mut Units::new(view), key)
@@ -54,6 +59,7 @@ pub(super) fn plan<'w>(view: View<'w>, units: &mut Units<'w>, key: &ServiceKey) 
             None => Refusal::NoVip,
         });
     }
+    gate::review(&mut plan.refusals, service);
     for &vip in &service.vips {
         match place_vip(view, service, vip) {
             Ok((subnet, warning)) => {
@@ -61,6 +67,7 @@ pub(super) fn plan<'w>(view: View<'w>, units: &mut Units<'w>, key: &ServiceKey) 
                 plan.refusals.extend(warning);
                 let place = units.at(subnet, vip);
                 let Some(member) = place.members.get(key) else { continue };
+                gate::close(view, &mut plan, member, subnet, vip);
                 for port in &member.ports {
                     plan_port(
                         view,

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::model::{
-    Family, L2Status, Node, NodeName, Protocol, ProviderName, Service, ServiceKey, ServicePort, Steered,
-    Subnet, SubnetName,
+    Family, L2Status, Node, NodeName, Protocol, ProviderName, Service, ServiceKey, ServicePort, Sources,
+    Steered, Subnet, SubnetName,
 };
 
 use super::backends::{Backends, usable};
@@ -44,6 +44,8 @@ pub(super) struct Place<'w> {
 pub(super) struct Member<'w> {
     /// The Service.
     pub service: &'w Service,
+    /// The VIP's family.
+    pub family: Family,
     /// Whether it may be served here, as far as the cluster alone tells.
     pub admitted: bool,
     /// Whether MetalLB's L2Advertisements select it.
@@ -143,6 +145,12 @@ impl<'w> Place<'w> {
         self.owners.get(&(port.protocol, port.port)).copied()
     }
 
+    /// Whether a Service here is not open to everybody: then OVN takes nothing from the wire for the VIP but what is marked,
+    /// whichever Service's port it is for.
+    pub fn is_gated(&self) -> bool {
+        self.members.values().any(|member| member.service.sources.of(member.family) != Sources::Everybody)
+    }
+
     /// Whether a node serves anything here, and may announce.
     pub fn is_served_by(&self, node: &NodeName) -> bool {
         self.members.values().any(|member| member.admitted && member.servers.contains(node))
@@ -165,6 +173,7 @@ impl<'w> Member<'w> {
         });
         let mut member = Self {
             service,
+            family: Family::of(vip),
             admitted: subnet::checked(view, service, vip).is_ok(),
             advertised: candidates.advertised(service),
             ports: ports.collect(),
@@ -200,14 +209,15 @@ impl<'w> Member<'w> {
         usable().filter(|backend| backend.ready || !any_ready).map(|backend| backend.node).collect()
     }
 
-    /// What of it a node can deliver: the ports that a backend of its own serves, and where the backends are.
+    /// What of it a node can deliver: the ports that a backend of its own serves and to whom, and where the backends are.
     pub fn steered_on(&self, node: &NodeName) -> Steered {
+        let sources = self.service.sources.of(self.family);
         let mut steered = Steered::default();
         for MemberPort { port, owned: _, backends } in self.ports.iter().filter(|port| port.owned) {
             for backend in backends.usable.iter().filter(|backend| backend.delivered) {
                 let address = backend.backend.ip();
                 if backend.node == node {
-                    steered.ports.insert((port.protocol, port.port));
+                    steered.ports.insert((port.protocol, port.port), sources.clone());
                     steered.local.insert(address);
                 } else {
                     steered.elsewhere.insert(address);

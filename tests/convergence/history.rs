@@ -6,8 +6,8 @@ use std::net::IpAddr;
 
 use ovn_vip::model::{
     AddressRange, Change, Endpoint, EndpointSlice, Family, Labels, Node, NodeName, Object, Protocol,
-    ProviderName, ProviderNetwork, Service, ServiceKey, ServicePort, SliceKey, SlicePort, Subnet, SubnetName,
-    SubnetWishes, TrafficPolicy, Vlan, VlanName,
+    ProviderName, ProviderNetwork, Service, ServiceKey, ServicePort, SliceKey, SlicePort, Sources, Subnet,
+    SubnetName, SubnetWishes, TrafficPolicy, Vlan, VlanName,
 };
 use ovn_vip::ovsdb::{Operation, Replica};
 use proptest::prelude::*;
@@ -44,7 +44,7 @@ pub fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
         .prop_map(|(pod, at)| Step::Bind(pod, at));
     let step = prop_oneof![
         6 => cluster,
-        2 => interference::any().prop_map(Step::Interfere),
+        2 => interference::anything().prop_map(Step::Interfere),
         1 => bind,
     ];
     let base = base().into_iter().map(|object| Step::Cluster(Box::new(Change::Apply(object))));
@@ -121,8 +121,8 @@ fn service() -> impl Strategy<Value = Object> + Clone {
     let name = prop::sample::select(&SERVICES[..]);
     let class = prop::option::weighted(0.1, Just("other".into()));
     let created = prop::option::of(0..2i64);
-    (name, vips, ports, any::<bool>(), class, created).prop_map(
-        |(name, vips, ports, affinity, class, created)| {
+    (name, vips, ports, any::<bool>(), class, created, sources()).prop_map(
+        |(name, vips, ports, affinity, class, created, sources)| {
             let port = |(name, protocol, port): (&str, Protocol, u16)| ServicePort {
                 name: name.into(),
                 protocol,
@@ -134,10 +134,26 @@ fn service() -> impl Strategy<Value = Object> + Clone {
                 ports,
                 client_ip_affinity: affinity,
                 created,
+                sources,
                 ..bare(name, vips)
             })
         },
     )
+}
+
+/// Inside and outside the subnet, of either family, everybody and nobody.
+pub fn sources() -> impl Strategy<Value = Sources> + Clone {
+    let networks = [
+        "10.0.0.0/24",
+        "10.0.0.64/26",
+        "10.0.0.99/32",
+        "192.0.2.0/24",
+        "fd00::/64",
+        "fd00:2::/64",
+        "0.0.0.0/0",
+    ];
+    let networks = networks.map(|network| network.parse().unwrap()).to_vec();
+    prop_oneof![Just(Sources::Everybody), prop::sample::subsequence(networks, 0..4).prop_map(Sources::only),]
 }
 
 /// A Service of one TCP port.
@@ -156,6 +172,8 @@ pub fn bare(name: &str, vips: BTreeSet<IpAddr>) -> Service {
         traffic_policy: TrafficPolicy::Local,
         client_ip_affinity: false,
         publish_not_ready: false,
+        sources: Sources::Everybody,
+        bad_ranges: BTreeSet::new(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ovn_vip::model::{Protocol, ServiceKey, SubnetName};
 use ovn_vip::nb::Owner;
-use ovn_vip::nb::owner::{CLUSTER, SubnetRow};
+use ovn_vip::nb::owner::{CLUSTER, GateRow, RowKey, SubnetRow};
 use ovn_vip::ovsdb::{Condition, Datum, Mutation, Mutator, Operation};
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::super::support::northbound::Northbound;
 use super::{PODS, uuid};
 
-pub fn any() -> impl Strategy<Value = Vec<Operation>> {
+pub fn anything() -> impl Strategy<Value = Vec<Operation>> {
     prop_oneof![
         6 => to_our_rows(),
         1 => prop::sample::select(&PODS[..5]).prop_map(|pod| vec![take_out("Logical_Switch", uuid(2), "ports", uuid(pod))]),
@@ -35,6 +35,7 @@ pub fn to_our_rows() -> impl Strategy<Value = Vec<Operation>> {
         row.clone().prop_map(|uuid| vec![edit(uuid, "vips", Datum::map([("1.2.3.4:80", "")]))]),
         row.clone().prop_map(|uuid| vec![edit(uuid, "external_ids", Datum::empty_map())]),
         row.prop_map(move |uuid| vec![take_out("Load_Balancer_Group", group, "load_balancer", uuid)]),
+        to_a_gate(),
         Just(vec![take_out("Logical_Switch", uuid(2), "load_balancer_group", group)]),
         Just(vec![
             take_out("Logical_Switch", uuid(2), "load_balancer_group", group),
@@ -62,6 +63,29 @@ fn take_out(table: &str, uuid: Uuid, column: &str, member: Uuid) -> Operation {
     }
 }
 
+/// The rows of all gates that there may be.
+fn gates() -> Vec<RowKey> {
+    let underlay = SubnetName::from("underlay");
+    let services = ["a", "b", "c", "d"].map(|name| ServiceKey::new("default", name));
+    let of_services = services.into_iter().flat_map(|service| {
+        GateRow::ALL.map(|row| RowKey::Gate(service.clone(), SubnetName::from("underlay"), row))
+    });
+    of_services.chain(GateRow::ALL.map(|row| RowKey::Outside(underlay.clone(), row))).collect()
+}
+
+/// A gate's row is taken off the switch, or moved to the tier that kube-ovn-controller moves all ACLs to.
+fn to_a_gate() -> impl Strategy<Value = Vec<Operation>> {
+    (prop::sample::select(gates()), any::<bool>()).prop_map(|(key, is_moved)| {
+        let gate = Owner::new("test", 0).gate(&key);
+        let row = BTreeMap::from([("tier".to_owned(), Datum::from(2))]);
+        let condition = vec![Condition::uuid(gate)];
+        vec![match is_moved {
+            true => Operation::Update { table: "ACL".into(), condition, row },
+            false => take_out("Logical_Switch", uuid(2), "acls", gate),
+        }]
+    })
+}
+
 /// Our rows' first names, and what they are called now.
 pub fn names(owner: &Owner) -> BTreeMap<Uuid, Uuid> {
     let first = Owner::new("test", 0);
@@ -74,7 +98,8 @@ pub fn names(owner: &Owner) -> BTreeMap<Uuid, Uuid> {
     let rows = subnets.iter().flat_map(|subnet| {
         SubnetRow::ALL.map(|row| (first.subnet_row(subnet, row), owner.subnet_row(subnet, row)))
     });
-    balancers.chain(rows).collect()
+    let gates = gates().into_iter().map(|key| (first.gate(&key), owner.gate(&key)));
+    balancers.chain(rows).chain(gates).collect()
 }
 
 /// The operation with these rows called by their names of now.
@@ -127,7 +152,7 @@ pub fn assert_foreign_rows_are_untouched(before: &Northbound, after: &Northbound
     for table in ["Load_Balancer", "Logical_Switch", "Logical_Switch_Port", "NB_Global"] {
         for (uuid, row) in before.rows(table).filter(|(uuid, row)| !is_ours(table, **uuid, row)) {
             let (_, now) = after.rows(table).find(|(name, _)| *name == uuid).expect("a foreign row is gone");
-            let ours = ["ports", "load_balancer_group"];
+            let ours = ["ports", "load_balancer_group", "acls"];
             let foreign = |row: &BTreeMap<String, Datum>| -> Vec<(String, Datum)> {
                 let columns = row.iter().map(|(name, datum)| match ours.contains(&name.as_str()) {
                     true => (

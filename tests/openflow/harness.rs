@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use ovn_vip::flows::{BridgePorts, Flow, flows_for};
-use ovn_vip::model::{Mac, Protocol, SegmentPlan, Steered, VlanId};
+use ovn_vip::model::{Mac, Protocol, SegmentPlan, Sources, Steered, VlanId};
 use tempfile::TempDir;
 
 /// More than any step needs, so that a hang is a failure.
@@ -158,7 +158,10 @@ fn kill(child: &mut Option<Child>) {
 
 /// The rules of as many VIPs, half of them IPv6: one port of each protocol, and path MTU.
 pub fn flows(vips: u16, vlan: Option<u16>) -> BTreeSet<Flow> {
-    let ports = Steered { ports: Protocol::ALL.map(|protocol| (protocol, 80)).into(), ..Steered::default() };
+    let ports = Steered {
+        ports: Protocol::ALL.map(|protocol| ((protocol, 80), Sources::Everybody)).into(),
+        ..Steered::default()
+    };
     let vip = |index: u16| match index % 2 {
         0 => format!("10.180.{}.{}", index >> 8, index & 0xff).parse().unwrap(),
         _ => format!("fd00:180:204::{index:x}").parse().unwrap(),

@@ -12,11 +12,12 @@ type Row = BTreeMap<String, Datum>;
 /// Table, column, table referred to, strong.
 const REFERENCES: &[(&str, &str, &str, bool)] = &[
     ("Logical_Switch", "ports", "Logical_Switch_Port", true),
+    ("Logical_Switch", "acls", "ACL", true),
     ("Logical_Switch", "load_balancer_group", "Load_Balancer_Group", true),
     ("Load_Balancer_Group", "load_balancer", "Load_Balancer", false),
     ("Logical_Router", "ports", "Logical_Router_Port", true),
 ];
-const NOT_ROOT: &[&str] = &["Logical_Switch_Port", "Logical_Router_Port"];
+const NOT_ROOT: &[&str] = &["Logical_Switch_Port", "Logical_Router_Port", "ACL"];
 
 #[derive(Clone, Default)]
 pub struct Northbound {

@@ -1,7 +1,7 @@
 //! Instructions and actions (OpenFlow 1.4 §7.2.3, §7.2.4), and the forms that Open vSwitch may give them back in.
 
 use super::bytes::{Reader, Truncated, pad_to_8, set_length};
-use super::oxm::{NXM_OF_ETH_DST, put_eth_dst, take_eth_dst};
+use super::oxm::{NXM_NX_PKT_MARK, NXM_OF_ETH_DST, put_eth_dst, put_mark, take_eth_dst};
 use crate::flows::flow::Action;
 use crate::model::Mac;
 
@@ -41,6 +41,10 @@ fn put_action(action: Action, out: &mut Vec<u8>) {
             out.extend([SET_FIELD.to_be_bytes(), [0; 2]].as_flattened());
             put_eth_dst(mac, out);
         }
+        Action::SetMark(mark) => {
+            out.extend([SET_FIELD.to_be_bytes(), [0; 2]].as_flattened());
+            put_mark(mark, out);
+        }
     }
     pad_to_8(out, start);
     set_length(out, start, 2);
@@ -67,23 +71,37 @@ fn take_action(mut action: Reader<'_>) -> Result<Option<Action>, Truncated> {
     action.u16()?;
     match kind {
         OUTPUT => Ok(Some(Action::Output(action.u32()?))),
-        SET_FIELD => Ok(take_eth_dst(&mut action).map(Action::SetEthDst)),
+        SET_FIELD => Ok(take_set(&mut action)),
         EXPERIMENTER if action.u32()? == NICIRA => take_nicira(action),
         _ => Ok(None),
     }
 }
 
+/// What a field that is set says.
+fn take_set(action: &mut Reader<'_>) -> Option<Action> {
+    let mut mark = *action;
+    if mark.u32().ok()? == NXM_NX_PKT_MARK {
+        return mark.u32().ok().map(Action::SetMark);
+    }
+    take_eth_dst(action).map(Action::SetEthDst)
+}
+
 fn take_nicira(mut action: Reader<'_>) -> Result<Option<Action>, Truncated> {
     match action.u16()? {
-        // ofs_nbits: all 48 bits from bit 0 on.
+        // ofs_nbits: all 48 or 32 bits from bit 0 on.
         REG_LOAD => {
-            let whole = action.u16()? == 47 && action.u32()? == NXM_OF_ETH_DST;
+            let (bits, field) = (action.u16()?, action.u32()?);
             let [_, _, mac @ ..] = action.array::<8>()?;
-            Ok(whole.then_some(Action::SetEthDst(Mac(mac))))
+            let [_, _, mark @ ..] = mac;
+            Ok(match (bits, field) {
+                (47, NXM_OF_ETH_DST) => Some(Action::SetEthDst(Mac(mac))),
+                (31, NXM_NX_PKT_MARK) => Some(Action::SetMark(u32::from_be_bytes(mark))),
+                _ => None,
+            })
         }
         REG_LOAD2 => {
             action.take(6)?;
-            Ok(take_eth_dst(&mut action).map(Action::SetEthDst))
+            Ok(take_set(&mut action))
         }
         _ => Ok(None),
     }
@@ -128,6 +146,19 @@ mod tests {
         for action in [load, load2] {
             let found = take_instructions(Reader::new(&instruction(4, &action)));
             assert_eq!(found, Some(vec![Action::SetEthDst(Mac(mac))]));
+        }
+    }
+
+    #[test]
+    fn a_mark_set_by_load_is_a_mark_set() {
+        let mark = [4, 0, 0, 0];
+        let load =
+            [&[0xff, 0xff, 0, 24, 0, 0, 0x23, 0x20, 0, 7, 0, 31, 0, 1, 0x42, 4, 0, 0, 0, 0][..], &mark]
+                .concat();
+        let set = [&[0, 25, 0, 16, 0, 1, 0x42, 4][..], &mark, &[0; 4]].concat();
+        for action in [load, set] {
+            let found = take_instructions(Reader::new(&instruction(4, &action)));
+            assert_eq!(found, Some(vec![Action::SetMark(1 << 26)]));
         }
     }
 

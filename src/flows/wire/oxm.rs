@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use super::bytes::{Reader, Truncated, pad_to_8, set_length};
 use crate::flows::flow::{Match, Traffic};
 use crate::model::{Mac, Protocol, VlanId};
@@ -26,11 +28,13 @@ mod field {
     pub(super) const ETH_TYPE: u8 = 5;
     pub(super) const VLAN_VID: u8 = 6;
     pub(super) const IP_PROTO: u8 = 10;
+    pub(super) const IPV4_SRC: u8 = 11;
     pub(super) const IPV4_DST: u8 = 12;
     pub(super) const TCP_DST: u8 = 14;
     pub(super) const UDP_DST: u8 = 16;
     pub(super) const SCTP_DST: u8 = 18;
     pub(super) const ICMPV4_TYPE: u8 = 19;
+    pub(super) const IPV6_SRC: u8 = 26;
     pub(super) const IPV6_DST: u8 = 27;
     pub(super) const ICMPV6_TYPE: u8 = 29;
 }
@@ -168,12 +172,21 @@ pub(super) fn take_eth_dst(reader: &mut Reader<'_>) -> Option<Mac> {
     reader.array().ok().map(Mac)
 }
 
+/// Appends the field that `set_field` of the packet's mark takes; it has a number of Nicira's only.
+pub(super) fn put_mark(mark: u32, out: &mut Vec<u8>) {
+    out.extend(NXM_NX_PKT_MARK.to_be_bytes());
+    out.extend(mark.to_be_bytes());
+}
+
+/// `NXM_NX_PKT_MARK` (ovs-fields(7), "pkt_mark"): class 1, field 33, 4 bytes.
+pub(super) const NXM_NX_PKT_MARK: u32 = 0x0001_4204;
+
 /// `NXM_OF_ETH_DST` (ovs-fields(7), "eth_dst"): class 0, field 1, 6 bytes.
 pub(super) const NXM_OF_ETH_DST: u32 = 0x0000_0206;
 
 /// Prerequisites first, as §7.2.2.6 asks for.
 fn put_fields(matches: &Match, out: &mut Vec<u8>) {
-    let Match { in_port, eth_dst, vlan, destination, traffic } = matches;
+    let Match { in_port, eth_dst, vlan, destination, source, traffic } = matches;
     put_field(field::IN_PORT, &in_port.to_be_bytes(), out);
     put_eth_dst(*eth_dst, out);
     put_destination(*destination, out, |out| {
@@ -182,6 +195,9 @@ fn put_fields(matches: &Match, out: &mut Vec<u8>) {
         }
         put_field(field::IP_PROTO, &[ip_protocol(*traffic, *destination)], out);
     });
+    if let Some(source) = source {
+        put_source(*source, out);
+    }
     match traffic {
         Traffic::Port(protocol, port) => put_field(port_field(*protocol), &port.to_be_bytes(), out),
         Traffic::PathMtu => {
@@ -200,6 +216,24 @@ fn put_destination(destination: IpAddr, out: &mut Vec<u8>, between: impl FnOnce(
         IpAddr::V4(address) => put_field(field::IPV4_DST, &address.octets(), out),
         IpAddr::V6(address) => put_field(field::IPV6_DST, &address.octets(), out),
     }
+}
+
+/// The network that the packet comes from: exact where it is one address, else with its mask.
+fn put_source(source: IpNet, out: &mut Vec<u8>) {
+    let (number, value, mask) = match source {
+        IpNet::V4(source) => {
+            (field::IPV4_SRC, source.addr().octets().to_vec(), source.netmask().octets().to_vec())
+        }
+        IpNet::V6(source) => {
+            (field::IPV6_SRC, source.addr().octets().to_vec(), source.netmask().octets().to_vec())
+        }
+    };
+    if source.prefix_len() == source.max_prefix_len() {
+        return put_field(number, &value, out);
+    }
+    out.extend(CLASS.to_be_bytes());
+    out.extend([number << 1 | 1, u8::try_from(value.len() + mask.len()).unwrap_or(u8::MAX)]);
+    out.extend(value.iter().chain(&mask));
 }
 
 fn ip_protocol(traffic: Traffic, destination: IpAddr) -> u8 {
@@ -227,6 +261,7 @@ struct Fields {
     vlan: Option<VlanId>,
     ip_protocol: Option<u8>,
     destination: Option<IpAddr>,
+    source: Option<IpNet>,
     traffic: Option<Traffic>,
 }
 
@@ -240,9 +275,17 @@ impl Fields {
             let length = usize::from(reader.u8().ok()?);
             let mut body = Reader::new(reader.take(length).ok()?);
             let masked = number & 1 == 1;
-            let value = Reader::new(body.take(if masked { length / 2 } else { length }).ok()?);
-            (class == CLASS && body.rest().iter().all(|&byte| byte == 0xff)).then_some(())?;
-            fields.set(number >> 1, value)?;
+            let value = body.take(if masked { length / 2 } else { length }).ok()?;
+            let mask = body.rest();
+            (class == CLASS).then_some(())?;
+            match number >> 1 {
+                field::IPV4_SRC => put_once(&mut fields.source, network::<4>(value, mask)?)?,
+                field::IPV6_SRC => put_once(&mut fields.source, network::<16>(value, mask)?)?,
+                number => {
+                    mask.iter().all(|&byte| byte == 0xff).then_some(())?;
+                    fields.set(number, Reader::new(value))?;
+                }
+            }
         }
         Some(fields)
     }
@@ -274,18 +317,47 @@ impl Fields {
     /// `None` unless everything is there and fits together.
     fn into_match(self) -> Option<Match> {
         let eth_dst = self.eth_dst?;
-        let AnyMac { in_port, vlan, destination, traffic } = self.into_any_mac()?;
-        Some(Match { in_port, eth_dst, vlan, destination, traffic })
+        let source = self.source;
+        let AnyMac { in_port, vlan, destination, traffic } = self.into_any_client()?;
+        source.is_none_or(|source| source.addr().is_ipv4() == destination.is_ipv4()).then_some(())?;
+        Some(Match { in_port, eth_dst, vlan, destination, source, traffic })
     }
 
-    /// The same, whatever the MAC.
+    /// The same for any MAC and any client.
     fn into_any_mac(self) -> Option<AnyMac> {
-        let Self { in_port, eth_dst: _, eth_type, vlan, ip_protocol: protocol, destination, traffic } = self;
+        self.source.is_none().then(|| self.into_any_client()).flatten()
+    }
+
+    /// The same, whatever the MAC and the client.
+    fn into_any_client(self) -> Option<AnyMac> {
+        let Self {
+            in_port,
+            eth_dst: _,
+            eth_type,
+            vlan,
+            ip_protocol: protocol,
+            destination,
+            source: _,
+            traffic,
+        } = self;
         let (destination, traffic) = (destination?, traffic?);
         let wanted_type = if destination.is_ipv4() { IPV4 } else { IPV6 };
         let fits = eth_type? == wanted_type && protocol? == ip_protocol(traffic, destination);
         fits.then_some(AnyMac { in_port: in_port?, vlan, destination, traffic })
     }
+}
+
+/// A network of `N` bytes, with a mask or for one address; `None` where the mask has holes, or bits lie outside it.
+fn network<const N: usize>(value: &[u8], mask: &[u8]) -> Option<IpNet>
+where
+    IpAddr: From<[u8; N]>,
+{
+    let address = IpAddr::from(<[u8; N]>::try_from(value).ok()?);
+    if mask.is_empty() {
+        return Some(IpNet::from(address));
+    }
+    let mask = IpAddr::from(<[u8; N]>::try_from(mask).ok()?);
+    IpNet::with_netmask(address, mask).ok().filter(|network| network.trunc() == *network)
 }
 
 fn vlan(vid: u16) -> Option<VlanId> {
@@ -297,86 +369,5 @@ fn put_once<T>(slot: &mut Option<T>, value: T) -> Option<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::flows::flow::tests::{any_flow, flow};
-    use proptest::prelude::*;
-
-    fn decode(bytes: &[u8]) -> FoundMatch {
-        let mut reader = Reader::new(bytes);
-        let matches = take_match(&mut reader).unwrap();
-        assert!(reader.is_empty());
-        matches
-    }
-
-    /// The `ofp_match` of these fields.
-    fn wrap(fields: &[u8]) -> Vec<u8> {
-        let mut out = Vec::new();
-        put_match(&FoundMatch::Other(fields.to_vec()), &mut out);
-        out
-    }
-
-    fn fields_of(matches: &Match) -> Vec<u8> {
-        let mut fields = Vec::new();
-        put_fields(matches, &mut fields);
-        fields
-    }
-
-    proptest! {
-        #[test]
-        fn a_match_reads_what_it_writes(flow in any_flow()) {
-            let mut out = Vec::new();
-            put_match(&FoundMatch::Known(flow.matches.clone()), &mut out);
-            prop_assert_eq!(out.len() % 8, 0);
-            prop_assert_eq!(decode(&out), FoundMatch::Known(flow.matches));
-        }
-
-        #[test]
-        fn any_fields_are_a_match_that_writes_the_same_bytes(fields in prop::collection::vec(any::<u8>(), 0..80)) {
-            let bytes = wrap(&fields);
-            let mut again = Vec::new();
-            put_match(&decode(&bytes), &mut again);
-            if decode(&bytes) == FoundMatch::Other(fields) { prop_assert_eq!(again, bytes); }
-        }
-    }
-
-    #[test]
-    fn the_order_of_fields_does_not_matter_and_a_full_mask_is_exact() {
-        let wanted = flow("10.0.0.9", Traffic::Port(Protocol::Tcp, 80)).matches;
-        let fields = fields_of(&wanted);
-        let (in_port, rest) = fields.split_at(8);
-        assert_eq!(decode(&wrap(&[rest, in_port].concat())), FoundMatch::Known(wanted.clone()));
-        let masked = [&[0x80, 0, 1, 8], &in_port[4..], &[0xff; 4], rest].concat();
-        assert_eq!(decode(&wrap(&masked)), FoundMatch::Known(wanted));
-    }
-
-    #[test]
-    fn a_match_that_is_wider_narrower_or_contradicts_itself_is_not_ours() {
-        let wanted = flow("10.0.0.9", Traffic::Port(Protocol::Tcp, 80)).matches;
-        let fields = fields_of(&wanted);
-        let half_masked = [&[0x80, 0, 1, 8], &fields[4..8], &[0xff, 0xff, 0xff, 0], &fields[8..]].concat();
-        let extra = [&fields[..], &[0x80, 0, 8 << 1, 1, 0]].concat();
-        let twice = [&fields[..], &fields[..8]].concat();
-        let mut udp = fields.clone();
-        let at = udp.windows(4).position(|header| header == [0x80, 0, 20, 1]).unwrap();
-        udp[at + 4] = 17;
-        for fields in [half_masked, extra, twice, udp, fields[8..].to_vec(), Vec::new()] {
-            assert_eq!(decode(&wrap(&fields)), FoundMatch::Other(fields));
-        }
-    }
-
-    #[test]
-    fn a_rule_for_any_mac_is_read_where_it_has_every_other_field_and_no_more() {
-        let Match { in_port, eth_dst: _, vlan, destination, traffic } =
-            flow("10.0.0.9", Traffic::Port(Protocol::Tcp, 80)).matches;
-        let fields = fields_of(&flow("10.0.0.9", traffic).matches);
-        let (in_port_field, rest) = (&fields[..8], &fields[18..]);
-        let any_mac = |fields: &[u8]| decode(&wrap(fields)).any_mac();
-        let wanted = AnyMac { in_port, vlan, destination, traffic };
-        assert_eq!(any_mac(&[in_port_field, rest].concat()), Some(wanted));
-        assert_eq!(any_mac(&fields), None, "it has a MAC");
-        assert_eq!(any_mac(rest), None, "it has no port");
-        let source = [0x80, 0, 11 << 1, 4, 10, 0, 0, 1];
-        assert_eq!(any_mac(&[in_port_field, rest, &source].concat()), None, "it is for one client only");
-    }
-}
+#[path = "oxm_tests.rs"]
+mod tests;

@@ -4,7 +4,7 @@ use super::action::take_instructions;
 use super::bytes::{Reader, Truncated};
 use super::flow_mod::{ANY, TABLE_ALL};
 use super::oxm::{FoundMatch, put_match_all, take_match};
-use crate::flows::flow::{Action, COOKIE, COOKIE_MASK, Flow, PRIORITY, TAGGED_PRIORITY};
+use crate::flows::flow::{ADMITTED, Action, COOKIE, COOKIE_MASK, Flow, PRIORITY, TAGGED_PRIORITY};
 use crate::flows::kube_ovn;
 
 /// `OFPFMF_ADD`, `_REMOVED` and `_MODIFY` (§7.3.5.17): our own changes come abbreviated.
@@ -111,7 +111,8 @@ fn take_change(mut entry: Reader<'_>) -> Result<FlowChange, Truncated> {
             let priority = entry.u16()?;
             entry.take(4)?;
             let cookie = entry.u64()?;
-            let ours = cookie & COOKIE_MASK == COOKIE || [PRIORITY, TAGGED_PRIORITY].contains(&priority);
+            let ours =
+                cookie & COOKIE_MASK == COOKIE || (PRIORITY..=TAGGED_PRIORITY + ADMITTED).contains(&priority);
             let kube_ovns =
                 cookie & kube_ovn::COOKIE_MASK == kube_ovn::COOKIE || priority == kube_ovn::PRIORITY;
             Ok(match (ours, kube_ovns) {

@@ -76,6 +76,11 @@ pub(super) fn parse_cidr(text: &str) -> Option<IpNet> {
     text.parse().ok().filter(|net: &IpNet| !is_mapped(net.addr())).map(|net| net.trunc())
 }
 
+/// A network without bits behind its prefix.
+pub(super) fn parse_range(text: &str) -> Option<IpNet> {
+    text.parse().ok().filter(|net: &IpNet| !is_mapped(net.addr()) && net.trunc() == *net)
+}
+
 /// Labels, as they are.
 pub(super) fn labels(from: Option<&BTreeMap<String, String>>) -> Labels {
     from.into_iter().flatten().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect()

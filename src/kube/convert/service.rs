@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1 as core;
 
-use super::scalar::labels;
+use super::scalar::{labels, parse_range};
 use super::{Converted, Notes};
 use crate::kube::{Kind, Problem};
-use crate::model::{Object, Service, ServiceKey, ServicePort, TrafficPolicy};
+use crate::model::{BadRange, Object, Service, ServiceKey, ServicePort, Sources, TrafficPolicy};
 
 /// A Service. One that is no LoadBalancer is not ours; a LoadBalancer without an address is, with no VIP.
 pub fn service(object: &core::Service, problems: &mut Vec<Problem>) -> Converted {
@@ -20,6 +20,7 @@ pub fn service(object: &core::Service, problems: &mut Vec<Problem>) -> Converted
         return Converted::NotOurs(notes.key());
     };
     let direct = vips(object, IpMode::Vip, &mut notes);
+    let (sources, bad_ranges) = sources(object, spec);
     Converted::Object(Object::Service(Service {
         key: ServiceKey::new(notes.namespace, notes.name),
         uid: object.metadata.uid.clone().unwrap_or_default(),
@@ -34,6 +35,8 @@ pub fn service(object: &core::Service, problems: &mut Vec<Problem>) -> Converted
         traffic_policy: traffic_policy(spec, &mut notes),
         client_ip_affinity: spec.session_affinity.as_deref() == Some("ClientIP"),
         publish_not_ready: spec.publish_not_ready_addresses.unwrap_or(false),
+        sources,
+        bad_ranges,
     }))
 }
 
@@ -91,6 +94,34 @@ fn ports(spec: &core::ServiceSpec, notes: &mut Notes) -> Vec<ServicePort> {
         Some(ServicePort { name, protocol: protocol?, port: port? })
     });
     ports.collect()
+}
+
+/// The older way to write the ranges, which counts where `spec` has none (Kubernetes, `GetLoadBalancerSourceRanges`).
+const SOURCE_RANGES: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
+
+/// Who may reach the VIPs, and the entries that nobody can read. A list of only such lets nobody in.
+fn sources(object: &core::Service, spec: &core::ServiceSpec) -> (Sources, BTreeSet<BadRange>) {
+    let listed = spec.load_balancer_source_ranges.as_deref().unwrap_or_default();
+    let annotation = object.metadata.annotations.as_ref().and_then(|all| all.get(SOURCE_RANGES));
+    let annotation = annotation.map(|text| text.trim()).filter(|text| listed.is_empty() && !text.is_empty());
+    let (field, texts): (_, Vec<&str>) = match annotation {
+        Some(text) => (
+            "metadata.annotations[service.beta.kubernetes.io/load-balancer-source-ranges]",
+            text.split(',').collect(),
+        ),
+        None => ("spec.loadBalancerSourceRanges", listed.iter().map(String::as_str).collect()),
+    };
+    if texts.is_empty() {
+        return (Sources::Everybody, BTreeSet::new());
+    }
+    let (mut ranges, mut bad) = (Vec::new(), BTreeSet::new());
+    for text in texts.into_iter().map(str::trim) {
+        match parse_range(text) {
+            Some(range) => ranges.push(range),
+            None => drop(bad.insert(BadRange { field, text: text.into() })),
+        }
+    }
+    (Sources::only(ranges), bad)
 }
 
 fn traffic_policy(spec: &core::ServiceSpec, notes: &mut Notes) -> TrafficPolicy {

@@ -23,7 +23,7 @@ impl Segment {
                 is_known: ready.is_known,
                 in_use_by: self.conflicts.get(vip).map(|(mac, _)| *mac),
             });
-            let Steered { ports, local, elsewhere } = steered;
+            let Steered { ports, gated: _, local, elsewhere } = steered;
             VipStatus {
                 vip: *vip,
                 subnet: self.subnet.to_string(),
@@ -33,7 +33,7 @@ impl Segment {
                 mac: self.located.interface.mac.to_string(),
                 interface: self.located.speak_on.to_string(),
                 vlan: self.located.interface.vlan.map(VlanId::get),
-                ports: ports.iter().map(|(protocol, port)| format!("{protocol}/{port}")).collect(),
+                ports: ports.keys().map(|(protocol, port)| format!("{protocol}/{port}")).collect(),
                 local: local.clone(),
                 elsewhere: elsewhere.clone(),
             }

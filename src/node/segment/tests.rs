@@ -5,7 +5,7 @@ use super::*;
 use crate::flows::BridgePorts;
 use crate::l2::ethernet::{ETHERTYPE_ARP, Repr};
 use crate::l2::{Interface, arp};
-use crate::model::{PlannedClaim, Protocol};
+use crate::model::{PlannedClaim, Protocol, Sources};
 use std::net::Ipv4Addr;
 
 const OURS: Mac = Mac([2, 0, 0, 0, 0, 1]);
@@ -24,7 +24,7 @@ enum Whose {
 }
 
 fn plan(whose: Whose) -> SegmentPlan {
-    let steered = Steered { ports: [(Protocol::Tcp, 80)].into(), ..Steered::default() };
+    let steered = Steered { ports: [((Protocol::Tcp, 80), Sources::Everybody)].into(), ..Steered::default() };
     let mut plan = SegmentPlan {
         bridge: "br-p".into(),
         nic: "nic".into(),

@@ -57,6 +57,10 @@ pub enum Refusal {
     BackendWithoutChassis { address: IpAddr, node: NodeName },
     /// An endpoint that is no port of the switch.
     BackendNoPort { address: IpAddr, subnet: SubnetName },
+    /// An entry of `spec.loadBalancerSourceRanges` is no network.
+    BadSourceRange { range: Arc<str>, field: &'static str },
+    /// There are source ranges, and none of the VIP's family.
+    ClosedToAll { vip: IpAddr },
     /// The Subnet names a Vlan that does not exist.
     NoVlan { subnet: SubnetName, vlan: VlanName },
     /// The Vlan names a ProviderNetwork that does not exist.
@@ -141,6 +145,8 @@ impl Refusal {
             Refusal::BackendOnUnknownNode { .. } => "BackendOnUnknownNode",
             Refusal::BackendWithoutChassis { .. } => "BackendWithoutChassis",
             Refusal::BackendNoPort { .. } => "BackendNoPort",
+            Refusal::BadSourceRange { .. } => "BadSourceRange",
+            Refusal::ClosedToAll { .. } => "ClosedToAll",
             Refusal::NoVlan { .. } => "NoVlan",
             Refusal::NoProvider { .. } => "NoProvider",
             Refusal::NoSteeringMac { .. } => "NoSteeringMac",
@@ -165,6 +171,8 @@ impl Refusal {
             | Refusal::SkippedCidr { .. }
             | Refusal::PortTaken { .. }
             | Refusal::BackendOnUnknownNode { .. }
+            | Refusal::BadSourceRange { .. }
+            | Refusal::ClosedToAll { .. }
             | Refusal::NoVlan { .. }
             | Refusal::NoProvider { .. }
             | Refusal::NoSteeringMac { .. }

@@ -1,9 +1,12 @@
 //! What a refusal says: which field of which object is wrong, how, and what to do.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
 
 use super::{Obstacle, Refusal};
-use crate::model::{NodeName, ObjectKey, ServiceKey};
+use crate::model::{Family, NodeName, ObjectKey, ServiceKey, whole};
 
 /// How many nodes are named for one obstacle before the rest is counted.
 const NAMED: usize = 5;
@@ -44,6 +47,7 @@ impl Refusal {
                 format!("{protocol} {key} is Service {by}'s already")
             }
             Self::NoReadyBackend { key, protocol } => format!("no endpoint for {protocol} {key} is ready"),
+            Self::BadSourceRange { .. } | Self::ClosedToAll { .. } => self.fault_of_ranges(),
             Self::NoVlan { subnet, vlan } => {
                 format!("Subnet {subnet} names Vlan {vlan}, which does not exist")
             }
@@ -112,6 +116,37 @@ impl Refusal {
         }
     }
 
+    fn fault_of_ranges(&self) -> String {
+        match self {
+            Self::BadSourceRange { range, field: _ } => {
+                format!("source range {range:?} is no network, so it lets nobody in")
+            }
+            Self::ClosedToAll { vip } => {
+                format!(
+                    "VIP {vip} is closed to everybody: no source range that can be read is {}",
+                    Family::of(*vip)
+                )
+            }
+            _ => String::new(),
+        }
+    }
+
+    fn cure_of_ranges(&self) -> String {
+        match self {
+            Self::BadSourceRange { range, field: _ } => match nearest_networks(range) {
+                Some((network, host)) if network == host => format!("write {host}"),
+                Some((network, host)) => {
+                    format!("write {network} for the network, or {host} for the one address")
+                }
+                None => "write an address and a prefix length, such as 10.0.0.0/8 or fd00::/8".into(),
+            },
+            Self::ClosedToAll { vip } => {
+                format!("add a range of that family, or {} to open it", whole(Family::of(*vip)))
+            }
+            _ => String::new(),
+        }
+    }
+
     /// What to do.
     pub fn cure(&self) -> String {
         match self {
@@ -148,6 +183,7 @@ impl Refusal {
             Self::BackendOnUnknownNode { .. } => "correct nodeName in its EndpointSlice".into(),
             Self::BackendWithoutChassis { .. } => "is kube-ovn-cni running there?".into(),
             Self::BackendNoPort { .. } => "OVN would drop its traffic".into(),
+            Self::BadSourceRange { .. } | Self::ClosedToAll { .. } => self.cure_of_ranges(),
             Self::NoVlan { .. } => "correct spec.vlan".into(),
             Self::NoProvider { .. } => "correct spec.provider".into(),
             Self::NoSteeringMac { .. } => "annotate the Subnet with ovn-vip.io/steering-mac".into(),
@@ -183,6 +219,8 @@ impl Refusal {
             | Self::Proxied { .. }
             | Self::NotAdvertised { .. }
             | Self::NobodyMayAnnounce { .. } => (service(), "status.loadBalancer.ingress"),
+            Self::BadSourceRange { field, .. } => (service(), field),
+            Self::ClosedToAll { .. } => (service(), "spec.loadBalancerSourceRanges"),
             Self::NotUnderlay { subnet: name, .. } => (subnet(name.clone()), "spec.vlan"),
             Self::ExternalLbDisabled { subnet: name, .. } => {
                 (subnet(name.clone()), "spec.enableExternalLBAddress")
@@ -229,4 +267,11 @@ fn in_the_way(hindered: &BTreeMap<Obstacle, BTreeSet<NodeName>>, others: usize) 
         others => Some(format!("{others} other nodes have no ready endpoint")),
     };
     groups.chain(without).collect::<Vec<_>>().join("; ")
+}
+
+/// What may have been meant: the network that holds it, and the one address.
+fn nearest_networks(range: &str) -> Option<(IpNet, IpNet)> {
+    let address: IpAddr = range.split('/').next()?.parse().ok()?;
+    let network: IpNet = range.parse().unwrap_or_else(|_| IpNet::from(address));
+    Some((network.trunc(), IpNet::from(address)))
 }

@@ -1,0 +1,162 @@
+//! Gates as rows: what keeps a packet that may not reach a VIP away from the load balancer.
+//!
+//! A gate is two ACLs with one match (ovn-nb(5), ACL). `allow-stateless` counts before connection tracking, so that the
+//! load balancer never sees the packet, be it of a new connection or an open one; `drop` then ends it. Neither makes the
+//! switch track what it did not track before.
+//!
+//! Refused is, without the mark of a rule on the bridge: a source inside the subnet that no range holds (a row pair per
+//! Service and switch); any source outside the subnet, and any fragment, whose later parts name no port (one pair per
+//! switch). So a packet from the wire passes a rule of ours or not at all, and a pod's by its own address.
+//!
+//! Every match is positive: OVN turns `!=` on a set of networks into more flows than a node holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+use uuid::Uuid;
+
+use crate::model::{Family, Gate, MARK_BIT, Protocol, ServiceKey, Sources, SubnetName, whole};
+
+use super::Owner;
+use super::owner::{GateRow, RowKey};
+use super::rows::AclRow;
+
+/// Before every ACL of Kube-OVN's (`pkg/util/const.go`: 18484 at most); the highest there is.
+const PRIORITY: i64 = 32767;
+/// Kube-OVN's own (`AnpACLTier`), and so before its network policies. It sets those of tier 0 to 2 at each start.
+const TIER: i64 = 1;
+/// The longest name of an ACL (ovn-nb(5)).
+const LONGEST_NAME: usize = 63;
+
+/// The gates of all Services.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gates(BTreeMap<ServiceKey, (String, BTreeMap<SubnetName, Gate>)>);
+
+impl Gates {
+    /// Replaces one Service's, given with its uid; whether that altered anything.
+    pub fn put(&mut self, service: &ServiceKey, uid: &str, gates: BTreeMap<SubnetName, Gate>) -> bool {
+        let new = (!gates.is_empty()).then(|| (uid.to_owned(), gates));
+        if self.0.get(service) == new.as_ref() {
+            return false;
+        }
+        match new {
+            Some(new) => self.0.insert(service.clone(), new),
+            None => self.0.remove(service),
+        };
+        true
+    }
+
+    /// The Services that have one.
+    pub fn services(&self) -> impl Iterator<Item = &ServiceKey> {
+        self.0.keys()
+    }
+
+    /// The rows, each with the subnet whose switch has it.
+    pub fn rows(&self, owner: &Owner) -> BTreeMap<Uuid, (SubnetName, AclRow)> {
+        let mut rows = BTreeMap::new();
+        let mut by_subnet: BTreeMap<&SubnetName, Vec<&Gate>> = BTreeMap::new();
+        for (service, (uid, gates)) in &self.0 {
+            for (subnet, gate) in gates {
+                by_subnet.entry(subnet).or_default().push(gate);
+                let Some(matches) = inside(gate) else { continue };
+                let marks = owner.marks(service, uid).into_iter().chain(owner.gate_marks(subnet));
+                let marks: BTreeMap<String, String> = marks.collect();
+                for row in GateRow::ALL {
+                    let uuid = owner.gate(&RowKey::Gate(service.clone(), subnet.clone(), row));
+                    let name = name(&service.to_string(), row);
+                    rows.insert(uuid, (subnet.clone(), acl(name, row, &matches, &marks)));
+                }
+            }
+        }
+        for (subnet, gates) in by_subnet {
+            let marks: BTreeMap<String, String> = owner.gate_marks(subnet).into_iter().collect();
+            for row in GateRow::ALL {
+                let uuid = owner.gate(&RowKey::Outside(subnet.clone(), row));
+                let name = name(&format!("outside {subnet}"), row);
+                rows.insert(uuid, (subnet.clone(), acl(name, row, &outside(&gates), &marks)));
+            }
+        }
+        rows
+    }
+}
+
+fn acl(name: String, row: GateRow, matches: &str, marks: &BTreeMap<String, String>) -> AclRow {
+    let priority = match row {
+        GateRow::Drop => PRIORITY,
+        GateRow::Bypass => PRIORITY - 1,
+    };
+    AclRow {
+        name,
+        priority,
+        tier: TIER,
+        action: row.action().to_owned(),
+        matches: matches.to_owned(),
+        external_ids: marks.clone(),
+    }
+}
+
+fn name(of: &str, row: GateRow) -> String {
+    let most = LONGEST_NAME - row.action().len() - 1;
+    format!("{} {}", of.chars().take(most).collect::<String>(), row.action())
+}
+
+/// What a Service's ranges refuse inside the subnet; `None` where that is nobody.
+fn inside(gate: &Gate) -> Option<String> {
+    let mut ports: BTreeMap<(IpAddr, Protocol), BTreeSet<u16>> = BTreeMap::new();
+    for (protocol, key) in &gate.keys {
+        let key: &SocketAddr = key;
+        ports.entry((key.ip(), *protocol)).or_default().insert(key.port());
+    }
+    let parts = ports.iter().filter_map(|((vip, protocol), ports)| {
+        let family = Family::of(*vip);
+        let cidrs = gate.cidrs.iter().filter(|cidr| Family::of(cidr.addr()) == family);
+        let refused: BTreeSet<IpNet> = cidrs.flat_map(|cidr| gate.sources.refused_of(cidr.trunc())).collect();
+        let ip = symbol(family);
+        (!refused.is_empty()).then(|| {
+            format!(
+                "({ip}.dst == {vip} && {protocol}.dst == {} && {ip}.src == {})",
+                set(ports),
+                set(&refused)
+            )
+        })
+    });
+    let parts: Vec<String> = parts.collect();
+    (!parts.is_empty()).then(|| format!("{} && ({})", unmarked(), parts.join(" || ")))
+}
+
+/// What is refused for every VIP of a switch that has a gate. What comes from another's router port is not translated in
+/// this switch, and meets the bridge of the node that announces.
+fn outside(gates: &[&Gate]) -> String {
+    let vips: BTreeSet<IpAddr> = gates.iter().flat_map(|gate| &gate.keys).map(|(_, key)| key.ip()).collect();
+    let cidrs: BTreeSet<IpNet> = gates.iter().flat_map(|gate| &gate.cidrs).map(IpNet::trunc).collect();
+    let parts = [Family::V4, Family::V6].into_iter().filter_map(|family| {
+        let of_family: BTreeSet<IpAddr> =
+            vips.iter().filter(|vip| Family::of(**vip) == family).copied().collect();
+        let within = Sources::only(cidrs.iter().copied()).refused_of(whole(family));
+        let ip = symbol(family);
+        (!of_family.is_empty()).then(|| {
+            format!("({ip}.dst == {} && ({ip}.src == {} || ip.is_frag))", set(&of_family), set(&within))
+        })
+    });
+    let parts: Vec<String> = parts.collect();
+    let router = gates.iter().find_map(|gate| gate.router);
+    let router = router.map(|mac| format!(" && eth.src != {mac}")).unwrap_or_default();
+    format!("{}{router} && ({})", unmarked(), parts.join(" || "))
+}
+
+fn unmarked() -> String {
+    format!("pkt.mark[{MARK_BIT}] == 0")
+}
+
+fn symbol(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "ip4",
+        Family::V6 => "ip6",
+    }
+}
+
+fn set<M: ToString>(members: &BTreeSet<M>) -> String {
+    let members: Vec<String> = members.iter().map(ToString::to_string).collect();
+    format!("{{{}}}", members.join(", "))
+}
