@@ -5,13 +5,13 @@
 #   hack/chaos.sh NAME…          these
 #   hack/chaos.sh list           their names, and what is promised
 #
-# Each fault has a lab, a controller and three speakers of its own, is made CHAOS_ROUNDS (3) times, and is watched from the
-# on-link client: fifty requests and ten ARP questions a second. A row: the fault, the promise, healing (p50/max, ms: until the
+# Each fault has a lab, an API server, a controller and three speakers of its own, is made CHAOS_ROUNDS (3) times, and is watched
+# from the on-link client: fifty requests and ten ARP questions a second. A row: the fault, the promise, healing (p50/max, ms: until the
 # last request that failed), requests lost of those sent, the longest time without an answer to ARP, the most hosts that answered
 # one question, and whether the promise was kept. Leaves with 1 if one was not.
 #
 # Environment: OVN_VIP=FILE runs that binary and builds none; LAB_ROOT and the other settings of hack/lab.sh; LAB_PREFIX (chaos-);
-# CHAOS_KEEP=1 keeps logs and records in /run/ovn-vip-chaos.
+# CHAOS_PORT (24443) and the next one, on loopback, are the API server's and etcd's; CHAOS_KEEP=1 keeps logs and records in /run/ovn-vip-chaos.
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -3,9 +3,9 @@ FAULT="a Service whose endpoint OVN does not have, on the same VIP; then the ann
 PROMISE="the good Service is served on"
 HEALS_MS=1000 LOSES=10 WATCH=10
 break_it() {
-  cp hack/chaos/bad-neighbour.yaml "$CLUSTER/90-bad-neighbour.yaml"
+  put hack/chaos/bad-neighbour.yaml
   sleep 2
   end_program "$HOLDER" KILL
   start_speaker "$HOLDER"
 }
-mend_it() { rm "$CLUSTER/90-bad-neighbour.yaml"; }
+mend_it() { kube delete --filename hack/chaos/bad-neighbour.yaml; }

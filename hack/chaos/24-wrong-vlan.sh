@@ -5,8 +5,12 @@ VLAN=341 WATCH=3 HEALS_MS=any LOSES=any SILENT_MS=any
 break_it() {
   sed 's/id: 341$/id: 342/' "$CLUSTER/01-subnet.yaml" >"$CHAOS_DIR/edited"
   mv "$CHAOS_DIR/edited" "$CLUSTER/01-subnet.yaml"
+  put "$CLUSTER/01-subnet.yaml"
 }
-mend_it() { cp examples/underlay-vlan341/01-subnet.yaml "$CLUSTER"; }
+mend_it() {
+  cp examples/underlay-vlan341/01-subnet.yaml "$CLUSTER"
+  put "$CLUSTER/01-subnet.yaml"
+}
 look() {
   local said
   said=$("$OVN_VIP" check -f "$CLUSTER" --ovn-nb "$LAB_NB" 2>&1 || true)

@@ -1,10 +1,11 @@
-# Sourced by hack/chaos.sh: a lab with a controller, three speakers and a watch on it. Uses LAB, VIP4, VLAN.
+# Sourced by hack/chaos.sh: a lab with an API server, a controller, three speakers and a watch on it. Uses LAB, VIP4, VLAN.
 # shellcheck shell=bash
 
 CHAOS_DIR=/run/ovn-vip-chaos/${LAB_PREFIX%-}
 CLUSTER=$CHAOS_DIR/cluster
 
 build() {
+  command -v kubectl >/dev/null || die "no kubectl: install it (https://kubernetes.io/docs/tasks/tools)"
   [ -z "${OVN_VIP:-}" ] || return 0
   command -v cargo >/dev/null || die "no cargo: install Rust with rustup (https://rustup.rs), or set OVN_VIP to a built binary"
   say "building…"
@@ -22,22 +23,90 @@ program() { # NAME COMMAND...: in the background; NAME.log and NAME.pid are its 
 
 pid_of() { cat "$CHAOS_DIR/$1.pid"; } # NAME
 
-end_program() { # NAME [SIGNAL]: ours is one that was given our folder
+end_program() { # NAME [SIGNAL]: ours is one that was given our folder, or its API server's address
   local pid
   pid=$(pid_of "$1" 2>/dev/null) || return 0
-  if grep -qsF -e "$CHAOS_DIR" "/proc/$pid/cmdline"; then
+  if grep -qsF -e "$CHAOS_DIR" -e "127.0.0.1:$API_PORT" "/proc/$pid/cmdline"; then
     kill "-${2:-TERM}" "$pid"
     while [ -e "/proc/$pid" ] && ! grep -qs '^State:.Z' "/proc/$pid/status"; do sleep 0.02; done
   fi
   rm -f "$CHAOS_DIR/$1.pid"
 }
 
+# ── the API server ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+API_PORT=${CHAOS_PORT:-24443}
+KUBECONFIG_FILE=$CHAOS_DIR/kubeconfig
+
+kube() { kubectl --kubeconfig "$KUBECONFIG_FILE" "$@"; }
+
+start_kubernetes() {
+  local programs etcd=http://127.0.0.1:$((API_PORT + 1)) peers=http://127.0.0.1:0
+  programs=$(hack/kube-programs.sh)
+  openssl ecparam -genkey -noout -name prime256v1 -out "$CHAOS_DIR/sa.key"
+  printf 'admin,admin,admin,system:masters\n' >"$CHAOS_DIR/tokens.csv"
+  program etcd "$programs/etcd" --listen-client-urls "$etcd" --advertise-client-urls "$etcd" --listen-peer-urls "$peers" \
+    --initial-advertise-peer-urls "$peers" --initial-cluster "default=$peers" --unsafe-no-fsync --log-level warn --data-dir "$CHAOS_DIR/etcd"
+  program apiserver "$programs/kube-apiserver" --etcd-servers="$etcd" --cert-dir="$CHAOS_DIR/certificates" --bind-address=127.0.0.1 \
+    --advertise-address=127.0.0.1 --secure-port="$API_PORT" --endpoint-reconciler-type=none --authorization-mode=RBAC \
+    --service-cluster-ip-range=10.96.0.0/16,fd00:96::/108 --token-auth-file="$CHAOS_DIR/tokens.csv" \
+    --service-account-issuer=https://kubernetes.default.svc --service-account-signing-key-file="$CHAOS_DIR/sa.key" \
+    --service-account-key-file="$CHAOS_DIR/sa.key" --disable-admission-plugins=ServiceAccount --shutdown-delay-duration=0s
+  jq -n --arg server "https://127.0.0.1:$API_PORT" --arg authority "$CHAOS_DIR/certificates/apiserver.crt" '{
+    apiVersion: "v1", kind: "Config", "current-context": "chaos", users: [{name: "chaos", user: {token: "admin"}}],
+    contexts: [{name: "chaos", context: {cluster: "chaos", user: "chaos"}}],
+    clusters: [{name: "chaos", cluster: {server: $server, "certificate-authority": $authority}}]}' >"$KUBECONFIG_FILE"
+  await 60 "the API server" kube get namespace kube-system
+  carry_connections
+}
+
+carry_connections() { # from the nodes' namespaces to the API server, which is on loopback
+  local node api=tcp:127.0.0.1:$API_PORT socket=unix:$CHAOS_DIR/api.sock
+  program carrier python3 hack/lab/forward.py "$socket" "$api"
+  for node in $LAB_NODES; do program "carrier-$node" "$LAB" x "$node" python3 hack/lab/forward.py "$api" "$socket"; done
+}
+
+await() { # SECONDS WHAT COMMAND...
+  local began=$SECONDS
+  until "${@:3}" >/dev/null 2>&1; do
+    [ $((SECONDS - began)) -lt "$1" ] || die "$2 is not there after $1 s: see $CHAOS_DIR"
+    sleep 0.2
+  done
+}
+
+put() { # FILE…: the objects, with their status
+  local object kind name
+  cat "$@" | kube create --dry-run=client --validate=false --output json --filename - | jq --compact-output '.items[]? // .' |
+    while read -r object; do
+      kube apply --validate=false --filename - <<<"$object" >/dev/null 2>&1
+      jq --exit-status .status <<<"$object" >/dev/null || continue
+      kind=$(jq -r .kind <<<"$object") name=$(jq -r .metadata.name <<<"$object")
+      kube patch "$kind" "$name" --namespace "$(jq -r '.metadata.namespace // "default"' <<<"$object")" --subresource=status \
+        --type=merge --patch "$(jq --compact-output '{status}' <<<"$object")" >/dev/null
+    done
+}
+
+fill_cluster() {
+  local file
+  kube apply --filename tests/kube/crds >/dev/null
+  kube wait --for=condition=Established --timeout=30s crd --all >/dev/null
+  kube create namespace metallb-system >/dev/null
+  kube apply --filename deploy/rbac.yaml >/dev/null 2>&1
+  for file in "$CLUSTER"/*.yaml; do
+    cat "$file"
+    printf '\n---\n'
+  done >"$CHAOS_DIR/all.yaml"
+  put "$CHAOS_DIR/all.yaml"
+}
+
+# ── ours ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
 start_controller() {
-  program controller "$OVN_VIP" controller --cluster-dir "$CLUSTER" --ovn-nb "$LAB_NB" --ovn-sb "$LAB_SB"
+  program controller "$OVN_VIP" controller --kubeconfig "$KUBECONFIG_FILE" --lease-namespace=kube-system --ovn-nb "$LAB_NB" --ovn-sb "$LAB_SB"
 }
 
 start_speaker() { # NODE
-  program "$1" "$LAB" x "$1" "$OVN_VIP" speaker --cluster-dir "$CLUSTER" --node "$1" --ovs "unix:$LAB_DIR/$1/db.sock"
+  program "$1" "$LAB" x "$1" "$OVN_VIP" speaker --kubeconfig "$KUBECONFIG_FILE" --node "$1" --ovs "unix:$LAB_DIR/$1/db.sock"
 }
 
 start_stage() {
@@ -47,6 +116,8 @@ start_stage() {
   if [ "$VLAN" = 0 ]; then cp examples/underlay/*.yaml "$CLUSTER"; else cp examples/underlay-vlan341/*.yaml "$CLUSTER"; fi
   "$LAB" up "$VLAN"
   eval "$("$LAB" env)"
+  start_kubernetes
+  fill_cluster
   prepare
   start_controller
   for node in $LAB_NODES; do start_speaker "$node"; done
