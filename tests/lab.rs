@@ -26,6 +26,8 @@ mod traffic;
 mod backends;
 #[path = "lab/claims.rs"]
 mod claims;
+#[path = "lab/delivered.rs"]
+mod delivered;
 #[path = "lab/following.rs"]
 mod following;
 #[path = "lab/judges.rs"]

@@ -16,9 +16,9 @@ use crate::flows::{Flow, Wishes};
 use crate::kube::saying::report_key;
 use crate::l2::{Received, Verdict};
 use crate::model::{
-    AnnouncePlan, Change, InterfaceName, NodeName, Object, ObjectKey, SpeakerReport, SubnetName, World,
+    Change, Dirty, InterfaceName, NodeName, Object, ObjectKey, SpeakerReport, SubnetName, World,
 };
-use crate::plan::{Policy, announce_plan};
+use crate::plan::{Announcer, Policy, Replanned};
 
 /// A node that did nothing for so long was stopped, with its host or alone (SIGSTOP, a paused virtual machine): others may
 /// have taken over what it holds.
@@ -42,7 +42,9 @@ pub struct Settings {
 pub struct Agent {
     pub(super) settings: Settings,
     pub(super) world: World,
-    pub(super) plan: AnnouncePlan,
+    pub(super) announcer: Announcer,
+    /// What of the world changed since it was planned.
+    dirty: Dirty,
     pub(super) segments: BTreeMap<SubnetName, Segment>,
     /// Segments that have ended, until what they have to tell is told.
     pub(super) ended: Vec<(SubnetName, Segment)>,
@@ -50,8 +52,10 @@ pub struct Agent {
     cluster_known: bool,
     /// Whether Open vSwitch's database has been read: before that nothing is known of the bridges.
     vswitch_known: bool,
-    /// Whether the plan, or where things are, may have changed.
+    /// Whether it is time to plan.
     stale: bool,
+    /// Whether where things are may have changed.
+    vswitch_changed: bool,
     /// Whether what the switches confirm may have changed.
     sight_changed: bool,
     /// How long the host had been up when this was last called.
@@ -75,14 +79,16 @@ impl Agent {
     /// Knows nothing yet.
     pub fn new(settings: Settings) -> Self {
         Self {
+            announcer: Announcer::new(settings.node.clone(), settings.policy.clone()),
             settings,
             world: World::default(),
-            plan: AnnouncePlan::default(),
+            dirty: Dirty::everything(),
             segments: BTreeMap::new(),
             ended: Vec::new(),
             cluster_known: false,
             vswitch_known: false,
             stale: true,
+            vswitch_changed: true,
             sight_changed: false,
             last_up: None,
             again_at: None,
@@ -116,7 +122,9 @@ impl Agent {
                     continue;
                 }
             }
-            self.stale |= !self.world.apply(change).is_empty();
+            let dirty = self.world.apply(change);
+            self.stale |= !dirty.is_empty();
+            self.dirty.merge(dirty);
         }
         self.cluster_known = is_complete;
         self.writing_due = true;
@@ -135,7 +143,7 @@ impl Agent {
 
     /// Open vSwitch's database was read, or has changed.
     pub fn vswitch_changed(&mut self) {
-        (self.stale, self.vswitch_known) = (true, true);
+        (self.stale, self.vswitch_changed, self.vswitch_known) = (true, true, true);
     }
 
     /// What a switch confirms has changed: rules of a bridge, or what OVN delivers.
@@ -166,15 +174,40 @@ impl Agent {
         Some(verdict)
     }
 
-    /// Plans, where something changed. Whether rules and wishes may be others.
+    /// Plans what changed. Whether rules and wishes may be others.
     pub fn plan(&mut self, sight: &dyn Sight, now: Instant) -> bool {
         // Rules and speech of an earlier run stay while not everything is known.
-        let is_due = self.waiting_for().is_none() && std::mem::take(&mut self.stale);
-        if is_due {
-            self.plan_anew(sight, now);
-            self.sight_changed = true;
+        if self.waiting_for().is_some() || !std::mem::take(&mut self.stale) {
+            return false;
         }
-        is_due
+        let dirty = std::mem::take(&mut self.dirty);
+        let replanned = self.announcer.update(&self.world, None, &dirty);
+        let is_moved = std::mem::take(&mut self.vswitch_changed);
+        let segments: BTreeSet<SubnetName> = match replanned {
+            Replanned::Only { vips, services } if !is_moved => {
+                self.writing_due |= !services.is_empty();
+                vips.into_iter().map(|(subnet, _)| subnet).collect()
+            }
+            Replanned::Everything | Replanned::Only { .. } => {
+                self.end_others(now);
+                self.problems = self.announcer.refusals().iter().map(ToString::to_string).collect();
+                self.announcer.plan().segments.keys().cloned().collect()
+            }
+        };
+        let is_changed = is_moved || !segments.is_empty();
+        self.plan_segments(segments, sight, now);
+        is_changed
+    }
+
+    /// Segments that are in the plan no more fall silent; their rules go next.
+    fn end_others(&mut self, now: Instant) {
+        let plan = self.announcer.plan();
+        let gone = self.segments.extract_if(.., |subnet, _| !plan.segments.contains_key(subnet));
+        for (subnet, mut segment) in gone {
+            segment.fall_silent(now);
+            self.ended.push((subnet, segment));
+        }
+        self.report_stale = true;
     }
 
     /// What it waits for before it does anything.
@@ -186,52 +219,42 @@ impl Agent {
         }
     }
 
-    fn plan_anew(&mut self, sight: &dyn Sight, now: Instant) {
-        let Settings { node, policy, .. } = &self.settings;
-        let (plan, refusals) = announce_plan(&self.world, policy, None, node);
-        self.problems = refusals.iter().map(ToString::to_string).collect();
-        let mut segments = BTreeMap::new();
-        for (subnet, plan) in &plan.segments {
-            let needed = !plan.steered.is_empty();
-            let old = self.segments.remove(subnet);
+    fn plan_segments(&mut self, subnets: BTreeSet<SubnetName>, sight: &dyn Sight, now: Instant) {
+        self.sight_changed |= !subnets.is_empty();
+        self.report_stale |= !subnets.is_empty();
+        for subnet in subnets {
+            let Some(plan) = self.announcer.plan().segments.get(&subnet).cloned() else { continue };
+            let old = self.segments.remove(&subnet);
             // Open vSwitch forgets MACs with its database server, and writes them again (`mac_in_use` is ephemeral).
-            let located = match (sight.locate(plan), &old) {
+            let located = match (sight.locate(&plan), &old) {
                 (Err(NotFound::Mac(_)), Some(old)) if old.bridge() == &plan.bridge => {
                     Ok(old.located().clone())
                 }
                 (located, _) => located,
             };
-            match located {
-                Ok(located) => {
-                    let segment = match old {
-                        Some(mut segment) => {
-                            segment.set_plan(plan.clone(), located, now);
-                            segment
-                        }
-                        None => {
-                            let held = self.world.report_of(node);
-                            let held = held.and_then(|report| report.segments.get(subnet));
-                            let held = held.map(|segment| segment.held.clone()).unwrap_or_default();
-                            Segment::new(subnet.clone(), plan.clone(), located, held, self.settings.manner)
-                        }
-                    };
-                    segments.insert(subnet.clone(), segment);
+            match (located, old) {
+                (Ok(located), Some(mut segment)) => {
+                    segment.set_plan(plan, located, now);
+                    self.segments.insert(subnet, segment);
                 }
-                Err(error) => {
-                    if needed {
+                (Ok(located), None) => {
+                    let report = self.world.report_of(&self.settings.node);
+                    let held = report.and_then(|report| report.segments.get(&subnet));
+                    let held = held.map(|segment| segment.held.clone()).unwrap_or_default();
+                    let segment = Segment::new(subnet.clone(), plan, located, held, self.settings.manner);
+                    self.segments.insert(subnet, segment);
+                }
+                (Err(error), old) => {
+                    if !plan.steered.is_empty() {
                         self.problems.insert(format!("Subnet {subnet}: {error}"));
                     }
-                    self.segments.extend(old.map(|old| (subnet.clone(), old)));
+                    if let Some(mut segment) = old {
+                        segment.fall_silent(now);
+                        self.ended.push((subnet, segment));
+                    }
                 }
             }
         }
-        // Segments that are gone fall silent here; their rules go next.
-        for (subnet, mut segment) in std::mem::replace(&mut self.segments, segments) {
-            segment.fall_silent(now);
-            self.ended.push((subnet, segment));
-        }
-        self.plan = plan;
-        self.report_stale = true;
     }
 
     /// Speaks for what is steered and delivered by now, and keeps the report.
@@ -269,7 +292,7 @@ impl Agent {
     /// The bridges where rules of this program may lie, with those that they shall have.
     pub fn rules(&self) -> BTreeMap<InterfaceName, BTreeSet<Flow>> {
         let mut rules: BTreeMap<InterfaceName, BTreeSet<Flow>> = BTreeMap::new();
-        for bridge in &self.plan.bridges {
+        for bridge in &self.announcer.plan().bridges {
             rules.entry(bridge.clone()).or_default();
         }
         for segment in self.segments.values() {
@@ -322,9 +345,10 @@ impl Agent {
         !self.settings.reports || is_known(self.published.as_ref(), subnet, mac)
     }
 
-    /// The plan is of a world that is no more.
-    pub(super) fn replan(&mut self) {
-        self.stale = true;
+    /// This node's own report altered the world: `at_once` where the plan may be another for it.
+    pub(super) fn replan(&mut self, dirty: Dirty, at_once: bool) {
+        self.dirty.merge(dirty);
+        self.stale |= at_once;
     }
 }
 

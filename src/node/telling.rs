@@ -51,11 +51,10 @@ impl Agent {
         let report = SpeakerReport { key: report_key(&node), node, segments: segments.collect() };
         // What it holds more than before is what was planned.
         let before = self.world.report_of(&report.node);
-        if before.is_none_or(|before| !is_only_more(before, &report)) {
-            self.replan();
-        }
+        let at_once = before.is_none_or(|before| !is_only_more(before, &report));
         self.writing_due |= self.published.as_ref() != Some(&report);
-        self.world.apply(Change::Apply(Object::Report(report)));
+        let dirty = self.world.apply(Change::Apply(Object::Report(report)));
+        self.replan(dirty, at_once);
         self.has_reported = true;
     }
 
@@ -80,7 +79,7 @@ impl Agent {
     }
 
     fn l2_statuses(&self, owner: &Owner, uid_of: &dyn Fn(&ObjectKey) -> Option<String>) -> Vec<Saying> {
-        let stated = self.plan.stated.iter().filter_map(|(service, (subnet, vip))| {
+        let stated = self.announcer.plan().stated.iter().filter_map(|(service, (subnet, vip))| {
             let segment = self.segments.get(subnet).filter(|segment| segment.holds(*vip))?;
             Some((service, segment.located().speak_on.clone()))
         });

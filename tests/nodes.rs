@@ -1,0 +1,81 @@
+//! A handful of nodes in virtual time: on a wire that loses, delays, doubles and partitions; beside an API server that is
+//! late, away, or returns to an older state; with an OVN that delivers late or ceases to; stopped, killed, and back with
+//! an old report.
+//!
+//! Each history is random and from a seed, so that one that fails is found again and made shorter. `NODES_CASES` says how
+//! many (5,000).
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::disallowed_methods, reason = "virtual time starts somewhere")]
+
+#[path = "convergence/history.rs"]
+#[allow(dead_code, reason = "the objects of a small cluster are taken from there")]
+mod history;
+#[path = "nodes/host.rs"]
+mod host;
+#[path = "nodes/lab.rs"]
+mod lab;
+#[path = "nodes/server.rs"]
+mod server;
+#[allow(dead_code, reason = "history needs it")]
+mod support;
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use lab::{Lab, Step};
+
+/// How many nodes, and how many VIPs, which are a Service each.
+const NODES: usize = 4;
+const VIPS: usize = 2;
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let node = 0..NODES;
+    let vip = 0..VIPS;
+    let step = prop_oneof![
+        6 => (0..4000u64).prop_map(|millis| Step::Wait(Duration::from_millis(millis))),
+        3 => (node.clone(), vip.clone(), any::<bool>()).prop_map(|(node, vip, ready)| Step::Backend { node, vip, ready }),
+        1 => (node.clone(), any::<bool>()).prop_map(|(node, ready)| Step::NodeReady { node, ready }),
+        2 => prop::collection::vec(0..2usize, NODES).prop_map(Step::Partition),
+        1 => (0..300u32).prop_map(Step::Loss),
+        2 => (node.clone(), any::<bool>()).prop_map(|(node, reachable)| Step::Server { node, reachable }),
+        1 => (1..4usize).prop_map(Step::Restore),
+        3 => (node.clone(), vip, any::<bool>()).prop_map(|(node, vip, delivers)| Step::Ovn { node, vip, delivers }),
+        1 => (node.clone(), any::<bool>()).prop_map(|(node, there)| Step::Bridge { node, there }),
+        1 => (node.clone(), any::<bool>()).prop_map(|(node, carrier)| Step::Carrier { node, carrier }),
+        2 => (node.clone(), 500..6000u64).prop_map(|(node, millis)| Step::Stop { node, time: Duration::from_millis(millis) }),
+        2 => node.clone().prop_map(Step::Kill),
+        2 => node.prop_map(Step::Start),
+    ];
+    prop::collection::vec(step, 0..16)
+}
+
+fn cases() -> u32 {
+    std::env::var("NODES_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(5000)
+}
+
+/// Runs a history to its end; what it did that no history may.
+fn faults(seed: u64, steps: &[Step]) -> Vec<String> {
+    let mut lab = Lab::new(NODES, VIPS, seed);
+    for step in steps {
+        lab.take(step);
+    }
+    lab.settle();
+    lab.into_faults()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases() / 2, max_shrink_iters: 2000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_one_node_answers_in_the_end_and_never_two_for_long(seed: u64, steps in steps()) {
+        let faults = faults(seed, &steps);
+        prop_assert!(faults.is_empty(), "{}", faults.join("\n"));
+    }
+
+    #[test]
+    fn and_so_it_is_in_every_other_half_of_the_histories(seed: u64, steps in steps()) {
+        let faults = faults(seed, &steps);
+        prop_assert!(faults.is_empty(), "{}", faults.join("\n"));
+    }
+}

@@ -1,0 +1,568 @@
+//! The nodes, the wire between them, a client that asks, and what no history may do.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use ovn_vip::kube::saying::{Owner, Saying};
+use ovn_vip::l2::ethernet::{self, ETHERTYPE_ARP};
+use ovn_vip::l2::{Received, arp};
+use ovn_vip::model::{
+    Endpoint, EndpointSlice, Family, Mac, Object, Protocol, ServiceKey, SliceKey, SlicePort,
+};
+
+use super::history::{bare, base, v4};
+use super::host::Host;
+use super::server::Server;
+
+/// After the last trouble of the wire or of a node: then two may no longer answer for one VIP.
+const WHOLE: Duration = Duration::from_secs(8);
+/// After the last change of anything: then one answers, if any can.
+const SETTLED: Duration = Duration::from_secs(15);
+/// How long the loss of delivery may go unnoticed, and its flows be answered for.
+const NOTICED: Duration = Duration::from_millis(1000);
+const CLIENT: Mac = Mac([2, 0xc, 0, 0, 0, 1]);
+const CLIENT_IP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 7);
+
+/// One thing that happens.
+#[derive(Clone, Debug)]
+pub enum Step {
+    Wait(Duration),
+    Backend {
+        node: usize,
+        vip: usize,
+        ready: bool,
+    },
+    NodeReady {
+        node: usize,
+        ready: bool,
+    },
+    /// The group that each node is in; the client is in the first.
+    Partition(Vec<usize>),
+    /// Of a thousand frames.
+    Loss(u32),
+    Server {
+        node: usize,
+        reachable: bool,
+    },
+    Restore(usize),
+    Ovn {
+        node: usize,
+        vip: usize,
+        delivers: bool,
+    },
+    Bridge {
+        node: usize,
+        there: bool,
+    },
+    Carrier {
+        node: usize,
+        carrier: bool,
+    },
+    Stop {
+        node: usize,
+        time: Duration,
+    },
+    Kill(usize),
+    Start(usize),
+}
+
+#[derive(Debug)]
+enum Event {
+    Frame(usize, Vec<u8>),
+    Wake(usize),
+    Read(usize),
+    Write(usize),
+    See(usize),
+    Resume(usize),
+    Ask,
+    Judge(IpAddr, Duration),
+}
+
+pub struct Lab {
+    start: Instant,
+    now: Duration,
+    queue: BTreeMap<(Duration, u64), Event>,
+    number: u64,
+    random: u64,
+    hosts: Vec<Host>,
+    vips: Vec<IpAddr>,
+    server: Server,
+    groups: Vec<usize>,
+    loss: u32,
+    troubled_at: Duration,
+    changed_at: Duration,
+    /// Who answered the client, and when.
+    answers: Vec<(Duration, IpAddr, usize)>,
+    /// Set at the end: who answers each VIP; nothing may alter it.
+    final_answerers: Option<BTreeMap<IpAddr, usize>>,
+    faults: Vec<String>,
+}
+
+impl Lab {
+    pub fn new(nodes: usize, vips: usize, seed: u64) -> Self {
+        let vips: Vec<IpAddr> = (0..vips).map(|number| v4(250 + u8::try_from(number).unwrap())).collect();
+        let mut lab = Self {
+            start: Instant::now(),
+            now: Duration::ZERO,
+            queue: BTreeMap::new(),
+            number: 0,
+            random: seed | 1,
+            hosts: (0..nodes).map(|number| Host::new(number, &vips)).collect(),
+            vips,
+            server: Server::default(),
+            groups: vec![0; nodes],
+            loss: 0,
+            troubled_at: Duration::ZERO,
+            changed_at: Duration::ZERO,
+            answers: Vec::new(),
+            final_answerers: None,
+            faults: Vec::new(),
+        };
+        for object in base().into_iter().filter(|object| !matches!(object, Object::Node(_))) {
+            lab.server.put(object);
+        }
+        for number in 0..nodes {
+            lab.write_node(number);
+        }
+        for number in 0..lab.vips.len() {
+            let service = bare(&format!("s{number}"), [lab.vips[number]].into());
+            lab.server.put(Object::Service(service));
+            lab.write_slice(number);
+        }
+        for number in 0..nodes {
+            lab.hosts[number].start();
+            lab.at(Duration::from_millis(20), Event::Read(number));
+        }
+        lab.at(Duration::from_millis(500), Event::Ask);
+        lab
+    }
+
+    pub fn into_faults(self) -> Vec<String> {
+        self.faults
+    }
+
+    pub fn take(&mut self, step: &Step) {
+        match step {
+            Step::Wait(time) => return self.run(*time),
+            Step::Backend { node, vip, ready } => {
+                let backends = &mut self.hosts[*node].backends;
+                let _ = if *ready { backends.insert(*vip) } else { backends.remove(vip) };
+                self.write_slice(*vip);
+            }
+            Step::NodeReady { node, ready } => {
+                self.hosts[*node].node_ready = *ready;
+                self.write_node(*node);
+            }
+            Step::Partition(groups) => self.groups.clone_from(groups),
+            Step::Loss(loss) => self.loss = *loss,
+            Step::Server { node, reachable } => {
+                self.hosts[*node].reachable = *reachable;
+                self.soon(Event::Read(*node));
+            }
+            Step::Restore(back) => {
+                self.server.restore(*back);
+                self.tell_all();
+            }
+            Step::Ovn { node, vip, delivers } => self.set_delivers(*node, *vip, *delivers),
+            Step::Bridge { node, there } => {
+                let switches = &mut self.hosts[*node].switches;
+                if switches.bridge != *there {
+                    switches.bridge = *there;
+                    switches.rules.clear();
+                    self.lose_socket(*node);
+                    self.switch_changed(*node);
+                }
+            }
+            Step::Carrier { node, carrier } => {
+                self.hosts[*node].switches.carrier = *carrier;
+                self.switch_changed(*node);
+            }
+            Step::Stop { node, time } => {
+                if self.hosts[*node].runs() {
+                    self.hosts[*node].stopped = Some((self.now, self.now + *time));
+                    self.at(*time, Event::Resume(*node));
+                }
+            }
+            Step::Kill(node) => self.hosts[*node].kill(),
+            Step::Start(node) => {
+                if self.hosts[*node].agent.is_none() {
+                    self.hosts[*node].start();
+                    self.soon(Event::Read(*node));
+                }
+            }
+        }
+        (self.changed_at, self.troubled_at) = (self.now, self.now);
+        self.run(Duration::from_millis(1));
+    }
+
+    /// All trouble ends, and one node answers for each VIP, and stays.
+    pub fn settle(&mut self) {
+        let nodes = self.hosts.len();
+        let mut steps = vec![Step::Partition(vec![0; nodes]), Step::Loss(0)];
+        for node in 0..nodes {
+            steps.push(Step::Server { node, reachable: true });
+            // One that stays dead is seen to be by Kubernetes.
+            match self.hosts[node].agent.is_none() && node % 2 == 0 {
+                true => steps.push(Step::NodeReady { node, ready: false }),
+                false => steps.push(Step::Start(node)),
+            }
+        }
+        steps.iter().for_each(|step| self.take(step));
+        self.run(Duration::from_secs(7));
+        (self.changed_at, self.troubled_at) = (self.now, self.now);
+        self.run(SETTLED + Duration::from_secs(3));
+        let answerers = self.vips.iter().filter_map(|vip| {
+            let last = self.answers.iter().rev().find(|(_, of, _)| of == vip)?;
+            (self.now - last.0 < Duration::from_secs(2)).then_some((*vip, last.2))
+        });
+        self.final_answerers = Some(answerers.collect());
+        self.run(Duration::from_secs(10));
+    }
+
+    fn write_node(&mut self, node: usize) {
+        let host = &self.hosts[node];
+        let template = base().into_iter().find_map(|object| match object {
+            Object::Node(node) => Some(node),
+            _ => None,
+        });
+        let mut object = template.unwrap();
+        object.name = host.name.clone();
+        object.chassis = Some(host.name.as_str().into());
+        object.ready = host.node_ready;
+        self.server.put(Object::Node(object));
+        self.tell_all();
+    }
+
+    fn write_slice(&mut self, vip: usize) {
+        let endpoint = |(number, host): (usize, &Host)| Endpoint {
+            address: v4(100 + u8::try_from(number).unwrap()),
+            node: Some(host.name.clone()),
+            ready: true,
+            serving: true,
+            terminating: false,
+        };
+        let with = self.hosts.iter().enumerate().filter(|(_, host)| host.backends.contains(&vip));
+        let slice = EndpointSlice {
+            key: SliceKey::new("default", &format!("s{vip}-v4")),
+            service: ServiceKey::new("default", &format!("s{vip}")),
+            family: Family::V4,
+            ports: vec![SlicePort { name: "web".into(), protocol: Protocol::Tcp, port: 8000 }],
+            endpoints: with.map(endpoint).collect(),
+        };
+        self.server.put(Object::EndpointSlice(slice));
+        self.tell_all();
+    }
+
+    fn set_delivers(&mut self, node: usize, vip: usize, delivers: bool) {
+        let (vip, now) = (self.vips[vip], self.now);
+        let switches = &mut self.hosts[node].switches;
+        if delivers {
+            switches.delivers.insert(vip);
+            switches.lost_at.remove(&vip);
+        } else if switches.delivers.remove(&vip) {
+            switches.lost_at.insert(vip, now);
+        }
+        let noticed = self.random_millis(5, 900);
+        self.at(noticed, Event::See(node));
+    }
+
+    fn switch_changed(&mut self, node: usize) {
+        if let Some(agent) = &mut self.hosts[node].agent {
+            agent.vswitch_changed();
+        }
+        self.soon(Event::Wake(node));
+    }
+
+    fn lose_socket(&mut self, node: usize) {
+        let now = self.instant();
+        let host = &mut self.hosts[node];
+        if let Some(agent) = host.agent.as_mut().filter(|_| std::mem::take(&mut host.has_socket)) {
+            agent.socket_failed(&"underlay".into(), now);
+        }
+    }
+
+    fn tell_all(&mut self) {
+        for node in 0..self.hosts.len() {
+            let delay = self.random_millis(2, 60);
+            self.at(delay, Event::Read(node));
+        }
+    }
+
+    // ── time ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    fn instant(&self) -> Instant {
+        self.start + self.now
+    }
+
+    fn at(&mut self, after: Duration, event: Event) {
+        self.number += 1;
+        self.queue.insert((self.now + after, self.number), event);
+    }
+
+    fn soon(&mut self, event: Event) {
+        self.at(Duration::from_millis(1), event);
+    }
+
+    /// Xorshift (Marsaglia 2003).
+    fn random(&mut self, below: u64) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random % below
+    }
+
+    fn random_millis(&mut self, least: u64, most: u64) -> Duration {
+        Duration::from_millis(least + self.random(most - least))
+    }
+
+    fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        let mut events = 0;
+        while let Some(entry) = self.queue.first_entry().filter(|entry| entry.key().0 <= end) {
+            let ((at, _), event) = entry.remove_entry();
+            self.now = at;
+            self.happen(event);
+            events += 1;
+            if events > 100_000 {
+                self.faults.push(format!("{:?}: no end of it", self.now));
+                break;
+            }
+        }
+        self.now = end;
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Frame(node, bytes) => self.hear(node, bytes),
+            Event::Wake(node) => self.turn(node),
+            Event::Read(node) => self.read(node),
+            Event::Write(node) => self.write(node),
+            Event::See(node) => {
+                let switches = &mut self.hosts[node].switches;
+                switches.seen.clone_from(&switches.delivers);
+                if let Some(agent) = &mut self.hosts[node].agent {
+                    agent.sight_changed();
+                }
+                self.turn(node);
+            }
+            Event::Resume(node) => self.resume(node),
+            Event::Ask => self.ask(),
+            Event::Judge(vip, asked_at) => self.judge(vip, asked_at),
+        }
+    }
+
+    // ── nodes ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    fn hear(&mut self, node: usize, bytes: Vec<u8>) {
+        let (now, host) = (self.instant(), &mut self.hosts[node]);
+        if !host.has_socket || !host.switches.carrier {
+            return;
+        }
+        if host.stopped.is_some() {
+            host.inbox.push(bytes);
+            return;
+        }
+        if let Some(agent) = &mut host.agent {
+            agent.receive(&"underlay".into(), &Received { bytes, stripped: None }, now);
+        }
+        self.turn(node);
+    }
+
+    fn resume(&mut self, node: usize) {
+        let (now, time) = (self.instant(), self.now);
+        let host = &mut self.hosts[node];
+        let Some((since, _)) = host.stopped.filter(|(_, until)| *until <= time) else { return };
+        host.stopped = None;
+        host.slept += time - since;
+        let inbox = std::mem::take(&mut host.inbox);
+        let Some(agent) = &mut host.agent else { return };
+        if !agent.wake(host.slept, now) {
+            for bytes in inbox {
+                agent.receive(&"underlay".into(), &Received { bytes, stripped: None }, now);
+            }
+        }
+        host.switches.seen.clone_from(&host.switches.delivers);
+        agent.sight_changed();
+        self.turn(node);
+        self.soon(Event::Read(node));
+        self.soon(Event::Write(node));
+        self.troubled_at = self.now;
+        self.changed_at = self.now;
+    }
+
+    fn read(&mut self, node: usize) {
+        let host = &mut self.hosts[node];
+        let Some(agent) = host.agent.as_mut().filter(|_| host.stopped.is_none() && host.reachable) else {
+            return;
+        };
+        let (changes, read) = match host.read {
+            Some(read) => self.server.since(read),
+            None => self.server.list(),
+        };
+        host.read = Some(read);
+        agent.cluster_changed(changes, true);
+        self.turn(node);
+    }
+
+    fn write(&mut self, node: usize) {
+        let host = &mut self.hosts[node];
+        let Some(agent) = host.agent.as_ref().filter(|_| host.stopped.is_none()) else { return };
+        host.write_at = None;
+        let owner = Owner { node: host.name.clone(), uid: String::new() };
+        let writings = agent.writings(&owner, None);
+        if !host.reachable {
+            host.write_at = Some(self.now + Duration::from_secs(1));
+            return self.at(Duration::from_secs(1), Event::Write(node));
+        }
+        for saying in writings {
+            if let Saying::Report { report, .. } = saying
+                && self.server.put(Object::Report(report))
+            {
+                self.tell_all();
+            }
+        }
+    }
+
+    fn turn(&mut self, node: usize) {
+        let (now, time) = (self.instant(), self.now);
+        let host = &mut self.hosts[node];
+        let Some(agent) = host.agent.as_mut().filter(|_| host.stopped.is_none()) else { return };
+        agent.wake(host.slept, now);
+        if agent.plan(&host.switches, now) {
+            host.switches.rules = agent.rules().into_values().flatten().collect();
+        }
+        if agent.sockets().any(|(.., wanted)| wanted) && !host.has_socket && host.switches.bridge {
+            host.has_socket = true;
+            agent.socket_opened(&"underlay".into());
+        }
+        agent.act(&host.switches, now);
+        let frames: Vec<Vec<u8>> =
+            std::iter::from_fn(|| agent.poll_transmit(now)).map(|(_, frame)| frame).collect();
+        while let Some(told) = agent.poll_told(Timestamp::UNIX_EPOCH) {
+            if std::env::var_os("NODES_TRACE").is_some() {
+                println!("{time:?} {}: {:?}", host.name, told.news);
+            }
+        }
+        let write = agent.take_writing_due() && host.write_at.is_none();
+        let deadline = agent.deadline().map(|deadline| deadline.saturating_duration_since(self.start));
+        let wake = deadline.map(|deadline| deadline.max(time));
+        let wake = wake.filter(|at| host.wake_at.is_none_or(|before| before <= time || *at < before));
+        if write {
+            host.write_at = Some(time + Duration::from_millis(200));
+            self.at(Duration::from_millis(200), Event::Write(node));
+        }
+        if let Some(at) = wake {
+            self.hosts[node].wake_at = Some(at);
+            self.at(at - time, Event::Wake(node));
+        }
+        frames.into_iter().for_each(|frame| self.send(node, frame));
+    }
+
+    // ── the wire ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    fn send(&mut self, from: usize, frame: Vec<u8>) {
+        if !self.hosts[from].switches.carrier || !self.hosts[from].has_socket {
+            return;
+        }
+        let (header, payload) = ethernet::Repr::parse(&frame).unwrap();
+        let group = self.groups[from];
+        if header.destination == CLIENT {
+            let packet = arp::Repr::parse(payload).unwrap();
+            let vip = packet.sender_ip.into();
+            self.check_truth(from, vip);
+            if group == 0 && !self.is_lost() {
+                self.answers.push((self.now, vip, from));
+            }
+            return;
+        }
+        for to in (0..self.hosts.len()).filter(|to| *to != from) {
+            let is_heard = header.destination == Mac::BROADCAST || header.destination == self.hosts[to].mac;
+            if is_heard && self.groups[to] == group {
+                self.carry(to, &frame);
+            }
+        }
+    }
+
+    fn carry(&mut self, to: usize, frame: &[u8]) {
+        let copies = if self.loss > 0 && self.random(20) == 0 { 2 } else { 1 };
+        for _ in 0..copies {
+            if !self.is_lost() {
+                let delay = if self.loss > 0 { self.random_millis(1, 30) } else { self.random_millis(1, 4) };
+                self.at(delay, Event::Frame(to, frame.to_vec()));
+            }
+        }
+    }
+
+    fn is_lost(&mut self) -> bool {
+        let loss = u64::from(self.loss);
+        self.random(1000) < loss
+    }
+
+    // ── the client, and what no history may do ──────────────────────────────────────────────────────────────────────────
+
+    fn ask(&mut self) {
+        for vip in self.vips.clone() {
+            let IpAddr::V4(address) = vip else { continue };
+            let question = arp::Repr {
+                operation: arp::Operation::Request,
+                sender_mac: CLIENT,
+                sender_ip: CLIENT_IP,
+                target_mac: Mac([0; 6]),
+                target_ip: address,
+            };
+            let header = ethernet::Repr {
+                destination: Mac::BROADCAST,
+                source: CLIENT,
+                tag: None,
+                ethertype: ETHERTYPE_ARP,
+            };
+            let frame = header.emit(&question.emit());
+            for to in 0..self.hosts.len() {
+                if self.groups[to] == 0 {
+                    self.carry(to, &frame);
+                }
+            }
+            self.at(Duration::from_millis(50), Event::Judge(vip, self.now));
+        }
+        self.at(Duration::from_secs(1), Event::Ask);
+    }
+
+    /// An answer is given only for what is delivered, or was a moment ago.
+    fn check_truth(&mut self, node: usize, vip: IpAddr) {
+        let switches = &self.hosts[node].switches;
+        let lost_at = switches.lost_at.get(&vip);
+        if !switches.bridge || lost_at.is_some_and(|at| self.now > *at + NOTICED) {
+            let name = &self.hosts[node].name;
+            self.faults.push(format!("{:?}: {name} answers for {vip}, which it does not deliver", self.now));
+        }
+    }
+
+    fn judge(&mut self, vip: IpAddr, asked_at: Duration) {
+        let answers = self.answers.iter().filter(|(at, of, _)| *at >= asked_at && *of == vip);
+        let answerers: BTreeSet<usize> = answers.map(|(.., node)| *node).collect();
+        if answerers.len() > 1 && self.is_whole() && asked_at > self.troubled_at + WHOLE {
+            self.faults.push(format!("{:?}: {answerers:?} answer for {vip}", self.now));
+        }
+        let number = self.vips.iter().position(|other| *other == vip).unwrap();
+        let able: BTreeSet<usize> =
+            (0..self.hosts.len()).filter(|node| self.hosts[*node].is_able(number, vip)).collect();
+        let is_settled = self.is_whole() && asked_at > self.changed_at + SETTLED;
+        if is_settled && answerers.is_empty() && !able.is_empty() {
+            self.faults.push(format!("{:?}: nobody answers for {vip}, and {able:?} could", self.now));
+        }
+        if let Some(last) = &self.final_answerers
+            && last.get(&vip).is_some_and(|node| !answerers.contains(node))
+        {
+            self.faults.push(format!("{:?}: {vip} moved to {answerers:?} for no reason", self.now));
+        }
+    }
+
+    fn is_whole(&self) -> bool {
+        let mut live = self.hosts.iter().zip(&self.groups).filter(|(host, _)| host.agent.is_some());
+        let is_well =
+            |(host, group): (&Host, &usize)| host.stopped.is_none() && host.reachable && *group == 0;
+        self.loss == 0 && live.all(is_well)
+    }
+}
