@@ -2,13 +2,15 @@
 # Programs that the tests build from Go modules, and those they unpack from Debian. Sourced after ovn-tree.sh; it runs
 # nothing by itself. BUILDING names the folder for what is compiled or fetched on the way.
 
-unpack_debian() { # FOLDER WHAT PACKAGE...: from sid into FOLDER, which appears only when it is whole
+# From sid into FOLDER, which appears only when it is whole. FOREIGN names a second processor whose packages are known, as NAME:ARCH.
+unpack_debian() { # FOLDER WHAT PACKAGE...
   local folder=$1 what=$2 deb
   shift 2
   [ ! -d "$folder" ] || return 0
   say "fetching $what of Debian sid"
   rm -rf "$folder".{apt,making}
   apt_state "$folder.apt" sid || exit 1
+  [ -z "${FOREIGN:-}" ] || printf 'APT::Architectures { "%s"; "%s"; };\n' "$(dpkg --print-architecture)" "$FOREIGN" >>"$folder.apt/apt.conf"
   retry 4 download_packages "$folder.apt" "$@" ||
     die "could not fetch $what (apt's message is above); OVN_VIP_DEBIAN_MIRROR=URL names another mirror"
   mkdir "$folder.making"

@@ -178,6 +178,15 @@ fn kustomizes_manifests_are_the_charts() {
 }
 
 #[test]
+fn the_chart_and_kustomize_install_the_version_that_this_is() {
+    let version = env!("CARGO_PKG_VERSION");
+    let read = |file: &str| documents(&std::fs::read_to_string(checkout(file)).unwrap()).remove(0);
+    let chart = read("deploy/chart/Chart.yaml");
+    assert_eq!((&chart["version"], &chart["appVersion"]), (&json!(version), &json!(version)));
+    assert_eq!(read("deploy/kustomization.yaml")["images"][0]["newTag"], version);
+}
+
+#[test]
 fn without_a_cluster_the_databases_are_kube_ovns_services() {
     let documents = Helm::offline().template(&[]);
     let controller = kind(&documents, "Deployment");
