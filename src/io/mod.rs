@@ -9,3 +9,4 @@ pub mod manifests;
 pub mod ovsdb_client;
 pub mod packet_socket;
 pub mod switch;
+pub mod unix_socket;

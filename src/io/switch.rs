@@ -23,6 +23,7 @@ pub use self::delivery::{DeliveryEvent, Integration};
 use self::event::Broken;
 pub use self::event::{SwitchError, SwitchEvent};
 use crate::flows::{Flow, Session, Wanted};
+use crate::io::unix_socket::explain;
 
 /// Waits between attempts to connect grow by this much …
 const BACK_OFF_STEP: Duration = Duration::from_millis(50);
@@ -168,7 +169,7 @@ fn open(socket: &Path) -> Result<UnixStream, SwitchError> {
         stream.connect(&SockAddr::unix(socket)?)?;
         UnixStream::from_std(OwnedFd::from(stream).into())
     };
-    stream().map_err(|source| SwitchError::Connect { socket: socket.display().to_string(), source })
+    stream().map_err(|source| SwitchError::Connect { why: explain(socket, &source) })
 }
 
 /// Waits until the socket can do something or the session's time is up, and does it. Nothing happens before the wait
@@ -321,7 +322,10 @@ mod tests {
         for attempt in 0..3 {
             let SwitchEvent::Disconnected { reason, first } = next_event(&mut switch).await else { panic!() };
             assert_eq!(first, attempt == 0);
-            assert!(reason.to_string().starts_with("cannot connect to /nonexistent/br-x.mgmt: "), "{reason}");
+            assert!(
+                reason.to_string().starts_with("cannot connect: /nonexistent/br-x.mgmt is not there"),
+                "{reason}"
+            );
         }
     }
 }

@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::tls::{TlsConfig, TlsError};
+use crate::io::unix_socket::explain;
 use crate::ovsdb::endpoint::{Authority, Endpoint};
 
 /// Anything that reads and writes bytes.
@@ -88,7 +89,10 @@ fn poll_stream(
 
 async fn connect(endpoint: Endpoint, tls: Option<TlsConfig>) -> io::Result<Pin<Box<dyn Stream>>> {
     match endpoint {
-        Endpoint::Unix(path) => Ok(Box::pin(UnixStream::connect(path).await?)),
+        Endpoint::Unix(path) => {
+            let stream = UnixStream::connect(&path).await;
+            Ok(Box::pin(stream.map_err(|error| io::Error::other(explain(path.as_ref(), &error)))?))
+        }
         Endpoint::Tcp(authority) => Ok(Box::pin(connect_tcp(&authority).await?)),
         Endpoint::Ssl(authority) => {
             let tls = tls.ok_or_else(|| io::Error::other(TlsError::NotConfigured))?;

@@ -58,12 +58,10 @@ pub enum SwitchEvent {
 #[derive(Debug, thiserror::Error)]
 pub enum SwitchError {
     /// No socket, or nobody behind it.
-    #[error("cannot connect to {socket}: {source}; is ovs-vswitchd running, and is there such a bridge?")]
+    #[error("cannot connect: {why}; is ovs-vswitchd running, and is there such a bridge?")]
     Connect {
-        /// The socket.
-        socket: String,
-        /// What the system says.
-        source: io::Error,
+        /// The socket, and what is the matter with it.
+        why: String,
     },
     /// The connection broke.
     #[error("connection to bridge {bridge} lost: {source}")]
