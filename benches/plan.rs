@@ -7,12 +7,22 @@ use std::collections::BTreeSet;
 use std::hint::black_box;
 use std::net::IpAddr;
 
+use ovn_vip::controller::{Reconciler, Rules};
 use ovn_vip::model::{
     AddressRange, Change, Dirty, Endpoint, EndpointSlice, Family, Labels, Network, Node, NodeName, Object,
     Protocol, ProviderName, ProviderNetwork, Service, ServiceKey, ServicePort, SliceKey, SlicePort, Subnet,
     SubnetName, SubnetWishes, Switch, TrafficPolicy, Vlan, VlanName, World,
 };
+use ovn_vip::nb::{Owner, transaction};
+use ovn_vip::ovsdb::{Condition, Operation};
 use ovn_vip::plan::{Announcer, Policy, announce_plan, check, plan_services};
+use serde_json::json;
+use uuid::Uuid;
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use support::northbound::Northbound;
 
 fn main() {
     println!("Many Services on one VIP, 3 nodes: all planned for the northbound");
@@ -23,6 +33,15 @@ fn main() {
             "  {services:>6} Services: {shared:>9.3} ms on one VIP, {apart:>9.3} ms on one each, ratio {:.2}",
             shared / apart
         );
+    }
+    println!(
+        "The controller's plan and diff after all rows of Services on one VIP were deleted, as kube-ovn-controller does"
+    );
+    let mut first = None;
+    for services in [500, 1000, 2000] {
+        let cost = deleted(services) / f64::from(services);
+        let ratio = cost / *first.get_or_insert(cost);
+        println!("  {services:>6} Services: {cost:>9.5} ms each, ratio to 500 {ratio:.2}");
     }
     println!("check, 2,000 Services on one VIP each");
     let mut first = None;
@@ -51,6 +70,46 @@ fn planned(world: &World) -> f64 {
     let network = network(world);
     let keys: Vec<ServiceKey> = world.services().map(|service| service.key.clone()).collect();
     median(5, || drop(black_box(plan_services(world, &network, &Policy::default(), &keys))))
+}
+
+/// Milliseconds until it is known what to write after all rows of ours went.
+fn deleted(services: u32) -> f64 {
+    let ports: Vec<_> = (0..2000).map(|pod| json!(["uuid", uuid(pod)])).collect();
+    let rows = (0..2000).map(|pod| {
+        let row = json!({ "name": format!("p{pod}"), "type": "", "addresses": format!("0a:00:00:00:00:01 {}", address(1000 + pod)) });
+        (uuid(pod), row)
+    });
+    let rows: serde_json::Map<_, _> = rows.collect();
+    let mut northbound = Northbound::from_json(json!({
+        "NB_Global": { uuid(9001): { "options": ["map", [["northd_internal_version", "26.03.1-21.8.0-82.14"]]] } },
+        "Logical_Switch": { uuid(9002): { "name": "underlay", "ports": ["set", ports], "load_balancer_group": ["set", []] } },
+        "Logical_Switch_Port": rows,
+        "Load_Balancer": {},
+    }));
+    let owner = || Owner::new("bench", 0);
+    let rules = Rules { owner: owner(), policy: Policy::default(), own_router_port: Default::default() };
+    let mut reconciler = Reconciler::new(rules);
+    reconciler.northbound_changed(northbound.replica(), &northbound.first_dump());
+    reconciler.cluster_changed(objects(services, 1, 3).into_iter().map(Change::Apply));
+    let (changes, _) = reconciler.reconcile(northbound.replica());
+    for operations in transaction::encode(&changes) {
+        let changes = northbound.commit(&operations);
+        reconciler.northbound_changed(northbound.replica(), &changes);
+    }
+    reconciler.reconcile(northbound.replica());
+    let ours: Vec<Uuid> = northbound.rows("Load_Balancer").map(|(uuid, _)| *uuid).collect();
+    assert_eq!(ours.len(), services as usize);
+    let delete =
+        |uuid| Operation::Delete { table: "Load_Balancer".into(), condition: vec![Condition::uuid(uuid)] };
+    let changes = northbound.commit(&ours.into_iter().map(delete).collect::<Vec<_>>());
+    let before = cpu_time();
+    reconciler.northbound_changed(northbound.replica(), &changes);
+    black_box(reconciler.reconcile(northbound.replica()));
+    (cpu_time() - before) as f64 / 1e6
+}
+
+fn uuid(number: u32) -> String {
+    Uuid::from_u128(0x0000_0000_0000_4000_8000_0000_0000_0000 | u128::from(number)).to_string()
 }
 
 /// Milliseconds for a node to take in that an endpoint is ready, or is not.
@@ -85,7 +144,15 @@ fn cpu_time() -> u64 {
 
 fn world(services: u32, vips: u32, nodes: u32) -> World {
     let mut world = World::default();
-    let mut put = |object| drop(world.apply(Change::Apply(object)));
+    for object in objects(services, vips, nodes) {
+        world.apply(Change::Apply(object));
+    }
+    world
+}
+
+fn objects(services: u32, vips: u32, nodes: u32) -> Vec<Object> {
+    let mut objects = Vec::new();
+    let mut put = |object| objects.push(object);
     for number in 0..nodes {
         put(node_object(number));
     }
@@ -102,7 +169,7 @@ fn world(services: u32, vips: u32, nodes: u32) -> World {
         put(service(number, number % vips));
         put(slice(number, number % 1000, true));
     }
-    world
+    objects
 }
 
 /// The first half is the pods', the second the VIPs'.

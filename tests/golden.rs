@@ -1,7 +1,7 @@
 //! Stories: a cluster and a northbound in; the transactions, what each node announces, its rules, and every "no" out.
 //!
 //! A folder is a story: `world.yaml`, and where it needs them its own `topology.yaml` and `northbound.json` (else
-//! those of `base/`), its settings as flags in `flags.txt`, and `then.yaml`: what `world.yaml` becomes later. The
+//! those of `base/`), its `southbound.json`, its settings as flags in `flags.txt`, and `then.yaml`: what `world.yaml` becomes later. The
 //! northbound is played by both kinds of OVN. `UPDATE_GOLDEN=1 cargo test --test golden` writes the expectations
 //! anew; read the difference as you read code.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -19,6 +19,7 @@ use ovn_vip::flows::{BridgePorts, flows_for};
 use ovn_vip::io::manifests::ManifestFolder;
 use ovn_vip::model::{Change, Mac, NodeName, PlannedClaim, Protocol, SegmentPlan, Sources, World};
 use ovn_vip::nb::{Owner, transaction};
+use ovn_vip::ovsdb::Replica;
 use ovn_vip::plan::{Policy, announce_plan, check};
 use ovn_vip::settings::{Command, CommandLine};
 use serde_json::{Value, json};
@@ -86,6 +87,7 @@ fn play(story: &Path) -> BTreeMap<String, String> {
     let (mut refusals, mut findings) = (String::new(), String::new());
     for (name, option, value) in OVNS {
         let mut program = Program::start(with_option(northbound.clone(), option, value), &policy);
+        program.read_southbound(story);
         for (prefix, changes) in ["", "then."].iter().zip(&histories) {
             let transactions = program.take(changes);
             files.insert(format!("{prefix}transaction.{name}.json"), transactions);
@@ -144,6 +146,15 @@ impl Program {
         let mut reconciler = Reconciler::new(rules);
         reconciler.northbound_changed(northbound.replica(), &northbound.first_dump());
         Self { northbound, reconciler, world: World::default() }
+    }
+
+    /// Where ports are bound, in stories that say so.
+    fn read_southbound(&mut self, story: &Path) {
+        if let Ok(text) = std::fs::read_to_string(story.join("southbound.json")) {
+            let southbound = Replica::from_json(serde_json::from_str(&text).unwrap()).unwrap();
+            let changes = Replica::new().become_level_with(southbound.clone());
+            self.reconciler.southbound_changed(&southbound, &changes);
+        }
     }
 
     /// What the controller writes, until it has nothing more to write.

@@ -44,7 +44,8 @@ fn after(refusal: &Refusal) -> Option<Refusal> {
             Refusal::BadSourceRange { range: "10.0.0.1/8".into(), field: "spec.loadBalancerSourceRanges" }
         }
         Refusal::BadSourceRange { .. } => Refusal::ClosedToAll { vip },
-        Refusal::ClosedToAll { .. } => Refusal::NoVlan { subnet: subnet(), vlan: "vlan".into() },
+        Refusal::ClosedToAll { .. } => Refusal::BackendElsewhere { address, node: node(), subnet: subnet() },
+        Refusal::BackendElsewhere { .. } => Refusal::NoVlan { subnet: subnet(), vlan: "vlan".into() },
         Refusal::NoVlan { .. } => Refusal::NoProvider { vlan: "vlan".into(), provider: "provider".into() },
         Refusal::NoProvider { .. } => Refusal::NoSteeringMac { subnet: subnet() },
         Refusal::NoSteeringMac { .. } => Refusal::VipIsPort { vip, port: "p".into() },

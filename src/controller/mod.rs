@@ -6,6 +6,7 @@ mod once;
 mod reconciler;
 mod report;
 pub mod truth;
+mod undeliverable;
 mod wanted;
 mod words;
 

@@ -5,13 +5,14 @@ use std::fmt::Write;
 use std::net::IpAddr;
 
 use crate::kube::Problem;
-use crate::kube::marks::{Marks, STEERING_MAC, Served, Status, VIPS, WARNINGS};
+use crate::kube::marks::{Marks, STEERING_MAC, Served, Status, UNDELIVERABLE, VIPS, WARNINGS};
 use crate::kube::saying::{Regarding, Saying};
 use crate::model::{Mac, ObjectKey, Service, ServiceKey, Subnet, SubnetName};
 use crate::plan::{fixed_exclude_ips, is_eligible};
 
 use super::Reconciler;
 use super::truth::{Truth, served};
+use super::undeliverable::undeliverable;
 
 /// Lines of the annotation that is for people; all of an object's may have 256 KiB (Kubernetes API).
 const LINES: usize = 100;
@@ -47,6 +48,7 @@ pub fn sayings<'m>(
     }
     let mut vips = vips(reconciler);
     let mut warnings = warnings(reconciler);
+    let mut undeliverable = undeliverable(reconciler.refusals());
     for subnet in reconciler.world().subnets() {
         let Some((marks, problems)) = stands(&ObjectKey::Subnet(subnet.name.clone())) else { continue };
         let vips = vips.remove(&subnet.name).unwrap_or_default();
@@ -54,7 +56,12 @@ pub fn sayings<'m>(
         let warnings = invalid.chain(warnings.remove(&subnet.name).unwrap_or_default()).collect();
         let reason = if problems.is_empty() { "VipsDeclined" } else { "InvalidValue" };
         let mac = is_eligible(subnet).then(|| router_mac(&subnet.name)).flatten();
-        let texts = (&*lines(vips, VIP_LINES), &*lines(warnings, LINES));
+        let undeliverable = undeliverable.remove(&subnet.name).unwrap_or_default();
+        let texts = [
+            (VIPS, lines(vips, VIP_LINES)),
+            (WARNINGS, lines(warnings, LINES)),
+            (UNDELIVERABLE, undeliverable),
+        ];
         say_subnet(subnet, texts, reason, mac, marks, &mut sayings);
         sayings.extend(fix(reconciler, subnet, marks));
     }
@@ -85,15 +92,15 @@ fn say_service(service: &Service, wanted: Option<Served>, marks: Option<&Marks>,
 
 fn say_subnet(
     subnet: &Subnet,
-    (vips, warnings): (&str, &str),
+    texts: [(&'static str, String); 3],
     reason: &str,
     mac: Option<Mac>,
     marks: &Marks,
     sayings: &mut Vec<Saying>,
 ) {
     let found = |name: &str| marks.annotations.get(name).map(String::as_str);
-    let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    let mut wanted = BTreeMap::from([(VIPS, some(vips)), (WARNINGS, some(warnings))]);
+    let some = |(name, text): (&'static str, String)| (name, (!text.is_empty()).then_some(text));
+    let mut wanted = BTreeMap::from(texts.map(some));
     // Where the northbound tells no MAC an operator's own word stands, as long as there is something to say.
     if mac.is_some() || !subnet.logical_gateway {
         wanted.insert(STEERING_MAC, mac.map(|mac| mac.to_string()));

@@ -14,6 +14,8 @@ pub const VIPS: &str = "ovn-vip.io/vips";
 pub const WARNINGS: &str = "ovn-vip.io/warnings";
 /// Annotation of a Subnet: the MAC of its switch's router port, which speakers cannot see.
 pub const STEERING_MAC: &str = "ovn-vip.io/steering-mac";
+/// A Subnet's annotation: the endpoints that OVN cannot deliver to, `address` or `address@node`, for speakers.
+pub const UNDELIVERABLE: &str = "ovn-vip.io/undeliverable";
 
 /// `status` of a condition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,7 +82,7 @@ impl Marks {
             };
             (served, text(&ours["lastTransitionTime"]))
         });
-        let annotations = [VIPS, WARNINGS, STEERING_MAC].into_iter().filter_map(|name| {
+        let annotations = [VIPS, WARNINGS, STEERING_MAC, UNDELIVERABLE].into_iter().filter_map(|name| {
             let value = object["metadata"]["annotations"][name].as_str()?;
             Some((name.to_owned(), value.to_owned()))
         });

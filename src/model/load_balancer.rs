@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 use uuid::Uuid;
 
-use super::{LspName, Protocol, ServiceKey, SubnetName};
+use super::{ChassisName, LspName, Protocol, ServiceKey, SubnetName};
 
 /// One Service's traffic of one protocol: what becomes one Load_Balancer row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +53,8 @@ pub struct Network {
     pub switches: BTreeMap<SubnetName, Switch>,
     /// Which row that is not ours already has a VIP and port.
     pub native: BTreeMap<(Protocol, SocketAddr), NativeRow>,
+    /// The southbound's chassis, by their rows: none where no southbound is watched.
+    pub chassis: BTreeMap<Uuid, ChassisName>,
     /// The VIPs that rows of ours serve already, by Service.
     pub served: BTreeMap<ServiceKey, BTreeSet<IpAddr>>,
 }

@@ -6,10 +6,12 @@ use std::net::{IpAddr, SocketAddr};
 
 use uuid::Uuid;
 
-use crate::model::{LspName, NativeRow, Network, Port, Protocol, ServiceKey, SubnetName};
+use crate::model::{ChassisName, LspName, NativeRow, Network, Port, Protocol, ServiceKey, SubnetName};
 use crate::ovsdb::{Replica, Row, RowChange};
 
-use super::rows::{LOAD_BALANCER, NB_GLOBAL, PORT_BINDING, SWITCH, SWITCH_PORT, map, strings, text, uuids};
+use super::rows::{
+    CHASSIS, LOAD_BALANCER, NB_GLOBAL, PORT_BINDING, SWITCH, SWITCH_PORT, map, strings, text, uuids,
+};
 use super::{Owner, globals};
 
 /// What has to be planned again.
@@ -83,6 +85,9 @@ impl NetworkIndex {
     /// Takes changes of the southbound in.
     pub fn southbound_changed(&mut self, replica: &Replica, changes: &[RowChange]) -> NetworkDirty {
         let mut dirty = NetworkDirty::default();
+        for change in changes.iter().filter(|change| &*change.table == CHASSIS) {
+            self.put_chassis(change.uuid, replica.row(CHASSIS, &change.uuid), &mut dirty);
+        }
         for change in changes.iter().filter(|change| &*change.table == PORT_BINDING) {
             let row = replica.row(PORT_BINDING, &change.uuid);
             let Some(named) = row.or(change.old.as_ref()) else { continue };
@@ -94,6 +99,19 @@ impl NetworkIndex {
             self.rebound(&name, &mut dirty);
         }
         dirty
+    }
+
+    /// A chassis comes, goes or is named otherwise once in a long while.
+    fn put_chassis(&mut self, uuid: Uuid, row: Option<&Row>, dirty: &mut NetworkDirty) {
+        let name = row.map(|row| ChassisName::from(text(row, "name")));
+        if self.network.chassis.get(&uuid) == name.as_ref() {
+            return;
+        }
+        dirty.everything = true;
+        match name {
+            Some(name) => self.network.chassis.insert(uuid, name),
+            None => self.network.chassis.remove(&uuid),
+        };
     }
 
     fn rebound(&mut self, name: &LspName, dirty: &mut NetworkDirty) {

@@ -31,6 +31,9 @@ pub const NB_GLOBAL: &str = "NB_Global";
 /// `Port_Binding`, of the southbound.
 pub const PORT_BINDING: &str = "Port_Binding";
 
+/// `Chassis`, of the southbound.
+pub const CHASSIS: &str = "Chassis";
+
 /// What we follow of the northbound.
 pub fn northbound_tables() -> TablesWanted {
     let balancer = ["name", "protocol", "vips", "ip_port_mappings", "options", "external_ids"];
@@ -50,7 +53,7 @@ pub fn northbound_tables() -> TablesWanted {
 
 /// What we follow of the southbound.
 pub fn southbound_tables() -> TablesWanted {
-    TablesWanted::new().require(PORT_BINDING, &["logical_port", "chassis"])
+    TablesWanted::new().require(PORT_BINDING, &["logical_port", "chassis"]).require(CHASSIS, &["name"])
 }
 
 /// The newest of the OVN releases in which the missing columns appeared, as `ovsdb-schemas/` has them.

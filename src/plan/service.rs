@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::model::{
-    Gate, LoadBalancer, Network, Port, Protocol, Service, ServiceKey, Subnet, SubnetName, World,
+    Gate, LoadBalancer, Network, NodeName, Port, Protocol, Service, ServiceKey, Subnet, SubnetName, World,
 };
 
-use super::backends::Backends;
+use super::backends::{Backends, Usable};
 use super::unit::{MemberPort, Place, Units};
 use super::view::View;
 use super::{Policy, Refusal, announcing, exclude_ips, gate, subnet};
@@ -168,17 +168,27 @@ fn serving_backends(
     found: &Backends<'_>,
 ) -> (BTreeSet<SocketAddr>, BTreeMap<IpAddr, Port>) {
     plan.refusals.extend(found.refusals.iter().cloned());
-    let backends = found.usable.iter().map(|usable| usable.backend);
-    let Some(network) = view.network else { return (backends.collect(), BTreeMap::new()) };
+    let Some(network) = view.network else {
+        let undelivered = found.usable.iter().filter(|usable| !usable.delivered);
+        plan.refusals.extend(undelivered.map(|usable| {
+            let (address, node, subnet) = (usable.backend.ip(), usable.node.clone(), subnet.name.clone());
+            Refusal::BackendElsewhere { address, node, subnet }
+        }));
+        return (found.usable.iter().map(|usable| usable.backend).collect(), BTreeMap::new());
+    };
     let switch = network.switches.get(&subnet.name);
     let mut serving = BTreeSet::new();
     let mut ports = BTreeMap::new();
-    for backend in backends {
+    for Usable { backend, node, .. } in &found.usable {
         let address = backend.ip();
         match switch.and_then(|switch| switch.ports.get(&address)) {
             Some(port) => {
+                if is_elsewhere(view.world, network, port, node) {
+                    let (node, subnet) = ((*node).clone(), subnet.name.clone());
+                    plan.refusals.insert(Refusal::BackendElsewhere { address, node, subnet });
+                }
                 ports.insert(address, port.clone());
-                serving.insert(backend);
+                serving.insert(*backend);
             }
             None => {
                 plan.refusals.insert(Refusal::BackendNoPort { address, subnet: subnet.name.clone() });
@@ -186,6 +196,13 @@ fn serving_backends(
         }
     }
     (serving, ports)
+}
+
+/// Whether a port is bound to another chassis than a node's. OVN finds it all the same; that node cannot serve it.
+fn is_elsewhere(world: &World, network: &Network, port: &Port, node: &NodeName) -> bool {
+    let bound_to = port.chassis.and_then(|chassis| network.chassis.get(&chassis));
+    let expected = world.node(node).and_then(|node| node.chassis.as_ref());
+    bound_to.zip(expected).is_some_and(|(bound_to, expected)| bound_to != expected)
 }
 
 impl ServicePlan {

@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::scalar::{list, parse_address, parse_cidr};
 use super::{Converted, Notes};
+use crate::kube::marks::UNDELIVERABLE;
 use crate::kube::{Kind, Problem, crd};
 use crate::model::{Allocation, ExcludeIps, Family, NodeName, Object, Subnet, SubnetWishes, VlanName};
 
@@ -15,8 +16,6 @@ use crate::model::{Allocation, ExcludeIps, Family, NodeName, Object, Subnet, Sub
 const STEERING_MAC: &str = "ovn-vip.io/steering-mac";
 /// Our own annotation: the controller writes which VIPs are served, speakers read it.
 const VIPS: &str = "ovn-vip.io/vips";
-/// Our own annotation: the controller writes which endpoints OVN cannot deliver to, speakers read it.
-const UNDELIVERABLE: &str = "ovn-vip.io/undeliverable";
 /// An operator's annotation: `enforce`, `warn` or `fix`.
 const EXCLUDE_IPS: &str = "ovn-vip.io/exclude-ips";
 /// An operator's annotation: `true` or `false`.

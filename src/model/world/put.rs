@@ -24,17 +24,24 @@ impl World {
         Dirty { services: BTreeSet::from([key]), vips: altered, everything: false }
     }
 
-    /// What is served in a subnet is our own word, written often: it alters only the Services of those VIPs.
+    /// What is served in a subnet, and what OVN cannot deliver to there, is our own word, written often: it alters only
+    /// the Services of those VIPs and endpoints.
     pub(super) fn put_subnet(&mut self, subnet: Subnet) -> Dirty {
-        let old = self.subnets.get(&subnet.name);
-        let served = old.filter(|old| Subnet { served: subnet.served.clone(), ..(*old).clone() } == subnet);
-        let served: Option<BTreeSet<IpAddr>> =
-            served.map(|old| old.served.symmetric_difference(&subnet.served).copied().collect());
+        let old = self.subnets.get(&subnet.name).filter(|old| {
+            let (served, undeliverable) = (subnet.served.clone(), subnet.undeliverable.clone());
+            Subnet { served, undeliverable, ..(*old).clone() } == subnet
+        });
+        let own = old.map(|old| {
+            let endpoints = old.undeliverable.symmetric_difference(&subnet.undeliverable);
+            let services = endpoints.filter_map(|(address, _)| self.services_with.get(address));
+            Dirty {
+                services: services.flatten().cloned().collect(),
+                vips: old.served.symmetric_difference(&subnet.served).copied().collect(),
+                everything: false,
+            }
+        });
         let dirty = put(&mut self.subnets, subnet.name.clone(), Some(subnet));
-        match served {
-            Some(vips) => Dirty { vips, ..Dirty::default() },
-            None => dirty,
-        }
+        own.unwrap_or(dirty)
     }
 
     pub(super) fn put_slice(&mut self, key: SliceKey, slice: Option<EndpointSlice>) -> Dirty {

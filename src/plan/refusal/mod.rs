@@ -61,6 +61,8 @@ pub enum Refusal {
     BadSourceRange { range: Arc<str>, field: &'static str },
     /// There are source ranges, and none of the VIP's family.
     ClosedToAll { vip: IpAddr },
+    /// An endpoint whose port is bound to another chassis than its node's.
+    BackendElsewhere { address: IpAddr, node: NodeName, subnet: SubnetName },
     /// The Subnet names a Vlan that does not exist.
     NoVlan { subnet: SubnetName, vlan: VlanName },
     /// The Vlan names a ProviderNetwork that does not exist.
@@ -147,6 +149,7 @@ impl Refusal {
             Refusal::BackendNoPort { .. } => "BackendNoPort",
             Refusal::BadSourceRange { .. } => "BadSourceRange",
             Refusal::ClosedToAll { .. } => "ClosedToAll",
+            Refusal::BackendElsewhere { .. } => "BackendElsewhere",
             Refusal::NoVlan { .. } => "NoVlan",
             Refusal::NoProvider { .. } => "NoProvider",
             Refusal::NoSteeringMac { .. } => "NoSteeringMac",
@@ -189,6 +192,7 @@ impl Refusal {
             | Refusal::BackendWithoutNode { .. }
             | Refusal::BackendWithoutChassis { .. }
             | Refusal::BackendNoPort { .. }
+            | Refusal::BackendElsewhere { .. }
             | Refusal::AnnouncedByOthers { .. }
             | Refusal::Proxied { .. }
             | Refusal::NotAdvertised { .. }

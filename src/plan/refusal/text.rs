@@ -64,7 +64,8 @@ impl Refusal {
             | Self::BackendWithoutNode { .. }
             | Self::BackendOnUnknownNode { .. }
             | Self::BackendWithoutChassis { .. }
-            | Self::BackendNoPort { .. } => self.fault_of_backend(),
+            | Self::BackendNoPort { .. }
+            | Self::BackendElsewhere { .. } => self.fault_of_backend(),
             Self::AnnouncedByOthers { .. }
             | Self::Proxied { .. }
             | Self::NotAdvertised { .. }
@@ -111,6 +112,9 @@ impl Refusal {
             ),
             Self::BackendNoPort { address, subnet } => {
                 format!("endpoint {address} is no port of logical switch {subnet}")
+            }
+            Self::BackendElsewhere { address, node, subnet: _ } => {
+                format!("endpoint {address} is on Node {node} by its EndpointSlice, and elsewhere by OVN")
             }
             _ => String::new(),
         }
@@ -184,6 +188,7 @@ impl Refusal {
             Self::BackendWithoutChassis { .. } => "is kube-ovn-cni running there?".into(),
             Self::BackendNoPort { .. } => "OVN would drop its traffic".into(),
             Self::BadSourceRange { .. } | Self::ClosedToAll { .. } => self.cure_of_ranges(),
+            Self::BackendElsewhere { .. } => "correct nodeName in its EndpointSlice".into(),
             Self::NoVlan { .. } => "correct spec.vlan".into(),
             Self::NoProvider { .. } => "correct spec.provider".into(),
             Self::NoSteeringMac { .. } => "annotate the Subnet with ovn-vip.io/steering-mac".into(),
@@ -236,9 +241,9 @@ impl Refusal {
             Self::NoReadyBackend { .. } | Self::BackendOutsideSubnet { .. } | Self::BackendNoPort { .. } => {
                 (service(), "endpoints")
             }
-            Self::BackendWithoutNode { .. } | Self::BackendOnUnknownNode { .. } => {
-                (service(), "endpoints[].nodeName")
-            }
+            Self::BackendWithoutNode { .. }
+            | Self::BackendOnUnknownNode { .. }
+            | Self::BackendElsewhere { .. } => (service(), "endpoints[].nodeName"),
             Self::BackendWithoutChassis { node, .. } => {
                 (ObjectKey::Node(node.clone()).to_string(), "metadata.annotations[ovn.kubernetes.io/chassis]")
             }
