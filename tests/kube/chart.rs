@@ -25,7 +25,7 @@ policy: {excludeIps: fix, loadBalancerClass: "*"}
 clusterName: blue
 ownRouterPort: never
 log: {level: "debug,hyper=warn", format: text}
-http: {controllerPort: 9001, speakerPort: 9002}
+http: {controllerPort: 9001, speakerPort: 9002, statusTokenSecret: token}
 controller:
   replicas: 1
   hostNetwork: false
@@ -39,6 +39,7 @@ controller:
   extraEnv: [{name: RUST_BACKTRACE, value: "1"}]
 speaker:
   announceEvery: 60
+  conflict: yield
   maxUnavailable: "10%"
   openvswitchDir: /var/snap/openvswitch
   affinity: {nodeAffinity: {preferredDuringSchedulingIgnoredDuringExecution: []}}
