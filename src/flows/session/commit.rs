@@ -56,6 +56,15 @@ impl Commit {
     }
 }
 
+/// What a commit did, in flows.
+#[derive(Clone, Copy, Default)]
+struct Done {
+    added: usize,
+    removed: usize,
+    /// Added, and refused when they were tried before.
+    taken_late: usize,
+}
+
 impl Session {
     /// The flows that the bridge has are known: changes what has to be changed.
     pub(super) fn compare(&mut self, now: Duration, found: &[Found]) {
@@ -95,7 +104,7 @@ impl Session {
 
     fn change(&mut self, now: Duration, decided: Decided) {
         if decided.changes.is_empty() {
-            return self.settle(now, decided.target, HandedOver::default(), (0, 0));
+            return self.settle(now, decided.target, HandedOver::default(), Done::default());
         }
         self.reserve_xids(decided.changes.len());
         let commit = if self.bundles { self.send_bundle(decided) } else { self.send_each(decided) };
@@ -143,16 +152,18 @@ impl Session {
         let Phase::Committing(commit) = std::mem::replace(&mut self.phase, Phase::Idle) else { return };
         let Commit { decided, xids: _, opened: _, closing: _, errors } = commit;
         let Decided { target, changes, found, handed_over } = decided;
-        let (mut added, mut removed) = (0, 0);
+        let mut done = Done::default();
         for (index, change) in changes.into_iter().enumerate() {
             match (errors.get(&index), change) {
                 (Some(error), change) => self.refuse(change, *error),
-                (None, FlowMod::Add(_)) => added += 1,
-                (None, FlowMod::Delete { .. }) => removed += 1,
-                (None, FlowMod::DeleteAll) => removed += found,
+                // The switch did not take it before: nobody took it away.
+                (None, FlowMod::Add(flow)) if self.reported.remove(&flow).is_some() => done.taken_late += 1,
+                (None, FlowMod::Add(_)) => done.added += 1,
+                (None, FlowMod::Delete { .. }) => done.removed += 1,
+                (None, FlowMod::DeleteAll) => done.removed += found,
             }
         }
-        self.settle(now, target, handed_over, (added, removed));
+        self.settle(now, target, handed_over, done);
     }
 
     fn refuse(&mut self, change: FlowMod, error: OpenFlowError) {
@@ -173,7 +184,7 @@ impl Session {
         now: Duration,
         target: Arc<Wanted>,
         handed_over: HandedOver,
-        (added, removed): (usize, usize),
+        Done { added, removed, taken_late }: Done,
     ) {
         let was_there = self.installed.as_ref().is_some_and(|installed| Arc::ptr_eq(installed, &target));
         let current = Arc::ptr_eq(&target, &self.wanted);
@@ -185,7 +196,10 @@ impl Session {
         if was_there && repaired != (0, 0) {
             self.events.push_back(Event::Repaired { added: repaired.0, removed: repaired.1 });
         } else if !was_there && current {
-            self.events.push_back(Event::Installed { added, removed });
+            self.events.push_back(Event::Installed { added: added + taken_late, removed });
+        }
+        if was_there && taken_late > 0 {
+            self.events.push_back(Event::Installed { added: taken_late, removed: 0 });
         }
         self.refused.retain(|flow, _| self.wanted.contains(flow));
         self.installed = Some(target);

@@ -159,7 +159,7 @@ fn a_flow_that_is_refused_is_named_and_keeps_no_other_out() {
     assert_eq!(retried, [], "it is tried again, and told once");
     pair.switch.refuses = None;
     let retried = (0..20).flat_map(|_| pair.wait().unwrap().1).collect::<Vec<_>>();
-    assert_eq!(retried, [Event::Repaired { added: 1, removed: 0 }]);
+    assert_eq!(retried, [Event::Installed { added: 1, removed: 0 }], "nobody had taken it away");
     assert!(pair.session.is_installed());
 }
 
