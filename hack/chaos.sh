@@ -5,8 +5,8 @@
 #   hack/chaos.sh NAME…          these
 #   hack/chaos.sh list           their names, and what is promised
 #
-# Each fault has a lab, an API server, a controller and three speakers of its own, is made CHAOS_ROUNDS (3) times, and is watched
-# from the on-link client: fifty requests and ten ARP questions a second. A row: the fault, the promise, healing (p50/max, ms: until the
+# A lab with an API server, a controller and three speakers serves for all faults on the same VLAN; where one does not heal, the
+# next has a new one. Each fault is made CHAOS_ROUNDS (3) times, and is watched from the on-link client: fifty requests and ten ARP questions a second. A row: the fault, the promise, healing (p50/max, ms: until the
 # last request that failed), requests lost of those sent, the longest time without an answer to ARP, the most hosts that answered
 # one question, and whether the promise was kept. Leaves with 1 if one was not.
 #
@@ -34,11 +34,10 @@ FAILED=0
 
 # A file hack/chaos/NN-NAME.sh sets FAULT and PROMISE, and the most that the promise allows in a round: HEALS_MS, LOSES and
 # SILENT_MS ("any": nothing is promised of it). It may set WATCH (seconds), VLAN, STRANGER (a MAC that is no answerer's). It
-# defines `break_it`, with the announcing node in HOLDER, and may define `prepare` (before anything of ours runs), `mend_it`
-# (after the watch) and `look` (prints what else to see, and fails where the promise is not kept).
+# defines `break_it`, with the announcing node in HOLDER, and may define `look` (after the last watch: prints what else to see, and
+# fails where the promise is not kept) and `mend_it`, which puts everything back.
 defaults() {
   FAULT='' PROMISE='' HEALS_MS=0 LOSES=0 SILENT_MS=1500 WATCH=6 VLAN=0 STRANGER=''
-  prepare() { :; }
   break_it() { :; }
   mend_it() { :; }
   look() { :; }
@@ -52,21 +51,26 @@ load() { # FILE
   . "$1"
 }
 
+STAGED='' # the VLAN of the stage that stands
+
 run_fault() { # FILE: prints its row
-  local round results=$CHAOS_DIR/results seen kept=yes
+  local round results seen kept=yes
   load "$1"
-  start_stage
+  if [ "$STAGED" != "$VLAN" ] || ! becomes_healthy 15; then
+    start_stage
+    STAGED=$VLAN
+  fi
+  results=$CHAOS_DIR/results
   : >"$results"
   for ((round = 1; round <= ROUNDS; round++)); do
     await_health
     # shellcheck disable=SC2034 # the fault reads it
     HOLDER=$(holder)
     one_round >>"$results"
-    if [ "$round" -lt "$ROUNDS" ]; then mend_it; fi
+    [ "$round" -lt "$ROUNDS" ] || seen=$(look) || kept=NO
+    mend_it >>"$CHAOS_DIR/break.log" 2>&1
   done
-  seen=$(look) || kept=NO
   row "$results" "$seen"
-  end_stage
 }
 
 one_round() { # prints HEALING LOST ASKED AT_ONCE SILENT MACS

@@ -5,7 +5,7 @@ HEALING_MS LOST ASKED ANSWERERS_AT_ONCE SILENT_MS MACS.
   report.py FILE BROKEN UNTIL [--not MAC]
 
 BROKEN and UNTIL: Unix times, when the fault began and when the watch of it ended. Healing is the time from the fault to the last
-request that failed, 0 where none did, and "never" where the last second has failures. Silence is the longest time in which no
+request that failed, 0 where none did, and "never" where none of the last second was answered. Silence is the longest time in which no
 ARP question was answered. A host with the MAC given by --not is a
 stranger of the fault's own, and no answerer.
 """
@@ -21,11 +21,13 @@ def read(path):
         return [json.loads(line) for line in lines]
 
 
-def healing(failed, broken, until):
+def healing(requests, broken, until):
+    failed = [record["at"] for record in requests if not record["ok"]]
     if not failed:
         return "0"
-    last = max(record["at"] for record in failed)
-    return "never" if last > until - 1 else str(round((last - broken) * 1000))
+    if not any(record["ok"] for record in requests if record["at"] > until - 1):
+        return "never"
+    return str(round((max(failed) - broken) * 1000))
 
 
 def at_once(answers):
@@ -55,7 +57,7 @@ def main():
     failed = [record for record in requests if not record["ok"]]
     answers = [record for record in during if record.get("asked") and record["mac"] != options.stranger]
     macs = list(dict.fromkeys(record["mac"] for record in answers))
-    healed = healing(failed, options.broken, options.until)
+    healed = healing(requests, options.broken, options.until)
     silent = silence([record for record in answers if record["at"] >= options.broken], options.broken, options.until)
     print(healed, len(failed), len(requests), at_once(answers), silent, ",".join(macs) or "nobody")
 

@@ -118,7 +118,6 @@ start_stage() {
   eval "$("$LAB" env)"
   start_kubernetes
   fill_cluster
-  prepare
   start_controller
   for node in $LAB_NODES; do start_speaker "$node"; done
   program watch "$LAB" x client python3 hack/chaos/watch.py "$VIP4" "$CHAOS_DIR/watch"
@@ -151,15 +150,18 @@ is_healthy() { # every request of the last second was answered, and one host ans
   [ "$(grep -c '"ok": true' <<<"$last")" -ge 45 ] && ! grep -q '"ok": false' <<<"$last" && [ -n "$(holder)" ]
 }
 
-await_health() {
+becomes_healthy() { # SECONDS
   local began=$SECONDS
   until is_healthy; do
-    if [ $((SECONDS - began)) -gt 40 ]; then
-      tail -vn 5 "$CHAOS_DIR"/*.log >&2
-      die "the VIP is not served: $FAULT"
-    fi
+    [ $((SECONDS - began)) -lt "$1" ] || return 1
     sleep 0.1
   done
+}
+
+await_health() {
+  becomes_healthy 40 && return
+  tail -vn 5 "$CHAOS_DIR"/*.log >&2
+  die "the VIP is not served: $FAULT"
 }
 
 holder() { # -> the node that answered ARP last
