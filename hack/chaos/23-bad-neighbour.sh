@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2034
 FAULT="a Service whose endpoint OVN does not have, on the same VIP; then the announcing speaker restarts"
 PROMISE="the good Service is served on"
-HEALS_MS=1000 LOSES=10 WATCH=10
+HEALS_MS=1000 LOSES=10 SILENT_MS=3000 WATCH=10
 break_it() {
   put hack/chaos/bad-neighbour.yaml
   sleep 2
