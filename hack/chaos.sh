@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Breaks one thing at a time on the lab, and says what a client lost and who answered: the rows of docs/faults.md.
 #
-#   hack/chaos.sh all            every fault; under 40 minutes, as root
+#   hack/chaos.sh all            every fault; under 40 minutes, as root, with kubectl
 #   hack/chaos.sh NAME…          these
 #   hack/chaos.sh list           their names, and what is promised
 #
