@@ -136,7 +136,12 @@ fn outside(gates: &[&Gate]) -> String {
         let within = Sources::only(cidrs.iter().copied()).refused_of(whole(family));
         let ip = symbol(family);
         (!of_family.is_empty()).then(|| {
-            format!("({ip}.dst == {} && ({ip}.src == {} || ip.is_frag))", set(&of_family), set(&within))
+            // Each part has two sets, of one field each: OVN makes that their sum in flows, and anything else their product.
+            let vips = set(&of_family);
+            format!(
+                "({ip}.dst == {vips} && {ip}.src == {}) || ({ip}.dst == {vips} && ip.is_frag)",
+                set(&within)
+            )
         })
     });
     let parts: Vec<String> = parts.collect();
