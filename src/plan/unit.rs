@@ -108,7 +108,8 @@ impl<'w> Units<'w> {
             let announcer = elected.filter(|node| place.others.is_none() && place.is_served_by(node));
             place.announcer = announcer;
         }
-        self.places.append(&mut unit);
+        // Not `append`, which builds the whole map anew.
+        self.places.extend(unit);
     }
 }
 
