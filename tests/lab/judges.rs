@@ -109,7 +109,7 @@ fn however_many_ask_one_node_answers_also_while_the_vip_moves() {
     stage.start_controller();
     let captures = NODES.map(|node| (node, stage.capture_at_port_of(node)));
     stage.start_speakers();
-    let moves = [(VIP4, "v4", "node1", "node2"), (VIP6, "v6", "node2", "node1")];
+    let moves = [(VIP4, "v4", "node1", "node2"), (VIP6, "v6", "node1", "node2")];
     let [_, (_, at_node2), _] = &captures;
     for (vip, _, from, _) in moves {
         eventually(&format!("{from} has told all that there is to tell of {vip}"), || {
@@ -120,9 +120,13 @@ fn however_many_ask_one_node_answers_also_while_the_vip_moves() {
     let mut askers = stage.lab.command_in("client", "python3");
     askers.arg(repository().join("tests/lab/askers.py")).args(VIPS);
     let askers = Process::start("askers", &mut askers, stage.folder.path());
-    for (vip, family, from, to) in moves {
+    for (vip, _, from, _) in moves {
         stage.speaker(from).says(&format!("Answered {{ vip: {vip},"));
+    }
+    for (_, family, from, _) in moves {
         end_pods(&mut stage, family, from);
+    }
+    for (vip, _, from, to) in moves {
         stage.speaker(from).says(&format!("handed over vip={vip} "));
         stage.speaker(to).says(&format!("Answered {{ vip: {vip},"));
     }

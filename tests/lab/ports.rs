@@ -85,7 +85,6 @@ fn a_nic_that_leaves_its_bridge_and_comes_back_in_another_place_is_followed() {
         let rules = stage.lab.rules("node1");
         holds(rules.is_empty() && stage.says_announcing(VIP4).is_none(), rules)
     });
-    stage.becomes_served("client", VIP6, pods_on("node2"));
     let place = "ofport_request=99";
     stage.lab.run(&["vs", "node1", "add-port", "br-provider", NIC, "--", "set", "interface", NIC, place]);
     serves(&stage);
