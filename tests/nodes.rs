@@ -79,3 +79,22 @@ proptest! {
         prop_assert!(faults.is_empty(), "{}", faults.join("\n"));
     }
 }
+
+/// Two nodes that asked for it at once each took the other's question for its claim, and both let go.
+#[test]
+fn a_question_is_no_claim() {
+    let wait = |millis| Step::Wait(Duration::from_millis(millis));
+    let steps = [
+        Step::Kill(0),
+        Step::Kill(2),
+        Step::Ovn { node: 3, vip: 1, delivers: false },
+        Step::Start(2),
+        Step::Backend { node: 2, vip: 1, ready: false },
+        Step::NodeReady { node: 3, ready: true },
+        wait(1982),
+        Step::Server { node: 2, reachable: true },
+        wait(2341),
+        Step::Ovn { node: 3, vip: 1, delivers: true },
+    ];
+    assert_eq!(faults(4_903_785_563_638_349_512, &steps), Vec::<String>::new());
+}

@@ -90,6 +90,8 @@ pub enum Outcome {
     /// It is another node of this cluster: whose VIP it is the election decides, not ARP. A VIP that we hold stays
     /// as it is; one that we ask for waits until the other has let go.
     Peer,
+    /// Another node of this cluster asks for it while we do: nobody has it yet. One of the two goes first.
+    PeerAsks,
 }
 
 /// What to say now.

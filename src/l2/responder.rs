@@ -247,14 +247,16 @@ impl Responder {
         let jitter = self.jitter();
         let from_peer = self.peers.may_be(mac);
         // Of two peers that ask at the same time one has to go first.
-        let is_before_us = heard.speaks_as == vip || mac < self.interface.mac;
+        let has_it = heard.speaks_as == vip;
+        let is_before_us = has_it || mac < self.interface.mac;
+        let peer = if has_it { Outcome::Peer } else { Outcome::PeerAsks };
         let (outcome, next) = match self.claims.get_mut(&vip) {
             Some(claim) if !from_peer => {
                 let (outcome, next) = claim.conflict(mac, self.on_conflict, jitter, now);
                 (outcome, Some(next))
             }
-            Some(claim) if is_before_us => (Outcome::Peer, claim.wait_for_peer(now)),
-            Some(_) | None => (Outcome::Peer, None),
+            Some(claim) if is_before_us => (peer, claim.wait_for_peer(now)),
+            Some(_) | None => (peer, None),
         };
         if next.is_some() {
             self.schedule.set(vip, next);

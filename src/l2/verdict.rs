@@ -97,6 +97,7 @@ impl VerdictKind {
             VerdictKind::Conflict(Outcome::Yielded) => "conflict_yielded",
             VerdictKind::Conflict(Outcome::Standing) => "conflict_standing",
             VerdictKind::Conflict(Outcome::Peer) => "conflict_peer",
+            VerdictKind::Conflict(Outcome::PeerAsks) => "conflict_peer_asks",
             VerdictKind::Ignored(reason) => reason.as_str(),
         }
     }

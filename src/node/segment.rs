@@ -324,7 +324,9 @@ impl Segment {
             return self.speak(rest, now);
         }
         let told = self.conflicts.get(&vip).is_some_and(|(_, at)| now < *at + CONFLICT_PAUSE);
-        if outcome != Outcome::Standing && (outcome == Outcome::Yielded || !told) {
+        // Two nodes that ask at once are no conflict for people: one of them will have it.
+        let worth_telling = !matches!(outcome, Outcome::Standing | Outcome::PeerAsks);
+        if worth_telling && (outcome == Outcome::Yielded || !told) {
             self.conflicts.insert(vip, (mac, now));
             self.news.push_back(News::Conflict(vip, mac, outcome));
         }

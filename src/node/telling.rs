@@ -122,7 +122,10 @@ impl Agent {
     fn events(&self, subnet: &SubnetName, place: &str, news: &News) -> Vec<Saying> {
         let node = &self.settings.node;
         let (vip, warning, reason, note) = match news {
-            News::Asking(_) | News::HandedOver(..) | News::Carrier(..) => return Vec::new(),
+            News::Asking(_)
+            | News::HandedOver(..)
+            | News::Carrier(..)
+            | News::Conflict(_, _, Outcome::PeerAsks) => return Vec::new(),
             News::Announced(vip) => {
                 (*vip, false, "Announced", format!("{node} answers for {vip} in Subnet {subnet}: {place}"))
             }
