@@ -15,12 +15,8 @@ pub(super) fn read(replica: &Replica, network: &mut Network) -> bool {
     let cidrs = options.get("skip_conntrack_dst_cidrs").map(String::as_str).unwrap_or_default();
     let skipped_cidrs: Vec<IpNet> = cidrs.split(',').filter_map(|cidr| cidr.trim().parse().ok()).collect();
     let skips_subnet_addresses = is("ls_ct_skip_dst_lport_ips", "true");
-    // Kube-OVN mirrors its flags into the options of the OVN that it ships, whatever their values.
-    let locality = if options.contains_key("ls_dnat_mod_dl_dst") {
-        Some(Locality::PreferLocal)
-    } else {
-        northd_version.as_deref().and_then(upstream_locality)
-    };
+    let kube_ovn = options.contains_key("ls_dnat_mod_dl_dst");
+    let locality = locality(northd_version.as_deref().unwrap_or_default(), kube_ovn);
     let altered = network.locality != locality
         || network.northd_version != northd_version
         || network.skips_subnet_addresses != skips_subnet_addresses
@@ -30,6 +26,12 @@ pub(super) fn read(replica: &Replica, network: &mut Network) -> bool {
     network.skips_subnet_addresses = skips_subnet_addresses;
     network.skipped_cidrs = skipped_cidrs;
     altered
+}
+
+/// The release decides first: Kube-OVN's build of 26.03 has no `prefer_local_backend` any more, its builds of older ones have.
+/// Kube-OVN mirrors its flags into the options of the OVN that it ships, whatever their values: that tells its builds.
+fn locality(northd_version: &str, kube_ovn: bool) -> Option<Locality> {
+    upstream_locality(northd_version).or(kube_ovn.then_some(Locality::PreferLocal))
 }
 
 /// `options:distributed` is in OVN 26.03 and newer (its NEWS); the version reads `26.03.1-21.8.0-82.14`.
@@ -54,7 +56,19 @@ mod tests {
             ("", None),
             ("main", None),
         ] {
-            assert_eq!(upstream_locality(version), wanted, "{version}");
+            assert_eq!(locality(version, false), wanted, "{version}");
+        }
+    }
+
+    #[test]
+    fn kube_ovns_builds_prefer_local_backends_until_they_too_distribute() {
+        for (version, wanted) in [
+            ("24.03.8-20.33.0-76.0", Locality::PreferLocal),
+            ("25.03.4-20.41.0-78.8", Locality::PreferLocal),
+            ("", Locality::PreferLocal),
+            ("26.03.3-21.8.0-82.14", Locality::Distributed),
+        ] {
+            assert_eq!(locality(version, true), Some(wanted), "{version}");
         }
     }
 }
