@@ -40,6 +40,8 @@ mod migration;
 mod neighbours;
 #[path = "lab/networks.rs"]
 mod networks;
+#[path = "lab/pods.rs"]
+mod pods;
 #[path = "lab/ports.rs"]
 mod ports;
 #[path = "lab/ranges.rs"]

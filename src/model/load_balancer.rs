@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 use uuid::Uuid;
 
-use super::{ChassisName, LspName, Protocol, ServiceKey, SubnetName};
+use super::{ChassisName, LspName, NodeName, Protocol, ServiceKey, SubnetName};
 
 /// One Service's traffic of one protocol: what becomes one Load_Balancer row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct LoadBalancer {
     pub client_ip_affinity: bool,
     /// The subnets on whose switches it is needed.
     pub subnets: BTreeSet<SubnetName>,
+    /// The VIPs and ports that only this node translates, which announces them; every other hands them on to it.
+    pub only_on: BTreeMap<SocketAddr, NodeName>,
     /// Keys to be taken out of rows of Kube-OVN's, with consent: two rows with one VIP are undefined in OVN.
     pub takes_over: BTreeMap<Uuid, BTreeSet<SocketAddr>>,
 }
@@ -53,6 +55,8 @@ pub struct Network {
     pub switches: BTreeMap<SubnetName, Switch>,
     /// Which row that is not ours already has a VIP and port.
     pub native: BTreeMap<(Protocol, SocketAddr), NativeRow>,
+    /// The nodes that have a port of their own in Kube-OVN's network (`node-<node>`, in its switch `join`).
+    pub node_ports: BTreeSet<NodeName>,
     /// The southbound's chassis, by their rows: none where no southbound is watched.
     pub chassis: BTreeMap<Uuid, ChassisName>,
     /// The VIPs that rows of ours serve already, by Service.

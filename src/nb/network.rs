@@ -6,7 +6,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use uuid::Uuid;
 
-use crate::model::{ChassisName, LspName, NativeRow, Network, Port, Protocol, ServiceKey, SubnetName};
+use crate::model::{
+    ChassisName, LspName, NativeRow, Network, NodeName, Port, Protocol, ServiceKey, SubnetName,
+};
 use crate::ovsdb::{Replica, Row, RowChange};
 
 use super::rows::{
@@ -134,8 +136,12 @@ impl NetworkIndex {
         let old = self.ports.remove(&uuid);
         if let Some(old) = old.filter(|old| self.named.get(&old.name) == Some(&uuid)) {
             self.named.remove(&old.name);
+            let node = node_of(&old.name).filter(|node| self.network.node_ports.remove(node));
+            dirty.everything |= node.is_some();
         }
         if let Some(port) = port {
+            let node = node_of(&port.name);
+            dirty.everything |= node.is_some_and(|node| self.network.node_ports.insert(node));
             self.named.insert(port.name.clone(), uuid);
             self.ports.insert(uuid, port);
         }
@@ -291,6 +297,11 @@ impl SwitchPort {
         let foreign_router = kind == "router" && !owner.owns(row.get("external_ids"));
         Self { name: LspName::from(text(row, "name")), addresses, foreign_router }
     }
+}
+
+/// The node whose own port this is, by Kube-OVN's naming.
+fn node_of(port: &LspName) -> Option<NodeName> {
+    port.as_str().strip_prefix("node-").map(NodeName::from)
 }
 
 /// `addresses` and `dynamic_addresses` are texts `MAC IP…` (ovn-nb(5)); words that are no address are passed over.

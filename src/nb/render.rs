@@ -14,6 +14,10 @@ use super::owner::load_balancer_name;
 use super::revision::{self, REVISION};
 use super::rows::{LoadBalancerRow, Selection};
 
+/// `external_ids` key of Kube-OVN's OVN (1.15.20 and newer), before a VIP and port: the port of the node whose chassis alone
+/// translates it. Any other hands the packet on, out of the switch. Older ones ignore it.
+const ONLY_ON: &str = "kube-ovn.io/local-external-vip/";
+
 /// What this OVN understands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dialect {
@@ -155,8 +159,18 @@ pub fn needs_router_port(network: &Network, subnet: &SubnetName) -> bool {
 
 /// One load balancer as its row (ovn-nb(5), Load_Balancer).
 fn render(owner: &Owner, dialect: &Dialect, load_balancer: &LoadBalancer) -> LoadBalancerRow {
-    let LoadBalancer { service, uid, protocol, vips, ports, client_ip_affinity, subnets: _, takes_over: _ } =
-        load_balancer;
+    let LoadBalancer {
+        service,
+        uid,
+        protocol,
+        vips,
+        ports,
+        client_ip_affinity,
+        subnets: _,
+        only_on,
+        takes_over: _,
+    } = load_balancer;
+    let only_on = only_on.iter().map(|(key, node)| (format!("{ONLY_ON}{key}"), format!("node-{node}")));
     let vips = vips.iter().map(|(key, backends)| {
         let backends: Vec<String> = backends.iter().map(ToString::to_string).collect();
         (key.to_string(), backends.join(","))
@@ -184,7 +198,7 @@ fn render(owner: &Owner, dialect: &Dialect, load_balancer: &LoadBalancer) -> Loa
         ip_port_mappings: mappings.collect(),
         options,
         selection_fields,
-        external_ids: owner.marks(service, uid).into_iter().collect(),
+        external_ids: owner.marks(service, uid).into_iter().chain(only_on).collect(),
     }
 }
 

@@ -14,6 +14,7 @@ mod elect;
 mod exclude_ips;
 mod finding;
 mod gate;
+mod handed_on;
 mod policy;
 mod refusal;
 mod service;

@@ -10,7 +10,7 @@ use crate::model::{
 use super::backends::{Backends, Usable};
 use super::unit::{MemberPort, Place, Units};
 use super::view::View;
-use super::{Policy, Refusal, announcing, exclude_ips, gate, subnet};
+use super::{Policy, Refusal, announcing, exclude_ips, gate, handed_on, subnet};
 
 /// What one Service comes to: its load balancers, and everything that was declined on the way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -155,6 +155,8 @@ fn plan_port(
     load_balancer.vips.insert(key, serving);
     load_balancer.ports.extend(ports);
     load_balancer.subnets.insert(subnet.name.clone());
+    let only_on = handed_on::only_on(view, place, subnet, key.ip());
+    load_balancer.only_on.extend(only_on.map(|node| (key, node.clone())));
     if let Some(row) = taken_over {
         load_balancer.takes_over.entry(row.uuid).or_default().insert(key);
     }
@@ -217,6 +219,7 @@ impl ServicePlan {
                 ports: BTreeMap::new(),
                 client_ip_affinity: service.client_ip_affinity,
                 subnets: BTreeSet::new(),
+                only_on: BTreeMap::new(),
                 takes_over: BTreeMap::new(),
             });
             self.load_balancers.len() - 1
