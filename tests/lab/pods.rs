@@ -87,3 +87,29 @@ fn pods_behind_a_router_port_reach_the_vip_on_whatever_node_they_are_and_a_move_
         assert!(sample.failures.is_empty(), "{from} to {to}: {sample:?}");
     }
 }
+
+#[test]
+fn ranges_hold_for_pods_behind_a_router_port_too() {
+    let Some(stage) = connected() else { return };
+    is_only_on(&stage, stage.becomes_announced(VIP4));
+    let ranges = ["10.180.204.112/32", "10.180.204.131/32", "fd00:180:204::112/128", "fd00:180:204::131/128"];
+    let change = json!({ "spec": { "loadBalancerSourceRanges": ranges } });
+    stage.kubernetes().server.cluster.patch("/api/v1/namespaces/default/services/nginx", &change);
+    for vip in VIPS {
+        eventually(&format!("{vip} is closed to p11"), || {
+            let sample = stage.sample(Transport::Tcp, "p11", vip);
+            holds(sample.ok == 0, sample)
+        });
+    }
+    stage.lab.sync();
+    for vip in VIPS {
+        for pod in ["p12", "p31"] {
+            let sample = stage.sample(Transport::Tcp, pod, vip);
+            assert!(sample.failures.is_empty() && sample.ok > 0, "{pod} to {vip}: {sample:?}");
+        }
+        for client in ["p11", "p21", "client", "far"] {
+            let sample = stage.sample(Transport::Tcp, client, vip);
+            assert_eq!(sample.ok, 0, "{client} to {vip}: {sample:?}");
+        }
+    }
+}
