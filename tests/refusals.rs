@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use ovn_vip::model::{L2StatusKey, Protocol, ServiceKey};
+use ovn_vip::model::{Holder, L2StatusKey, Protocol, ServiceKey};
 use ovn_vip::plan::{Finding, Refusal, Reserved};
 
 /// One of each; the compiler asks for those that are new.
@@ -30,9 +30,13 @@ fn after(refusal: &Refusal) -> Option<Refusal> {
         Refusal::SkipsSubnetAddresses { .. } => {
             Refusal::SkippedCidr { vip, cidr: "10.0.0.0/24".parse().unwrap() }
         }
-        Refusal::SkippedCidr { .. } => {
-            Refusal::NativeOwner { key, protocol, row: "theirs".into(), kube_ovn: Some(subnet()) }
-        }
+        Refusal::SkippedCidr { .. } => Refusal::NativeOwner {
+            key,
+            protocol,
+            row: "theirs".into(),
+            holder: Holder::KubeOvn,
+            subnet: subnet(),
+        },
         Refusal::NativeOwner { .. } => Refusal::PortTaken { key, protocol, by: ServiceKey::new("a", "b") },
         Refusal::PortTaken { .. } => Refusal::NoReadyBackend { key, protocol },
         Refusal::NoReadyBackend { .. } => Refusal::BackendOutsideSubnet { address, subnet: subnet() },

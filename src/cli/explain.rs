@@ -84,7 +84,7 @@ impl Step {
                 step("update", table, name, uuid, why.to_owned(), details)
             }
             Change::RemoveKeys { uuid, name, keys } => {
-                let why = "taken over: the Subnet's annotation ovn-vip.io/takeover is true".to_owned();
+                let why = "taken over: Kube-OVN left it there, or the Subnet's annotation ovn-vip.io/takeover is true".to_owned();
                 let row = replica.row(LOAD_BALANCER, uuid);
                 let found = |key: &str| Some(row?.get("vips")?.map_get(key)?.to_owned());
                 let details = keys.iter().map(|key| Detail {

@@ -1,6 +1,7 @@
 //! `ovn-vip controller`: follows the cluster and the northbound, and writes what is missing.
 
 mod commits;
+mod due;
 mod leading;
 mod once;
 mod reconciler;
@@ -90,6 +91,7 @@ struct Controller {
     southbound_answered: bool,
     schema_refused: Option<MissingRequired>,
     reconciler: Reconciler,
+    started: Instant,
     commits: Commits,
     leading: Leading,
     voice: Voice,
@@ -112,6 +114,8 @@ enum Input {
     Leading,
     Voice(Option<Said>),
     Retry,
+    /// What Kube-OVN let go a while ago may be ours now.
+    Patience,
 }
 
 impl Controller {
@@ -144,6 +148,7 @@ impl Controller {
             southbound,
             schema_refused: None,
             reconciler: Reconciler::new(rules),
+            started: now(),
             commits: Commits::default(),
             problems: Vec::new(),
             lease_trouble: None,
@@ -161,6 +166,7 @@ impl Controller {
                 None => std::future::pending().await,
             }
         };
+        let patience = due::reached(self.reconciler.due().map(|due| self.started + due));
         tokio::select! {
             news = self.cluster.next() => Input::Cluster(news),
             event = self.northbound.next_event() => Input::Northbound(event),
@@ -168,10 +174,12 @@ impl Controller {
             () = self.leading.changed() => Input::Leading,
             said = self.voice.due() => Input::Voice(said),
             () = self.commits.retry_due() => Input::Retry,
+            () = patience => Input::Patience,
         }
     }
 
     fn take(&mut self, input: Input) {
+        self.reconciler.advance(now() - self.started);
         match input {
             Input::Cluster(news) => self.cluster_changed(news),
             Input::Northbound(event) => self.northbound_event(event),
@@ -180,6 +188,7 @@ impl Controller {
             Input::Voice(None) => self.speak(now()),
             Input::Voice(Some(said)) => self.said(&said),
             Input::Retry => self.reconciler.start_over(),
+            Input::Patience => {}
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::due;
 use crate::nb::diff::Changes;
 
 /// One run to convergence.
@@ -24,10 +25,7 @@ impl Once {
 
     /// Ends at the deadline; never where there is none. Cancel-safe.
     pub async fn expired(once: Option<&Self>) {
-        match once {
-            Some(once) => tokio::time::sleep_until(once.deadline).await,
-            None => std::future::pending().await,
-        }
+        due::reached(once.map(|once| once.deadline)).await;
     }
 
     /// These were written.

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -187,6 +188,17 @@ impl Reconciler {
     pub fn southbound_changed(&mut self, replica: &Replica, changes: &[RowChange]) {
         let dirty = self.network.southbound_changed(replica, changes);
         self.network_dirty(&dirty);
+    }
+
+    /// It is this late, since the start of whoever asks. What Kube-OVN let go a while ago may be ours now.
+    pub fn advance(&mut self, now: Duration) {
+        let dirty = self.network.advance(now);
+        self.network_dirty(&dirty);
+    }
+
+    /// When [`Reconciler::advance`] may make a difference.
+    pub fn due(&self) -> Option<Duration> {
+        self.network.due()
     }
 
     /// A write did not come about: look at everything again.

@@ -2,12 +2,12 @@
 //! delivers each of its VIPs. What of it is wrong first is said, with its cure. No I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use std::time::{Duration, Instant};
 
 use crate::kube::marks::{Served, Status, shortened};
-use crate::model::{Family, NodeName, ServiceKey, Sources, SubnetName, World};
+use crate::model::{Family, NodeName, Protocol, ServiceKey, Sources, SubnetName, World};
 use crate::plan::Refusal;
 
 use super::reconciler::Outcome;
@@ -52,7 +52,10 @@ pub fn announcer<'w>(world: &'w World, subnet: &SubnetName, vip: IpAddr) -> Anno
 
 /// The condition of a Service. None where it is none of our business: it waits for a VIP, or its VIP is in no subnet.
 pub fn served(world: &World, outcome: &Outcome, refusals: Option<&BTreeSet<Refusal>>) -> Option<Served> {
-    let refusals: Vec<&Refusal> = refusals.into_iter().flatten().collect();
+    let all: Vec<&Refusal> = refusals.into_iter().flatten().collect();
+    let serves = outcome.serves || is_served_by_kube_ovn(&all);
+    // Whether Kube-OVN serves it or we do is not told: it acts on each write to a Service, and takes keys out of its row.
+    let refusals: Vec<&Refusal> = all.into_iter().filter(|refusal| native_key(refusal).is_none()).collect();
     let elsewhere = |refusal: &&Refusal| matches!(refusal, Refusal::NoVip | Refusal::NoSubnet { .. });
     if outcome.vips.is_empty() && refusals.iter().all(elsewhere) {
         return None;
@@ -60,8 +63,8 @@ pub fn served(world: &World, outcome: &Outcome, refusals: Option<&BTreeSet<Refus
     let doubt = outcome.vips.iter().find_map(|(vip, subnet)| doubt(world, &refusals, subnet, *vip));
     let darkens = refusals.iter().find(|refusal| darkens(refusal));
     let (status, reason) = match (&doubt, darkens, refusals.first()) {
-        (_, _, Some(refusal)) if !outcome.serves => (Status::False, refusal.reason()),
-        (_, _, None) if !outcome.serves => (Status::False, "NotServed"),
+        (_, _, Some(refusal)) if !serves => (Status::False, refusal.reason()),
+        (_, _, None) if !serves => (Status::False, "NotServed"),
         (_, Some(refusal), _) => (Status::False, refusal.reason()),
         (Some((status, reason, _)), None, _) => (*status, *reason),
         (None, None, Some(_)) => (Status::True, "PartlyServed"),
@@ -74,7 +77,7 @@ pub fn served(world: &World, outcome: &Outcome, refusals: Option<&BTreeSet<Refus
         };
         format!("{vip} is programmed in Subnet {subnet}{only}")
     });
-    let wrong = doubt.filter(|_| outcome.serves).map(|(_, _, words)| words);
+    let wrong = doubt.filter(|_| serves).map(|(_, _, words)| words);
     let message: Vec<String> = match status {
         // What is wrong comes first: many tools cut a message short.
         Status::False | Status::Unknown => {
@@ -85,6 +88,24 @@ pub fn served(world: &World, outcome: &Outcome, refusals: Option<&BTreeSet<Refus
     };
     let message = shortened(&message.join("; "), MESSAGE_LIMIT);
     Some(Served { status, reason: reason.to_owned(), message })
+}
+
+/// The VIP and port that Kube-OVN serves itself, or may be about to.
+fn native_key(refusal: &Refusal) -> Option<(Protocol, SocketAddr)> {
+    match refusal {
+        Refusal::NativeOwner { key, protocol, holder, .. } if holder.serves() => Some((*protocol, *key)),
+        _ => None,
+    }
+}
+
+/// Whether Kube-OVN serves any port that has an endpoint.
+fn is_served_by_kube_ovn(refusals: &[&Refusal]) -> bool {
+    let is_empty = |served: (Protocol, SocketAddr)| {
+        refusals.iter().any(|refusal| {
+            matches!(refusal, Refusal::NoReadyBackend { key, protocol } if (*protocol, *key) == served)
+        })
+    };
+    refusals.iter().filter_map(|refusal| native_key(refusal)).any(|served| !is_empty(served))
 }
 
 /// Whether a VIP is dark while this is so, although it is programmed.
@@ -187,7 +208,7 @@ mod tests {
     use serde_json::json;
 
     use crate::kube::{Converted, Kind};
-    use crate::model::{Change, Object, ReportKey, SegmentReport, SpeakerReport};
+    use crate::model::{Change, Holder, Object, ReportKey, SegmentReport, SpeakerReport};
 
     const VIP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 9));
 
@@ -278,6 +299,27 @@ mod tests {
             Refusal::NobodyMayAnnounce { vip: VIP, hindered: Default::default(), others: Default::default() };
         let (status, reason, _) = verdict(&world(&[("a", true, Some(&[]))]), true, &[nobody]);
         assert_eq!((status, &*reason), ("False", "NobodyMayAnnounce"));
+    }
+
+    #[test]
+    fn whether_kube_ovn_serves_it_or_we_do_is_not_told() {
+        let held = world(&[("a", true, Some(&[1]))]);
+        let key = SocketAddr::new(VIP, 80);
+        let left_to = |holder| {
+            let (row, subnet) = ("cluster-tcp-loadbalancer".to_owned(), "s".into());
+            Refusal::NativeOwner { key, protocol: Protocol::Tcp, row, holder, subnet }
+        };
+        let ours = verdict(&held, true, &[]);
+        for holder in [Holder::KubeOvn, Holder::Template, Holder::Awaited] {
+            assert_eq!(verdict(&held, false, &[left_to(holder)]), ours, "{holder:?}");
+        }
+        for holder in [Holder::Stranger, Holder::Idle] {
+            assert_eq!(verdict(&held, false, &[left_to(holder)]).1, "NativeOwner", "{holder:?}");
+        }
+        let empty = Refusal::NoReadyBackend { key, protocol: Protocol::Tcp };
+        let ours = verdict(&held, false, std::slice::from_ref(&empty));
+        assert_eq!(ours.1, "NoReadyBackend");
+        assert_eq!(verdict(&held, false, &[left_to(Holder::KubeOvn), empty]), ours);
     }
 
     #[test]

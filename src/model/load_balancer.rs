@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 use uuid::Uuid;
 
-use super::{ChassisName, LspName, NodeName, Protocol, ServiceKey, SubnetName};
+use super::{ChassisName, LspName, NativeRow, NodeName, Protocol, ServiceKey, SubnetName};
 
 /// One Service's traffic of one protocol: what becomes one Load_Balancer row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub struct LoadBalancer {
     pub subnets: BTreeSet<SubnetName>,
     /// The VIPs and ports that only this node translates, which announces them; every other hands them on to it.
     pub only_on: BTreeMap<SocketAddr, NodeName>,
-    /// Keys to be taken out of rows of Kube-OVN's, with consent: two rows with one VIP are undefined in OVN.
+    /// Keys to be taken out of rows of Kube-OVN's, left over there or with consent: two rows with one VIP are undefined in OVN.
     pub takes_over: BTreeMap<Uuid, BTreeSet<SocketAddr>>,
 }
 
@@ -53,7 +53,7 @@ pub struct Network {
     pub skipped_cidrs: Vec<IpNet>,
     /// The logical switches, by name.
     pub switches: BTreeMap<SubnetName, Switch>,
-    /// Which row that is not ours already has a VIP and port.
+    /// Which row that is not ours has a VIP and port already, or had it a moment ago.
     pub native: BTreeMap<(Protocol, SocketAddr), NativeRow>,
     /// The nodes that have a port of their own in Kube-OVN's network (`node-<node>`, in its switch `join`).
     pub node_ports: BTreeSet<NodeName>,
@@ -61,17 +61,6 @@ pub struct Network {
     pub chassis: BTreeMap<Uuid, ChassisName>,
     /// The VIPs that rows of ours serve already, by Service.
     pub served: BTreeMap<ServiceKey, BTreeSet<IpAddr>>,
-}
-
-/// A load balancer row that is not ours.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NativeRow {
-    /// The row.
-    pub uuid: Uuid,
-    /// Its name, for people.
-    pub name: String,
-    /// Kube-OVN made it (`external_ids:vendor=kube-ovn`).
-    pub kube_ovn: bool,
 }
 
 /// A logical switch.

@@ -8,6 +8,7 @@ mod gate;
 mod load_balancer;
 mod metallb;
 mod names;
+mod native;
 mod net;
 mod object;
 mod ranges;
@@ -20,12 +21,13 @@ mod world;
 
 pub use announcement::{AnnouncePlan, PlannedClaim, SegmentPlan, Steered};
 pub use gate::{Gate, MARK_BIT};
-pub use load_balancer::{LoadBalancer, Locality, NativeRow, Network, Port, Switch};
+pub use load_balancer::{LoadBalancer, Locality, Network, Port, Switch};
 pub use metallb::{AddressPool, Advertisement, L2Status};
 pub use names::{
     AdvertisementKey, AllocationName, ChassisName, InterfaceName, L2StatusKey, LspName, NodeName, PoolKey,
     ProviderName, ReportKey, ServiceKey, SliceKey, SubnetName, VlanName, VpcName,
 };
+pub use native::{Holder, NativeRow};
 pub use net::{AddressRange, Family, Mac, ParseMacError, Protocol, VlanId};
 pub use object::{Affected, Change, Dirty, Object, ObjectKey};
 pub use ranges::RangeSet;

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::SocketAddr;
 
 use uuid::Uuid;
 
 use crate::ovsdb::{Datum, Replica};
 
+use super::foreign::is_kube_ovns;
 use super::owner::SubnetRow;
 use super::rows::{GROUP, LOAD_BALANCER, LoadBalancerRow, map, text};
 use super::{Desired, Owner, gate_diff, revision, subnet_diff};
@@ -102,7 +104,8 @@ pub enum Change {
         /// What is taken out.
         removed: BTreeSet<Uuid>,
     },
-    /// Keys of a load balancer that is Kube-OVN's, taken over with consent. Nothing else of its row is touched.
+    /// Keys of a load balancer that is Kube-OVN's, left over there or taken over with consent. Nothing else of its row is
+    /// touched.
     RemoveKeys {
         /// Its name.
         uuid: Uuid,
@@ -161,7 +164,7 @@ impl Changes {
 }
 
 /// Compares what is wanted with what is there. Names only rows that bear our mark, of others only the sets that hold
-/// our rows, and of Kube-OVN's load balancers, with consent, keys that are taken over.
+/// our rows, and of Kube-OVN's load balancers keys that are left over, or taken over with consent.
 pub fn diff(owner: &Owner, desired: &Desired, replica: &Replica, touched: &Touched) -> Changes {
     let mut changes = Changes::default();
     if touched.subnets {
@@ -218,8 +221,10 @@ fn diff_load_balancer(
 fn take_over(desired: &Desired, replica: &Replica, uuid: Uuid, changes: &mut Vec<Change>) {
     for (row, wanted) in desired.takeovers.get(&uuid).into_iter().flatten() {
         let Some(found) = replica.row(LOAD_BALANCER, row) else { continue };
-        let there = map(found, "vips");
-        let keys: BTreeSet<String> = wanted.iter().filter(|key| there.contains_key(*key)).cloned().collect();
+        // Never out of a row that is not known as Kube-OVN's. It may write an address in another form than ours.
+        let there = map(found, "vips").into_keys().filter(|_| is_kube_ovns(found));
+        let is_wanted = |key: &String| key.parse::<SocketAddr>().is_ok_and(|key| wanted.contains(&key));
+        let keys: BTreeSet<String> = there.filter(is_wanted).collect();
         if !keys.is_empty() {
             changes.push(Change::RemoveKeys { uuid: *row, name: text(found, "name").to_owned(), keys });
         }

@@ -1,10 +1,11 @@
 //! The OVN northbound as we use it: rows in, rows out.
 //!
-//! [`rows`] says which tables and columns; [`owner`] which rows are ours; [`network`] what the northbound tells
+//! [`rows`] says which tables and columns; [`owner`] which rows are ours, [`foreign`] whose the others are; [`network`] what the northbound tells
 //! decisions; [`render`] and [`gate`] turn a plan into rows; [`diff`] compares them with what is there; [`transaction`]
 //! writes the difference. Nothing here remembers what was written: the replica is the only memory.
 
 pub mod diff;
+pub mod foreign;
 pub mod gate;
 mod gate_diff;
 mod globals;

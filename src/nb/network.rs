@@ -3,16 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::model::{
-    ChassisName, LspName, NativeRow, Network, NodeName, Port, Protocol, ServiceKey, SubnetName,
-};
+use crate::model::{ChassisName, LspName, Network, NodeName, Port, ServiceKey, SubnetName};
 use crate::ovsdb::{Replica, Row, RowChange};
 
+use super::foreign::{Foreign, Key};
 use super::rows::{
-    CHASSIS, LOAD_BALANCER, NB_GLOBAL, PORT_BINDING, SWITCH, SWITCH_PORT, map, strings, text, uuids,
+    CHASSIS, LOAD_BALANCER, NB_GLOBAL, PORT_BINDING, SWITCH, SWITCH_PORT, TEMPLATE_VAR, map, strings, text,
+    uuids,
 };
 use super::{Owner, globals};
 
@@ -36,7 +37,7 @@ pub struct NetworkIndex {
     claims: BTreeMap<(SubnetName, IpAddr), BTreeSet<Uuid>>,
     routers: BTreeSet<(SubnetName, Uuid)>,
     bindings: BTreeMap<LspName, Uuid>,
-    foreign: BTreeMap<Uuid, BTreeSet<(Protocol, SocketAddr)>>,
+    foreign: Foreign,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +76,12 @@ impl NetworkIndex {
                         self.put_served(row, &mut dirty);
                     }
                     let foreign = row.filter(|row| !owner.owns_load_balancer(uuid, row));
-                    self.put_foreign(uuid, foreign, &mut dirty);
+                    let keys = self.foreign.put(uuid, foreign, replica);
+                    self.settle_holders(keys, &mut dirty);
+                }
+                TEMPLATE_VAR => {
+                    let keys = self.foreign.put_variables(uuid, replica.row(TEMPLATE_VAR, &uuid), replica);
+                    self.settle_holders(keys, &mut dirty);
                 }
                 NB_GLOBAL => dirty.everything |= globals::read(replica, &mut self.network),
                 _ => {}
@@ -211,21 +217,32 @@ impl NetworkIndex {
         }
     }
 
+    /// It is this late, since the start: what foreign rows let go may be ours.
+    pub fn advance(&mut self, now: Duration) -> NetworkDirty {
+        let mut dirty = NetworkDirty::default();
+        let keys = self.foreign.advance(now);
+        self.settle_holders(keys, &mut dirty);
+        dirty
+    }
+
+    /// When [`NetworkIndex::advance`] may make a difference, since the start.
+    pub fn due(&self) -> Option<Duration> {
+        self.foreign.due()
+    }
+
     /// A row that is not ours may hold a VIP and port: two of them on one switch is undefined in OVN.
-    fn put_foreign(&mut self, uuid: Uuid, row: Option<&Row>, dirty: &mut NetworkDirty) {
-        let (native, keys) = row.map(|row| (native_row(uuid, row), foreign_keys(row))).unzip();
-        let keys = keys.unwrap_or_default();
-        let old = self.foreign.remove(&uuid).unwrap_or_default();
-        for key in old.difference(&keys) {
-            self.network.native.remove(key);
+    fn settle_holders(&mut self, keys: BTreeSet<Key>, dirty: &mut NetworkDirty) {
+        for key in keys {
+            let holder = self.foreign.holder(&key);
+            if self.network.native.get(&key) == holder.as_ref() {
+                continue;
+            }
             dirty.addresses.insert(key.1.ip());
+            match holder {
+                Some(holder) => self.network.native.insert(key, holder),
+                None => self.network.native.remove(&key),
+            };
         }
-        let Some(native) = native else { return };
-        for key in keys.difference(&old) {
-            self.network.native.insert(*key, native.clone());
-            dirty.addresses.insert(key.1.ip());
-        }
-        self.foreign.insert(uuid, keys);
     }
 
     fn claim(&mut self, home: &SubnetName, uuid: Uuid, dirty: &mut NetworkDirty) {
@@ -310,19 +327,6 @@ fn addresses(row: &Row) -> BTreeSet<IpAddr> {
     texts
         .flat_map(|text| text.split_whitespace().filter_map(|word| word.parse().ok()).collect::<Vec<_>>())
         .collect()
-}
-
-fn native_row(uuid: Uuid, row: &Row) -> NativeRow {
-    let kube_ovn = row.get("external_ids").and_then(|ids| ids.map_get("vendor")) == Some("kube-ovn");
-    NativeRow { uuid, name: text(row, "name").to_owned(), kube_ovn }
-}
-
-fn foreign_keys(row: &Row) -> BTreeSet<(Protocol, SocketAddr)> {
-    let protocol = text(row, "protocol");
-    // ovn-nb(5): a row without protocol is TCP.
-    let protocol =
-        Protocol::ALL.into_iter().find(|known| known.as_str() == protocol).unwrap_or(Protocol::Tcp);
-    map(row, "vips").keys().filter_map(|key| key.parse().ok()).map(|key| (protocol, key)).collect()
 }
 
 #[cfg(test)]

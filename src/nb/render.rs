@@ -39,7 +39,7 @@ pub struct Desired {
     /// What keeps clients from VIPs.
     pub gates: Gates,
     /// Keys that a row of ours takes over, by our row: the rows of Kube-OVN's that have them.
-    pub takeovers: BTreeMap<Uuid, BTreeMap<Uuid, BTreeSet<String>>>,
+    pub takeovers: BTreeMap<Uuid, BTreeMap<Uuid, BTreeSet<SocketAddr>>>,
     rows_of: BTreeMap<ServiceKey, BTreeSet<Uuid>>,
     vips_of: BTreeMap<ServiceKey, BTreeMap<IpAddr, SubnetName>>,
     holders: BTreeMap<(SubnetName, IpAddr), BTreeSet<ServiceKey>>,
@@ -87,9 +87,7 @@ impl Desired {
             self.load_balancers.insert(uuid, render(owner, dialect, load_balancer));
             self.rows_of.entry(key.clone()).or_default().insert(uuid);
             if !load_balancer.takes_over.is_empty() {
-                let keys = |keys: &BTreeSet<SocketAddr>| keys.iter().map(ToString::to_string).collect();
-                let taken = load_balancer.takes_over.iter().map(|(row, found)| (*row, keys(found)));
-                self.takeovers.insert(uuid, taken.collect());
+                self.takeovers.insert(uuid, load_balancer.takes_over.clone());
             }
             touched.insert(uuid);
         }

@@ -26,6 +26,8 @@ pub const ROUTER: &str = "Logical_Router";
 pub const ROUTER_PORT: &str = "Logical_Router_Port";
 /// `ACL`.
 pub const ACL: &str = "ACL";
+/// `Chassis_Template_Var`.
+pub const TEMPLATE_VAR: &str = "Chassis_Template_Var";
 /// `NB_Global`.
 pub const NB_GLOBAL: &str = "NB_Global";
 /// `Port_Binding`, of the southbound.
@@ -41,6 +43,7 @@ pub fn northbound_tables() -> TablesWanted {
         .require(NB_GLOBAL, &["options"])
         .require(LOAD_BALANCER, &balancer)
         .prefer(LOAD_BALANCER, &["selection_fields"])
+        .prefer_table(TEMPLATE_VAR, &["variables"])
         .require(GROUP, &["name", "load_balancer"])
         .require(SWITCH, &["name", "ports", "load_balancer_group", "acls", "external_ids"])
         .require(ACL, &["name", "direction", "priority", "match", "action", "external_ids"])

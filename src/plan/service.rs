@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::model::{
-    Gate, LoadBalancer, Network, NodeName, Port, Protocol, Service, ServiceKey, Subnet, SubnetName, World,
+    Gate, Holder, LoadBalancer, NativeRow, Network, NodeName, Port, Protocol, Service, ServiceKey, Subnet,
+    SubnetName, World,
 };
 
 use super::backends::{Backends, Usable};
@@ -136,20 +137,22 @@ fn plan_port(
         return;
     }
     let native = view.network.and_then(|network| network.native.get(&(protocol, key)));
-    // A row of another cluster's, or of somebody's own, is never touched, whatever was consented to.
-    let taken_over = native.filter(|row| row.kube_ovn && subnet.wishes.takeover);
-    if let Some(row) = native.filter(|_| taken_over.is_none()) {
-        plan.refusals.insert(Refusal::NativeOwner {
-            key,
-            protocol,
-            row: row.name.clone(),
-            kube_ovn: row.kube_ovn.then(|| subnet.name.clone()),
-        });
-        return;
+    let taken_over = native.filter(|row| is_taken_over(row.holder, subnet));
+    let left = native.filter(|_| taken_over.is_none());
+    if let Some(NativeRow { holder, uuid: _, name }) = left {
+        let (row, subnet) = (name.clone(), subnet.name.clone());
+        plan.refusals.insert(Refusal::NativeOwner { key, protocol, row, holder: *holder, subnet });
+        if !holder.serves() {
+            return;
+        }
     }
     let (serving, ports) = serving_backends(view, plan, subnet, &port.backends);
     if serving.is_empty() {
         plan.refusals.insert(Refusal::NoReadyBackend { key, protocol });
+    }
+    // Whoever serves it, what is wrong with its endpoints is the same.
+    if left.is_some() {
+        return;
     }
     let load_balancer = plan.load_balancer(service, protocol);
     load_balancer.vips.insert(key, serving);
@@ -160,6 +163,12 @@ fn plan_port(
     if let Some(row) = taken_over {
         load_balancer.takes_over.entry(row.uuid).or_default().insert(key);
     }
+}
+
+/// What is left over at Kube-OVN is nobody's. A row of another cluster's, or of somebody's own, is never touched, whatever
+/// was consented to.
+fn is_taken_over(holder: Holder, subnet: &Subnet) -> bool {
+    holder == Holder::Leftover || (holder.yields() && subnet.wishes.takeover)
 }
 
 /// The backends of a port that OVN can deliver to, and their switch ports.

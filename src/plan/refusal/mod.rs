@@ -1,5 +1,6 @@
 //! Every reason we decline, in one place, each with its cure.
 
+mod native;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +12,7 @@ use ipnet::IpNet;
 
 use super::Severity;
 use crate::model::{
-    L2StatusKey, LspName, NodeName, Protocol, ProviderName, ServiceKey, SubnetName, VlanName,
+    Holder, L2StatusKey, LspName, NodeName, Protocol, ProviderName, ServiceKey, SubnetName, VlanName,
 };
 
 /// Why a Service, a VIP, a port or a backend is not served, or what is to be known of it although it is. `Display`
@@ -41,8 +42,8 @@ pub enum Refusal {
     SkipsSubnetAddresses { vip: IpAddr },
     /// Kube-OVN's OVN is told to load-balance nothing for this CIDR.
     SkippedCidr { vip: IpAddr, cidr: IpNet },
-    /// A row that is not ours has this VIP and port. Where it is Kube-OVN's, `kube_ovn` is the VIP's Subnet.
-    NativeOwner { key: SocketAddr, protocol: Protocol, row: String, kube_ovn: Option<SubnetName> },
+    /// A row that is not ours has this VIP and port, of this Subnet.
+    NativeOwner { key: SocketAddr, protocol: Protocol, row: String, holder: Holder, subnet: SubnetName },
     /// Another Service has the same VIP, protocol and port.
     PortTaken { key: SocketAddr, protocol: Protocol, by: ServiceKey },
     /// No endpoint is ready (nor serving while it terminates).

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::{Obstacle, Refusal};
+use super::{Obstacle, Refusal, native};
 use crate::model::{Family, NodeName, ObjectKey, ServiceKey, whole};
 
 /// How many nodes are named for one obstacle before the rest is counted.
@@ -40,9 +40,9 @@ impl Refusal {
             Self::SkippedCidr { vip, cidr } => format!(
                 "OVN would not balance VIP {vip}: NB_Global.options:skip_conntrack_dst_cidrs has {cidr}"
             ),
-            Self::NativeOwner { key, protocol, row, kube_ovn: _ } => format!(
-                "Load_Balancer {row}, which is not ours, has {protocol} {key} already, and it is left to it"
-            ),
+            Self::NativeOwner { key, protocol, row, holder, subnet: _ } => {
+                native::fault(*holder, row, &format!("{protocol} {key}"))
+            }
             Self::PortTaken { key, protocol, by } => {
                 format!("{protocol} {key} is Service {by}'s already")
             }
@@ -174,12 +174,7 @@ impl Refusal {
             Self::SkippedCidr { .. } => {
                 "take it out of kube-ovn-controller's --skip-conntrack-dst-cidrs".into()
             }
-            Self::NativeOwner { kube_ovn: Some(subnet), .. } => format!(
-                "start kube-ovn-controller with --enable-ovn-lb-prefer-local=false to hand it over, or annotate Subnet {subnet} with ovn-vip.io/takeover=true to have it taken"
-            ),
-            Self::NativeOwner { kube_ovn: None, .. } => {
-                "ask its owner to take the VIP out of the row, or give the Service another VIP".into()
-            }
+            Self::NativeOwner { holder, subnet, .. } => native::cure(*holder, subnet),
             Self::PortTaken { .. } => "give one of the two another port or VIP".into(),
             Self::NoReadyBackend { .. } => "nobody serves it until one is".into(),
             Self::BackendOutsideSubnet { .. } => "only pods of the VIP's own subnet can serve it".into(),

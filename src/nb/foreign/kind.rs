@@ -1,0 +1,118 @@
+//! A row that is not ours is known by what it is, since not every Kube-OVN marks its rows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+use crate::model::{Holder, Protocol};
+use crate::nb::rows::{map, text};
+use crate::ovsdb::Row;
+
+use super::Key;
+
+/// `external_ids` of Kube-OVN's own.
+const PREFIX: &str = "kube-ovn.io/";
+/// Marks of its rows for one Service (1.17, `service_load_balancer.go`).
+const OWNER: &str = "kube-ovn.io/lb-owner-";
+/// Mark of a key that it keeps on the announcing node (1.15.20, `service.go`).
+const LOCAL: &str = "kube-ovn.io/local-external-vip/";
+/// The address that it maps backends to for prefer-local, and for nothing else (`MasqueradeCheckIP`).
+const NATIVE_MAPPING: &str = ":0.0.0.0";
+
+/// Whether a row is Kube-OVN's: marked so, or of a name that only it gives and without anybody else's mark. Up to 1.14
+/// it marked nothing, and later ones leave rows that they find as they are.
+pub fn is_kube_ovns(row: &Row) -> bool {
+    let ids = map(row, "external_ids");
+    match ids.get("vendor") {
+        Some(vendor) => vendor == "kube-ovn",
+        None => ids.keys().all(|key| key.starts_with(PREFIX)) && is_its_name(text(row, "name")),
+    }
+}
+
+/// The names of `clusterLBPattern` and `vpcLBPattern` (`ovn-nb-migration.go`), and of rows for one Service or rule
+/// (`service_load_balancer.go`, 1.17).
+fn is_its_name(name: &str) -> bool {
+    let protocol = |text: &str| Protocol::ALL.iter().any(|known| known.as_str() == text);
+    if let Some(rest) = name.strip_prefix("cluster-") {
+        let rest = rest.strip_suffix("-session-loadbalancer").or(rest.strip_suffix("-loadbalancer"));
+        return rest.is_some_and(protocol);
+    }
+    if let Some(rest) = name.strip_prefix("vpc-") {
+        let rest = rest.strip_suffix("-sess-load").or(rest.strip_suffix("-load"));
+        let vpc = rest.and_then(|rest| rest.rsplit_once('-'));
+        return vpc.is_some_and(|(vpc, kind)| !vpc.is_empty() && protocol(kind));
+    }
+    let parts: Vec<&str> = name.split(':').collect();
+    let (kind, owner, transport, class) = match parts[..] {
+        [kind, owner, transport, class] | [kind, owner, transport, class, "ipv4" | "ipv6"] => {
+            (kind, owner, transport, class)
+        }
+        _ => return false,
+    };
+    ["service", "switchlbrule", "routerlbrule"].contains(&kind)
+        && owner.split('/').filter(|part| !part.is_empty()).count() == 2
+        && protocol(transport)
+        && ["internal", "external"].contains(&class)
+}
+
+/// What a row that is not ours does for each of its keys; `resolved`: those whose address is a template variable's.
+pub(super) fn holders(row: &Row, resolved: BTreeSet<SocketAddr>) -> BTreeMap<Key, Holder> {
+    // ovn-nb(5): a row without protocol is TCP.
+    let protocol = text(row, "protocol");
+    let protocol =
+        Protocol::ALL.into_iter().find(|known| known.as_str() == protocol).unwrap_or(Protocol::Tcp);
+    let kube_ovn = is_kube_ovns(row);
+    let by_template = if kube_ovn { Holder::Template } else { Holder::Stranger };
+    let mut holders: BTreeMap<Key, Holder> =
+        resolved.into_iter().map(|key| ((protocol, key), by_template)).collect();
+    let vips = map(row, "vips");
+    let literal = vips.iter().filter_map(|(key, backends)| Some((key.parse().ok()?, backends)));
+    let place = if kube_ovn { Place::read(row) } else { Place::default() };
+    for (key, backends) in literal {
+        let holder = match (kube_ovn, place.serves(key), place.served(backends)) {
+            (false, ..) => Holder::Stranger,
+            (true, true, _) => Holder::KubeOvn,
+            (true, false, true) => Holder::Leftover,
+            (true, false, false) => Holder::Idle,
+        };
+        holders.insert((protocol, key), holder);
+    }
+    holders
+}
+
+/// What of a row of Kube-OVN's says where its VIPs are served.
+#[derive(Default)]
+struct Place {
+    keeps_local: bool,
+    local: BTreeSet<SocketAddr>,
+    /// Backends that were once mapped for prefer-local.
+    mapped: BTreeSet<String>,
+}
+
+impl Place {
+    fn read(row: &Row) -> Self {
+        let (options, ids) = (map(row, "options"), map(row, "external_ids"));
+        let is_on = |name: &&str| options.get(*name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        let local = ids.keys().filter_map(|key| key.strip_prefix(LOCAL)?.parse().ok());
+        let mapped = map(row, "ip_port_mappings").into_iter();
+        let mapped = mapped.filter(|(_, port)| port.ends_with(NATIVE_MAPPING)).map(|(address, _)| address);
+        Self {
+            // A row for one Service is written anew with each change of that, whatever its options.
+            keeps_local: ["prefer_local_backend", "distributed", "template"].iter().any(is_on)
+                || ids.keys().any(|key| key.starts_with(OWNER)),
+            local: local.collect(),
+            mapped: mapped.collect(),
+        }
+    }
+
+    fn serves(&self, key: SocketAddr) -> bool {
+        self.keeps_local || self.local.contains(&key)
+    }
+
+    /// `ip_port_mappings` has an IPv6 address in brackets.
+    fn served(&self, backends: &str) -> bool {
+        backends.split(',').filter_map(|backend| backend.rsplit_once(':')).any(|(address, _)| {
+            self.mapped.contains(address)
+                || self.mapped.contains(address.trim_start_matches('[').trim_end_matches(']'))
+        })
+    }
+}
