@@ -8,6 +8,10 @@ mod closed;
 mod election;
 #[path = "convergence/history.rs"]
 mod history;
+#[path = "support/kube_ovn.rs"]
+mod kube_ovn;
+#[path = "convergence/owners.rs"]
+mod owners;
 mod support;
 
 use std::collections::BTreeMap;

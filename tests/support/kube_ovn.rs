@@ -1,0 +1,273 @@
+//! A stand-in for kube-ovn-controller: what its releases write into load balancer rows for Services of type LoadBalancer,
+//! with `externalTrafficPolicy: Local`. Pure: the rows that are there go in, writes come out; who plays it executes them.
+//!
+//! Played after `gc.go`, `init.go`, `service.go` and `endpoint_slice.go` of v1.14.41 and v1.16.2, and
+//! `service_load_balancer.go` of 1.17. TCP only, one port a Service, every backend ready.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+
+/// Which kube-ovn-controller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// Marks no row.
+    V1_14,
+    /// Marks the rows that it makes.
+    V1_16,
+    /// Has rows for one Service.
+    V1_17,
+}
+
+/// A Service as it knows it.
+#[derive(Clone, Debug)]
+pub struct Service {
+    pub name: String,
+    pub cluster_ips: Vec<IpAddr>,
+    /// `status.loadBalancer.ingress`.
+    pub vips: Vec<IpAddr>,
+    pub port: u16,
+    /// Each backend and its logical switch port.
+    pub backends: Vec<(SocketAddr, String)>,
+    /// Its VIPs stand in template variables (1.17).
+    pub template: bool,
+}
+
+/// A row that is there: its `vips`, by its name.
+pub type Rows = BTreeMap<String, BTreeMap<String, String>>;
+
+/// One write.
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// A row without VIPs.
+    Create {
+        row: String,
+        external_ids: BTreeMap<String, String>,
+    },
+    Delete {
+        row: String,
+    },
+    SetOption {
+        row: String,
+        key: &'static str,
+        value: String,
+    },
+    AddVip {
+        row: String,
+        key: String,
+        backends: String,
+    },
+    DeleteVip {
+        row: String,
+        key: String,
+    },
+    Map {
+        row: String,
+        address: String,
+        port: String,
+    },
+    /// On every chassis.
+    SetVariable {
+        name: String,
+        value: String,
+    },
+}
+
+/// kube-ovn-controller, between its restarts.
+pub struct KubeOvn {
+    pub release: Release,
+    /// `--enable-ovn-lb-prefer-local`.
+    pub native: bool,
+    pub services: Vec<Service>,
+}
+
+const SHARED: [&str; 2] = ["cluster-tcp-loadbalancer", "cluster-tcp-session-loadbalancer"];
+
+impl KubeOvn {
+    /// A start: its rows are made, the clean-up deletes what it does not know, and every Service is looked at.
+    pub fn start(&self, rows: &Rows) -> Vec<Write> {
+        let mut play = Play { rows: rows.clone(), writes: Vec::new() };
+        let mut known: BTreeSet<String> = SHARED.map(str::to_owned).into();
+        if self.release == Release::V1_17 {
+            known = self.services.iter().filter(|_| self.native).map(Service::row).collect();
+        } else {
+            for row in SHARED {
+                let marked = [("vendor".to_owned(), "kube-ovn".to_owned())];
+                let marks = marked.into_iter().filter(|_| self.release == Release::V1_16);
+                play.create(row, marks.collect());
+                let value = self.native.to_string();
+                play.write(Write::SetOption { row: row.into(), key: "prefer_local_backend", value });
+                self.clean(row, &mut play);
+            }
+        }
+        for row in rows.keys().filter(|row| !known.contains(*row)) {
+            play.write(Write::Delete { row: row.clone() });
+        }
+        self.services.iter().for_each(|service| self.take_endpoints(service, &mut play));
+        play.writes
+    }
+
+    /// `gcLoadBalancer`: keys that are no Service's. A Service's VIPs count, whether they are native or not.
+    fn clean(&self, row: &str, play: &mut Play) {
+        let wanted: BTreeSet<String> = self.services.iter().flat_map(Service::keys).collect();
+        for key in play.keys(row).into_iter().filter(|key| !wanted.contains(key)) {
+            play.write(Write::DeleteVip { row: row.into(), key });
+        }
+    }
+
+    /// Any write to a Service, also to its status (`handleUpdateService`); whether its endpoints are to be looked at, too,
+    /// which is another queue's work.
+    pub fn service_updated(&self, name: &str, rows: &Rows) -> (Vec<Write>, bool) {
+        let mut play = Play { rows: rows.clone(), writes: Vec::new() };
+        let service = self.service(name);
+        if self.release == Release::V1_17 {
+            return (play.writes, true);
+        }
+        let [row, other] = SHARED;
+        let (wanted, addresses) = (service.keys(), service.addresses());
+        let is_its = |key: &String| key.parse::<SocketAddr>().is_ok_and(|key| addresses.contains(&key.ip()));
+        let there = play.keys(row);
+        let is_missing = wanted.iter().any(|key| !there.contains(key));
+        // Another Service's, on the same VIP: "remove stale vip".
+        for key in there.into_iter().filter(|key| is_its(key) && !wanted.contains(key)) {
+            play.write(Write::DeleteVip { row: row.into(), key });
+        }
+        for key in play.keys(other).into_iter().filter(is_its) {
+            play.write(Write::DeleteVip { row: other.into(), key });
+        }
+        (play.writes, is_missing)
+    }
+
+    /// A change of a Service's endpoints, or what [`KubeOvn::service_updated`] asked for.
+    pub fn endpoints_updated(&self, name: &str, rows: &Rows) -> Vec<Write> {
+        let mut play = Play { rows: rows.clone(), writes: Vec::new() };
+        self.take_endpoints(self.service(name), &mut play);
+        play.writes
+    }
+
+    fn service(&self, name: &str) -> &Service {
+        self.services.iter().find(|service| service.name == name).unwrap()
+    }
+
+    /// `handleUpdateEndpointSlice`.
+    fn take_endpoints(&self, service: &Service, play: &mut Play) {
+        if self.release == Release::V1_17 {
+            return self.take_endpoints_scoped(service, play);
+        }
+        let vips = service.vips.iter().filter(|_| self.native);
+        for address in service.cluster_ips.iter().chain(vips) {
+            play.add_vip(SHARED[0], service, *address);
+            if self.native {
+                play.map(SHARED[0], service);
+            }
+        }
+    }
+
+    fn take_endpoints_scoped(&self, service: &Service, play: &mut Play) {
+        let row = service.row();
+        if !self.native {
+            if play.rows.contains_key(&row) {
+                play.write(Write::Delete { row });
+            }
+            return;
+        }
+        let ids = [
+            ("vendor", "kube-ovn".to_owned()),
+            ("kube-ovn.io/lb-owner-uid", format!("uid-{}", service.name)),
+            ("kube-ovn.io/lb-owner-kind", "service".to_owned()),
+            ("kube-ovn.io/lb-owner-namespace", "default".to_owned()),
+            ("kube-ovn.io/lb-owner-name", service.name.clone()),
+            ("kube-ovn.io/service-lb-version", "v1".to_owned()),
+        ];
+        play.create(&row, ids.map(|(key, value)| (key.to_owned(), value)).into());
+        if service.template {
+            play.write(Write::SetOption { row: row.clone(), key: "template", value: "true".into() });
+        }
+        for (number, vip) in service.vips.iter().enumerate() {
+            if !service.template {
+                play.add_vip(&row, service, *vip);
+                continue;
+            }
+            let variable = format!("kube_ovn_svc_{}_{number}", service.name);
+            play.write(Write::SetVariable { name: format!("{variable}_vip"), value: vip.to_string() });
+            play.write(Write::SetVariable { name: variable.clone(), value: service.backends_of(*vip) });
+            let key = format!("^{variable}_vip:{}", service.port);
+            play.write(Write::AddVip { row: row.clone(), key, backends: format!("^{variable}") });
+        }
+    }
+}
+
+impl Service {
+    /// Its row in 1.17.
+    fn row(&self) -> String {
+        format!("service:default/{}:tcp:external", self.name)
+    }
+
+    /// `getVipIps`: with the annotation that a VIP inside a Subnet always has.
+    fn addresses(&self) -> BTreeSet<IpAddr> {
+        self.cluster_ips.iter().chain(&self.vips).copied().collect()
+    }
+
+    fn keys(&self) -> BTreeSet<String> {
+        let key = |address| SocketAddr::new(address, self.port).to_string();
+        self.addresses().into_iter().map(key).collect()
+    }
+
+    fn backends_of(&self, vip: IpAddr) -> String {
+        let alike = self.backends.iter().filter(|(backend, _)| backend.is_ipv4() == vip.is_ipv4());
+        alike.map(|(backend, _)| backend.to_string()).collect::<Vec<_>>().join(",")
+    }
+}
+
+/// The rows as they become.
+struct Play {
+    rows: Rows,
+    writes: Vec<Write>,
+}
+
+impl Play {
+    fn keys(&self, row: &str) -> Vec<String> {
+        self.rows.get(row).into_iter().flat_map(BTreeMap::keys).cloned().collect()
+    }
+
+    /// `CreateLoadBalancer` leaves a row that is there as it is.
+    fn create(&mut self, row: &str, external_ids: BTreeMap<String, String>) {
+        if !self.rows.contains_key(row) {
+            self.write(Write::Create { row: row.into(), external_ids });
+        }
+    }
+
+    fn add_vip(&mut self, row: &str, service: &Service, address: IpAddr) {
+        let key = SocketAddr::new(address, service.port).to_string();
+        let backends = service.backends_of(address);
+        match (backends.is_empty(), self.rows[row].get(&key) == Some(&backends)) {
+            (true, _) => self.write(Write::DeleteVip { row: row.into(), key }),
+            (false, true) => {}
+            (false, false) => self.write(Write::AddVip { row: row.into(), key, backends }),
+        }
+    }
+
+    fn map(&mut self, row: &str, service: &Service) {
+        for (backend, port) in &service.backends {
+            let address = match backend.ip() {
+                IpAddr::V4(address) => address.to_string(),
+                IpAddr::V6(address) => format!("[{address}]"),
+            };
+            self.write(Write::Map { row: row.into(), address, port: format!("{port}:0.0.0.0") });
+        }
+    }
+
+    fn write(&mut self, write: Write) {
+        match &write {
+            Write::Create { row, .. } => drop(self.rows.insert(row.clone(), BTreeMap::new())),
+            Write::Delete { row } => drop(self.rows.remove(row)),
+            Write::AddVip { row, key, backends } => {
+                self.rows.get_mut(row).unwrap().insert(key.clone(), backends.clone());
+            }
+            Write::DeleteVip { row, key } => {
+                self.rows.get_mut(row).unwrap().remove(key);
+            }
+            Write::SetOption { .. } | Write::Map { .. } | Write::SetVariable { .. } => {}
+        }
+        self.writes.push(write);
+    }
+}
