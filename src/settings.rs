@@ -12,7 +12,8 @@ use crate::io::cluster::Source;
 use crate::io::kube::connect::KubeTarget;
 use crate::io::ovsdb_client::{TlsConfig, Verify};
 use crate::l2::OnConflict;
-use crate::node::Manner;
+use crate::l2::beat::State;
+use crate::node::{Cadence, Manner};
 use crate::plan::{ClassRule, ExcludeIps, Policy};
 
 pub use offline::{
@@ -303,6 +304,31 @@ pub struct SpeakerArgs {
     /// What to do when a host that is no node of this cluster claims a VIP that is announced. Its MAC is told either way.
     #[arg(long, env = "OVN_VIP_CONFLICT", default_value = "defend", value_name = "WHAT")]
     pub conflict: ConflictArg,
+    /// How soon a node that dies is noticed by the others: each speaker says on the wire that it is there, and is dead after
+    /// three times that it does not. docs/beats.md has the frames.
+    #[arg(long, env = "OVN_VIP_LIVENESS", default_value = "default", value_name = "HOW")]
+    pub liveness: LivenessArg,
+    /// The secret that all speakers of the cluster share, one a line: the first signs what is said, each is believed. Without it
+    /// any host on the wire can say that a node lives.
+    #[arg(long, env = "OVN_VIP_BEAT_KEY_FILE", value_name = "FILE")]
+    pub beat_key_file: Option<PathBuf>,
+    /// How long the others leave this node what it holds when its speaker is told to end, in seconds: another one is to start.
+    #[arg(long, env = "OVN_VIP_RESTART_PATIENCE", default_value = "10", value_name = "SECONDS")]
+    pub restart_patience: u32,
+    /// When told to end, hand over at once: for a node that goes for good.
+    #[arg(long, env = "OVN_VIP_HAND_OVER_ON_STOP")]
+    pub hand_over_on_stop: bool,
+}
+
+/// `--liveness`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LivenessArg {
+    /// Ten times a second where it holds a VIP, once a second elsewhere.
+    Default,
+    /// Fifty times a second where it holds a VIP, five times elsewhere.
+    Fast,
+    /// Never: a node is dead when Kubernetes says so.
+    Off,
 }
 
 /// `--conflict`.
@@ -322,7 +348,29 @@ impl SpeakerArgs {
             ConflictArg::Defend => OnConflict::Defend,
             ConflictArg::Yield => OnConflict::Yield,
         };
-        Manner { refresh, on_conflict }
+        Manner { refresh, on_conflict, beats: None }
+    }
+
+    /// How often it says that it is there.
+    pub fn cadence(&self) -> Option<Cadence> {
+        let cadence = |holder, other| Cadence {
+            holder: Duration::from_millis(holder),
+            other: Duration::from_millis(other),
+        };
+        match self.liveness {
+            LivenessArg::Default => Some(cadence(100, 1000)),
+            LivenessArg::Fast => Some(cadence(20, 200)),
+            LivenessArg::Off => None,
+        }
+    }
+
+    /// What it says when it is told to end.
+    pub fn last_words(&self) -> State {
+        if self.hand_over_on_stop {
+            State::Leaving
+        } else {
+            State::BackSoon(Duration::from_secs(self.restart_patience.into()))
+        }
     }
 }
 

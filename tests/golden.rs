@@ -235,7 +235,7 @@ fn speak_on(
             writeln!(announced, "  {verb} {vip} {} in {subnet} on {}{how}", ports.join(" "), segment.bridge)
                 .unwrap();
         }
-        let ports = BridgePorts { nic: 1, patch: 2, mac: Mac([2, 0, 0, 0, 0, number]) };
+        let ports = BridgePorts { nic: 1, patch: 2, own: 3, mac: Mac([2, 0, 0, 0, 0, number]) };
         for flow in flows_for(&segment, &ports) {
             writeln!(flows, "  {flow}").unwrap();
         }

@@ -24,6 +24,8 @@ mod traffic;
 
 #[path = "lab/backends.rs"]
 mod backends;
+#[path = "lab/beats.rs"]
+mod beats;
 #[path = "lab/claims.rs"]
 mod claims;
 #[path = "lab/delivered.rs"]

@@ -108,3 +108,56 @@ fn a_question_is_no_claim() {
     ];
     assert_eq!(faults(4_903_785_563_638_349_512, &steps), Vec::<String>::new());
 }
+
+/// A seed with which the speakers beat.
+const BEATING: u64 = 3;
+
+#[test]
+fn a_dead_speaker_is_replaced_within_a_second_though_kubernetes_calls_its_node_ready() {
+    let mut lab = Lab::new(NODES, VIPS, BEATING);
+    lab.take(&Step::Wait(Duration::from_secs(5)));
+    let mut dead = Vec::new();
+    while dead.len() < NODES - 1 {
+        let (holder, _) = lab.answerer(0).unwrap();
+        lab.take(&Step::Kill(holder));
+        dead.push(holder);
+        lab.take(&Step::Wait(Duration::from_millis(2000)));
+        let (successor, ago) = lab.answerer(0).unwrap();
+        assert!(
+            !dead.contains(&successor) && ago < Duration::from_millis(1100),
+            "{successor} {ago:?} {dead:?}"
+        );
+    }
+    assert_eq!(lab.into_faults(), Vec::<String>::new());
+}
+
+#[test]
+fn two_that_die_together_are_replaced_by_the_third() {
+    let mut lab = Lab::new(NODES, 1, BEATING);
+    lab.take(&Step::Wait(Duration::from_secs(5)));
+    for _ in 0..NODES - 1 {
+        let (holder, _) = lab.answerer(0).unwrap();
+        let other = (0..NODES).find(|node| *node != holder).unwrap();
+        [holder, other].into_iter().for_each(|node| lab.take(&Step::Kill(node)));
+        lab.take(&Step::Wait(Duration::from_millis(2000)));
+        let (successor, ago) = lab.answerer(0).unwrap();
+        assert!(
+            ![holder, other].contains(&successor) && ago < Duration::from_millis(1100),
+            "{successor} {ago:?}"
+        );
+        [holder, other].into_iter().for_each(|node| lab.take(&Step::Start(node)));
+        lab.take(&Step::Wait(Duration::from_secs(5)));
+    }
+    assert_eq!(lab.into_faults(), Vec::<String>::new());
+}
+
+/// One that was stopped while it asked went on where it had been, told of a claim, and let go; and the other believed it.
+#[test]
+fn who_was_stopped_while_it_asked_asks_anew() {
+    let steps = [
+        Step::Wait(Duration::from_millis(639)),
+        Step::Stop { node: 2, time: Duration::from_millis(3369) },
+        Step::Wait(Duration::ZERO),
+    ];
+    assert_eq!(faults(1_924_049_461_420_816_557, &steps), Vec::<String>::new());
+}

@@ -230,6 +230,7 @@ mod tests {
             world.apply(Change::Apply(node));
             let Some(terms) = terms else { continue };
             let segment = SegmentReport {
+                beats: false,
                 mac: "02:00:00:00:00:01".parse().unwrap(),
                 ready: true,
                 held: terms.iter().map(|term| (VIP, *term)).collect(),

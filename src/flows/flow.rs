@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::model::{MARK_BIT, Mac, Protocol, VlanId};
+use crate::model::{ETHERTYPE_BEAT, MARK_BIT, Mac, Protocol, VlanId};
 
 /// The cookie of every flow of ours: `ovn-vip` in ASCII and a byte that [`COOKIE_MASK`] leaves free.
 /// kube-ovn-cni throws away whatever carries its own cookies, 0x1000 and 0x1001, and carries the rest over.
@@ -29,7 +29,7 @@ pub const ADMITTED: u16 = 1;
 pub const MARK: u32 = 1 << MARK_BIT;
 
 /// `OFPP_LOCAL` (OpenFlow 1.4 §7.2.1): the bridge's own port.
-const PORT_LOCAL: u32 = 0xffff_fffe;
+pub const PORT_LOCAL: u32 = 0xffff_fffe;
 
 /// One rule, without the table (0), timeouts (none) and flags (none) that all of ours have in common.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,9 +44,27 @@ pub struct Flow {
     pub actions: Vec<Action>,
 }
 
-/// Frames for a VIP; every field as plain as kube-ovn-cni's parser (go-openvswitch) needs it (ovs-fields(7)).
+/// Which frames; every field as plain as kube-ovn-cni's parser (go-openvswitch) needs it (ovs-fields(7)).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Match {
+pub enum Match {
+    /// Frames for a VIP.
+    Vip(VipMatch),
+    /// The speakers' own frames.
+    Beat(BeatMatch),
+}
+
+/// The speakers' own frames, of the EtherType [`ETHERTYPE_BEAT`](crate::model::ETHERTYPE_BEAT).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BeatMatch {
+    /// `in_port`.
+    pub in_port: u32,
+    /// `dl_vlan`: this tag; `None` matches frames with any tag and without one.
+    pub vlan: Option<VlanId>,
+}
+
+/// Frames for a VIP.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VipMatch {
     /// `in_port`.
     pub in_port: u32,
     /// `dl_dst`: exactly this destination MAC.
@@ -108,9 +126,39 @@ impl fmt::Display for Flow {
     }
 }
 
+impl Match {
+    /// Where it is about a VIP, the whole of it.
+    pub fn vip(&self) -> Option<&VipMatch> {
+        match self {
+            Match::Vip(vip) => Some(vip),
+            Match::Beat(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for Match {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Match { in_port, eth_dst, vlan, destination, source, traffic } = self;
+        match self {
+            Match::Vip(vip) => vip.fmt(f),
+            Match::Beat(beat) => beat.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for BeatMatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let BeatMatch { in_port, vlan } = self;
+        write!(f, "in_port={}", PortName(*in_port))?;
+        if let Some(vlan) = vlan {
+            write!(f, ",dl_vlan={vlan}")?;
+        }
+        write!(f, ",dl_type={ETHERTYPE_BEAT:#x}")
+    }
+}
+
+impl fmt::Display for VipMatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let VipMatch { in_port, eth_dst, vlan, destination, source, traffic } = self;
         let (family, address) = if destination.is_ipv4() { ("", "nw") } else { ("6", "ipv6") };
         match traffic {
             Traffic::Port(protocol, _) => write!(f, "{protocol}{family}")?,
@@ -168,15 +216,23 @@ pub(super) mod tests {
         Flow {
             cookie: COOKIE,
             priority: PRIORITY,
-            matches: Match {
+            matches: Match::Vip(VipMatch {
                 in_port: 1,
                 eth_dst: Mac([0x0a, 0, 0, 0, 0, 1]),
                 vlan: None,
                 destination: destination.parse().unwrap(),
                 source: None,
                 traffic,
-            },
+            }),
             actions: vec![Action::SetEthDst(Mac([0, 0, 0, 1, 0, 1])), Action::Output(2)],
+        }
+    }
+
+    /// What a flow for a VIP matches.
+    pub(in crate::flows) fn vip(flow: &mut Flow) -> &mut VipMatch {
+        match &mut flow.matches {
+            Match::Vip(vip) => vip,
+            Match::Beat(_) => panic!("it is for no VIP"),
         }
     }
 
@@ -201,14 +257,19 @@ pub(super) mod tests {
                 .prop_map(|(to, from, length)| (to.into(), net(from, length))),
         ];
         let matches = (any::<u32>(), any::<[u8; 6]>(), 0..4095u16, addresses, any::<bool>(), traffic)
-            .prop_map(|(in_port, mac, vlan, (destination, source), is_for_all, traffic)| Match {
-                in_port,
-                eth_dst: Mac(mac),
-                vlan: VlanId::new(vlan),
-                destination,
-                source: source.filter(|_| !is_for_all),
-                traffic,
+            .prop_map(|(in_port, mac, vlan, (destination, source), is_for_all, traffic)| {
+                Match::Vip(VipMatch {
+                    in_port,
+                    eth_dst: Mac(mac),
+                    vlan: VlanId::new(vlan),
+                    destination,
+                    source: source.filter(|_| !is_for_all),
+                    traffic,
+                })
             });
+        let beats = (any::<u32>(), 0..4095u16)
+            .prop_map(|(in_port, vlan)| Match::Beat(BeatMatch { in_port, vlan: VlanId::new(vlan) }));
+        let matches = prop_oneof![4 => matches, 1 => beats];
         (any::<u8>(), any::<u16>(), matches, prop::collection::vec(action, 0..4)).prop_map(
             |(low, priority, matches, actions)| Flow {
                 cookie: COOKIE | u64::from(low),
@@ -223,12 +284,12 @@ pub(super) mod tests {
     fn a_flow_reads_as_ovs_ofctl_prints_it() {
         let tagged = {
             let mut flow = flow("10.180.204.252", Traffic::Port(Protocol::Tcp, 80));
-            flow.matches.vlan = VlanId::new(341);
+            vip(&mut flow).vlan = VlanId::new(341);
             flow
         };
         let admitted = |destination: &str, source: &str| {
             let mut flow = flow(destination, Traffic::Port(Protocol::Tcp, 80));
-            flow.matches.source = source.parse().ok();
+            vip(&mut flow).source = source.parse().ok();
             flow.actions.insert(0, Action::SetMark(MARK));
             flow
         };
@@ -271,7 +332,7 @@ pub(super) mod tests {
     #[test]
     fn the_local_port_and_no_action_have_names_of_their_own() {
         let mut flow = flow("10.0.0.9", Traffic::PathMtu);
-        flow.matches.in_port = PORT_LOCAL;
+        vip(&mut flow).in_port = PORT_LOCAL;
         flow.actions.clear();
         assert_eq!(
             flow.to_string(),

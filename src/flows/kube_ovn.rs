@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::diff::Wanted;
 use super::wire::{AnyMac, Found};
-use super::{Action, Flow, Match, Traffic};
+use super::{Action, Flow, Traffic, VipMatch};
 
 /// The cookies of its rules, 0x1000 for IPv4 and 0x1001 for IPv6 (`UnderlaySvcLocalOpenFlowCookieV4` and `V6` in its
 /// `pkg/util/const.go`), under [`COOKIE_MASK`].
@@ -47,17 +47,19 @@ impl Rules {
 
     /// The rules that catch every frame of a wanted flow. Path MTU discovery has none.
     fn catching(&self, flow: &Flow) -> impl Iterator<Item = (AnyMac, &Vec<Action>)> {
-        let Match { in_port, eth_dst: _, vlan, destination, source: _, traffic } = flow.matches;
-        let untagged = matches!(traffic, Traffic::Port(..)).then_some(None);
-        let tags = untagged.into_iter().chain(untagged.and(vlan).map(Some));
-        tags.map(move |vlan| AnyMac { in_port, vlan, destination, traffic })
-            .filter_map(|key| self.0.get(&key).map(|actions| (key, actions)))
+        let of_port = flow.matches.vip().filter(|vip| matches!(vip.traffic, Traffic::Port(..)));
+        let keys = of_port.into_iter().flat_map(|vip| {
+            let VipMatch { in_port, eth_dst: _, vlan, destination, source: _, traffic } = *vip;
+            let tags = [None].into_iter().chain(vlan.map(Some));
+            tags.map(move |vlan| AnyMac { in_port, vlan, destination, traffic })
+        });
+        keys.filter_map(|key| self.0.get(&key).map(|actions| (key, actions)))
     }
 }
 
 /// A rule of Kube-OVN's lets everybody in and marks nothing: what ours refuses, it never makes needless.
 fn is_for_everybody(flow: &&Flow) -> bool {
-    flow.matches.source.is_none() && !flow.actions.is_empty()
+    flow.matches.vip().is_some_and(|vip| vip.source.is_none()) && !flow.actions.is_empty()
 }
 
 impl FromIterator<Found> for Rules {
@@ -77,8 +79,9 @@ impl FromIterator<Found> for Rules {
 mod tests {
     use super::*;
     use crate::flows::diff::difference;
+    use crate::flows::flow::tests::vip;
     use crate::flows::wire::{FlowMod, FoundMatch};
-    use crate::flows::{COOKIE as OURS, PRIORITY as OUR_PRIORITY};
+    use crate::flows::{COOKIE as OURS, Match, PRIORITY as OUR_PRIORITY};
     use crate::model::{Mac, Protocol, VlanId};
     use proptest::prelude::*;
 
@@ -92,14 +95,14 @@ mod tests {
         (1..3u32, 1..3u8, 1..=tags, 1..3u8, traffic, 1..3u8).prop_map(
             move |(in_port, mac, vlan, host, traffic, number)| {
                 let vlan = VlanId::new(vlan).filter(|_| tags > 1);
-                let matches = Match {
+                let matches = Match::Vip(VipMatch {
                     in_port,
                     eth_dst: Mac([mac; 6]),
                     vlan,
                     destination: [10, 0, 0, host].into(),
                     source: None,
                     traffic,
-                };
+                });
                 Flow { cookie: OURS, priority: OUR_PRIORITY, matches, actions: actions(number) }
             },
         )
@@ -118,7 +121,8 @@ mod tests {
     }
 
     fn wide(flow: &Flow) -> AnyMac {
-        let Match { in_port, eth_dst: _, vlan: _, destination, source: _, traffic } = flow.matches;
+        let VipMatch { in_port, eth_dst: _, vlan: _, destination, source: _, traffic } =
+            *flow.matches.vip().unwrap();
         AnyMac { in_port, vlan: None, destination, traffic }
     }
 
@@ -127,7 +131,7 @@ mod tests {
         let open = crate::flows::flow::tests::flow("10.0.0.9", Traffic::Port(Protocol::Tcp, 80));
         let closed = Flow { actions: Vec::new(), ..open.clone() };
         let mut admitted = Flow { priority: OUR_PRIORITY + 1, ..open.clone() };
-        admitted.matches.source = "10.0.0.0/8".parse().ok();
+        vip(&mut admitted).source = "10.0.0.0/8".parse().ok();
         for actions in [Vec::new(), open.actions.clone()] {
             let rules = Rules([(wide(&open), actions)].into());
             let wanted = Wanted::from(BTreeSet::from([closed.clone(), admitted.clone()]));
@@ -159,7 +163,7 @@ mod tests {
                 let done = table.get(&flow.matches).or_else(|| rules.0.get(&wide(flow)));
                 prop_assert_eq!(done, Some(&flow.actions));
                 let needless = rules.0.get(&wide(flow)) == Some(&flow.actions);
-                prop_assert!(!(covered.contains(flow) && flow.matches.traffic == Traffic::PathMtu));
+                prop_assert!(!(covered.contains(flow) && flow.matches.vip().unwrap().traffic == Traffic::PathMtu));
                 prop_assert!(needless || table.contains_key(&flow.matches));
             }
             prop_assert_eq!(table.len() + covered.len(), wanted.flows().count());

@@ -17,9 +17,10 @@ pub mod wire;
 pub use delivery::{Delivery, Wish, Wishes};
 pub use diff::{FlowMod, Wanted, difference};
 pub use flow::{
-    ADMITTED, Action, COOKIE, COOKIE_MASK, Flow, MARK, Match, PRIORITY, TAGGED_PRIORITY, Traffic,
+    ADMITTED, Action, BeatMatch, COOKIE, COOKIE_MASK, Flow, MARK, Match, PORT_LOCAL, PRIORITY,
+    TAGGED_PRIORITY, Traffic, VipMatch,
 };
-pub use program::{BridgePorts, flows_for};
+pub use program::{BridgePorts, beat_flows, flows_for};
 #[cfg(test)]
 pub(crate) use session::fake::Fake;
 pub use session::{Event, Session, SessionError};

@@ -8,7 +8,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::{ADMITTED, Action, COOKIE, Flow, MARK, Match, PRIORITY, TAGGED_PRIORITY, Traffic};
+use super::{
+    ADMITTED, Action, BeatMatch, COOKIE, Flow, MARK, Match, PRIORITY, TAGGED_PRIORITY, Traffic, VipMatch,
+};
 use crate::model::{Mac, SegmentPlan, Sources, Steered};
 
 /// What a rule needs to know of the bridge. Port numbers change when a port is made anew: look them up each time.
@@ -18,6 +20,8 @@ pub struct BridgePorts {
     pub nic: u32,
     /// `ofport` of the patch port.
     pub patch: u32,
+    /// Of the port that the speaker sits on: the bridge's own, or an access port.
+    pub own: u32,
     /// The MAC that the speaker answers with.
     pub mac: Mac,
 }
@@ -40,6 +44,23 @@ pub fn flows_for(segment: &SegmentPlan, ports: &BridgePorts) -> BTreeSet<Flow> {
         of_ports.chain(path_mtu)
     });
     flows.collect()
+}
+
+/// The rules that keep the speakers' own frames on the wire: between the NIC and the port that the speaker sits on, and away
+/// from every pod, which neither hears nor sends any.
+pub fn beat_flows(segment: &SegmentPlan, ports: &BridgePorts) -> [Flow; 3] {
+    let BridgePorts { nic, patch, own, mac: _ } = *ports;
+    let flow = |in_port, vlan, actions| Flow {
+        cookie: COOKIE,
+        priority: if segment.vlan.is_some() { TAGGED_PRIORITY } else { PRIORITY },
+        matches: Match::Beat(BeatMatch { in_port, vlan }),
+        actions,
+    };
+    [
+        flow(own, segment.vlan, vec![Action::Output(nic)]),
+        flow(nic, segment.vlan, vec![Action::Output(own)]),
+        flow(patch, None, Vec::new()),
+    ]
 }
 
 /// One VIP's part.
@@ -66,19 +87,19 @@ impl Program<'_> {
     }
 
     fn flow(self, traffic: Traffic, source: Option<IpNet>, actions: Vec<Action>) -> Flow {
-        let Self { segment, ports: BridgePorts { nic, patch: _, mac }, vip, steered: _ } = self;
+        let Self { segment, ports: BridgePorts { nic, patch: _, own: _, mac }, vip, steered: _ } = self;
         let lowest = if segment.vlan.is_some() { TAGGED_PRIORITY } else { PRIORITY };
         Flow {
             cookie: COOKIE,
             priority: if source.is_some() { lowest + ADMITTED } else { lowest },
-            matches: Match {
+            matches: Match::Vip(VipMatch {
                 in_port: *nic,
                 eth_dst: *mac,
                 vlan: segment.vlan,
                 destination: vip,
                 source,
                 traffic,
-            },
+            }),
             actions,
         }
     }
@@ -87,6 +108,7 @@ impl Program<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flows::PORT_LOCAL;
     use crate::model::{Protocol, VlanId};
     use std::collections::BTreeMap;
 
@@ -109,6 +131,7 @@ mod tests {
             .map(|(vip, steered)| (vip.parse().unwrap(), steered))
             .into(),
             peers: None,
+            beating: [].into(),
             announced: [].into(),
             handed_over: BTreeSet::new(),
             successors: [].into(),
@@ -117,7 +140,7 @@ mod tests {
     }
 
     fn texts(vlan: Option<u16>) -> Vec<String> {
-        let ports = BridgePorts { nic: 1, patch: 2, mac: Mac([0x0a, 0, 0, 0, 0, 1]) };
+        let ports = BridgePorts { nic: 1, patch: 2, own: PORT_LOCAL, mac: Mac([0x0a, 0, 0, 0, 0, 1]) };
         flows_for(&segment(vlan), &ports).iter().map(Flow::to_string).collect()
     }
 
@@ -161,7 +184,7 @@ mod tests {
                 ..Steered::default()
             },
         )]);
-        let ports = BridgePorts { nic: 1, patch: 2, mac: Mac([0x0a, 0, 0, 0, 0, 1]) };
+        let ports = BridgePorts { nic: 1, patch: 2, own: PORT_LOCAL, mac: Mac([0x0a, 0, 0, 0, 0, 1]) };
         let found: Vec<String> = flows_for(&segment, &ports).iter().map(Flow::to_string).collect();
         let to = "in_port=1,dl_vlan=341,dl_dst=0a:00:00:00:00:01";
         let steer = "actions=load:0x4000000->NXM_NX_PKT_MARK[],mod_dl_dst:00:00:00:01:00:01,output:2";
@@ -179,5 +202,23 @@ mod tests {
     #[test]
     fn a_vip_without_ports_gets_no_rule() {
         assert!(!texts(None).iter().any(|text| text.contains("10.180.204.253")));
+    }
+
+    #[test]
+    fn beats_go_between_the_nic_and_the_speaker_and_never_to_a_pod() {
+        let ports = BridgePorts { nic: 1, patch: 2, own: PORT_LOCAL, mac: Mac([0x0a, 0, 0, 0, 0, 1]) };
+        let texts = |vlan| beat_flows(&segment(vlan), &ports).map(|flow| flow.to_string());
+        let untagged = [
+            "priority=10002,in_port=LOCAL,dl_type=0x88b5 actions=output:1",
+            "priority=10002,in_port=1,dl_type=0x88b5 actions=LOCAL",
+            "priority=10002,in_port=2,dl_type=0x88b5 actions=drop",
+        ];
+        assert_eq!(texts(None), untagged);
+        let tagged = [
+            "priority=10004,in_port=LOCAL,dl_vlan=341,dl_type=0x88b5 actions=output:1",
+            "priority=10004,in_port=1,dl_vlan=341,dl_type=0x88b5 actions=LOCAL",
+            "priority=10004,in_port=2,dl_type=0x88b5 actions=drop",
+        ];
+        assert_eq!(texts(Some(341)), tagged);
     }
 }

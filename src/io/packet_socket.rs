@@ -16,7 +16,7 @@ use tokio::io::unix::AsyncFd;
 
 use crate::l2::Received;
 use crate::l2::ethernet::{ETHERTYPE_ARP, ETHERTYPE_IPV6, TPID_8021Q, Tag};
-use crate::model::Mac;
+use crate::model::{ETHERTYPE_BEAT, Mac};
 
 /// Longer than any neighbor message in use; one that is cut here does not parse and is counted.
 const LONGEST_FRAME: usize = 2048;
@@ -102,7 +102,7 @@ impl PacketSocket {
         opened.mac().map(|_| opened)
     }
 
-    /// The next ARP or neighbor frame. Cancel-safe: a frame that was taken is returned.
+    /// The next ARP or neighbor frame, or beat. Cancel-safe: a frame that was taken is returned.
     ///
     /// # Errors
     /// `InterfaceDown`: call again, it waits until the interface is up. `InterfaceGone`: open another socket.
@@ -167,9 +167,9 @@ fn classify(interface: &str, action: &'static str, source: io::Error) -> PacketS
     }
 }
 
-/// Classic BPF (Linux Documentation/networking/filter.rst): ARP, and ICMPv6 types 135 and 136 right behind the
+/// Classic BPF (Linux Documentation/networking/filter.rst): ARP, beats, and ICMPv6 types 135 and 136 right behind the
 /// IPv6 header, each with or without a tag in the frame; nothing that this host sends. X is the tag's length.
-fn filter() -> [SockFilter; 16] {
+fn filter() -> [SockFilter; 17] {
     const LOAD_BYTE: u32 = libc::BPF_LD | libc::BPF_B | libc::BPF_ABS;
     const LOAD_TYPE: u32 = libc::BPF_LD | libc::BPF_H | libc::BPF_ABS;
     const LOAD_BYTE_X: u32 = libc::BPF_LD | libc::BPF_B | libc::BPF_IND;
@@ -184,13 +184,14 @@ fn filter() -> [SockFilter; 16] {
     };
     [
         run(LOAD_BYTE, PACKET_TYPE),
-        equal(libc::PACKET_OUTGOING.into(), 13, 0),
+        equal(libc::PACKET_OUTGOING.into(), 14, 0),
         run(SET_X, 0),
         run(LOAD_TYPE, 12),
         equal(TPID_8021Q.into(), 0, 2),
         run(SET_X, 4),
         run(LOAD_TYPE_X, 12),
-        equal(ETHERTYPE_ARP.into(), 6, 0),
+        equal(ETHERTYPE_ARP.into(), 7, 0),
+        equal(ETHERTYPE_BEAT.into(), 6, 0),
         equal(ETHERTYPE_IPV6.into(), 0, 6),
         run(LOAD_BYTE_X, 14 + 6),
         equal(58, 0, 4),
@@ -316,9 +317,10 @@ mod tests {
     }
 
     #[test]
-    fn the_filter_passes_arp_and_neighbor_messages_tagged_or_not() {
+    fn the_filter_passes_arp_beats_and_neighbor_messages_tagged_or_not() {
         for tag in [&[][..], &[0x81, 0, 1, 0x55]] {
             assert!(passes(&frame(&[tag, &[8, 6]].concat(), 0, 0)), "ARP behind {tag:?}");
+            assert!(passes(&frame(&[tag, &[0x88, 0xb5]].concat(), 0, 0)), "a beat behind {tag:?}");
             for kind in [135, 136] {
                 assert!(passes(&frame(&[tag, &[0x86, 0xdd]].concat(), 58, kind)), "{kind} behind {tag:?}");
             }

@@ -236,19 +236,21 @@ fn try_read<'b>(stream: &UnixStream, buffer: &'b mut [u8]) -> io::Result<Option<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flows::{Action, COOKIE, Fake, Match, PRIORITY, Traffic};
+    use crate::flows::{Action, COOKIE, Fake, Match, PRIORITY, Traffic, VipMatch};
     use crate::model::Mac;
     use tokio::net::UnixListener;
     use tokio::time::timeout;
 
     fn flows(count: u8) -> BTreeSet<Flow> {
-        let matches = |last| Match {
-            in_port: 1,
-            eth_dst: Mac([2; 6]),
-            vlan: None,
-            destination: [10, 0, 0, last].into(),
-            source: None,
-            traffic: Traffic::PathMtu,
+        let matches = |last| {
+            Match::Vip(VipMatch {
+                in_port: 1,
+                eth_dst: Mac([2; 6]),
+                vlan: None,
+                destination: [10, 0, 0, last].into(),
+                source: None,
+                traffic: Traffic::PathMtu,
+            })
         };
         let flow = |last| Flow {
             cookie: COOKIE,

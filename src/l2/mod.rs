@@ -4,6 +4,7 @@
 //! reads a clock. [`Responder`] is the door; the codecs below it know frames and nothing of VIPs.
 
 pub mod arp;
+pub mod beat;
 mod claim;
 pub mod ethernet;
 mod hear;

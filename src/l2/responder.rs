@@ -114,13 +114,16 @@ impl Responder {
         self.on_conflict = on_conflict;
     }
 
-    /// A VIP that is held may be somebody else's by now: falls silent for it, and asks.
+    /// A VIP that is held may be somebody else's by now: falls silent for it, and asks. What was being asked for is asked
+    /// for anew.
     pub fn doubt(&mut self, vip: IpAddr, now: Instant) {
-        let Some(claim) = self.claims.get_mut(&vip).filter(|claim| claim.state() == ClaimState::Held) else {
-            return;
-        };
+        let Some(claim) = self.claims.get_mut(&vip) else { return };
+        match claim.state() {
+            ClaimState::Held => self.changes.push_back((vip, ClaimState::Probing)),
+            ClaimState::Probing => {}
+            ClaimState::Yielded { to: _ } => return,
+        }
         *claim = Claim::new(ClaimMode::Probe);
-        self.changes.push_back((vip, ClaimState::Probing));
         self.schedule.set(vip, Some(now));
         self.drop_pending(vip);
     }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::arp::ArpError;
+use super::beat::BeatError;
 use super::claim::Outcome;
 use super::ethernet::EthernetError;
 use super::ndp::NdpError;
@@ -28,6 +29,8 @@ pub enum Verdict {
         /// What we made of it.
         outcome: Outcome,
     },
+    /// Another speaker says that it is there.
+    Beat,
     /// Nothing to do.
     Ignored(Reason),
 }
@@ -53,6 +56,8 @@ pub enum Reason {
     NeighborAdvertisement,
     /// Too many answers wait to be sent.
     Overloaded,
+    /// A beat that is not believed.
+    Beat(BeatError),
     /// No Ethernet frame.
     Ethernet(EthernetError),
     /// No ARP packet for us.
@@ -68,6 +73,8 @@ pub enum VerdictKind {
     Answered,
     /// [`Verdict::Conflict`].
     Conflict(Outcome),
+    /// [`Verdict::Beat`].
+    Beat,
     /// [`Verdict::Ignored`].
     Ignored(Reason),
 }
@@ -78,6 +85,7 @@ impl Verdict {
         match self {
             Verdict::Answered { vip: _, to: _ } => VerdictKind::Answered,
             Verdict::Conflict { vip: _, mac: _, outcome } => VerdictKind::Conflict(outcome),
+            Verdict::Beat => VerdictKind::Beat,
             Verdict::Ignored(reason) => VerdictKind::Ignored(reason),
         }
     }
@@ -98,6 +106,7 @@ impl VerdictKind {
             VerdictKind::Conflict(Outcome::Standing) => "conflict_standing",
             VerdictKind::Conflict(Outcome::Peer) => "conflict_peer",
             VerdictKind::Conflict(Outcome::PeerAsks) => "conflict_peer_asks",
+            VerdictKind::Beat => "beat",
             VerdictKind::Ignored(reason) => reason.as_str(),
         }
     }
@@ -116,6 +125,7 @@ impl Reason {
             Reason::ArpReply => "arp_reply",
             Reason::NeighborAdvertisement => "neighbor_advertisement",
             Reason::Overloaded => "overloaded",
+            Reason::Beat(error) => error.as_str(),
             Reason::Ethernet(error) => error.as_str(),
             Reason::Arp(error) => error.as_str(),
             Reason::Ndp(error) => error.as_str(),

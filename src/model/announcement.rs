@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::{InterfaceName, Mac, Protocol, ServiceKey, Sources, SubnetName, Term, VlanId};
+use super::{InterfaceName, Mac, NodeName, Protocol, ServiceKey, Sources, SubnetName, Term, VlanId};
+
+/// The EtherType of the speakers' own frames: "Local Experimental EtherType 1" (IEEE 802, 9.2.4).
+pub const ETHERTYPE_BEAT: u16 = 0x88b5;
 
 /// What one node does on each of its underlay segments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +37,8 @@ pub struct SegmentPlan {
     pub steered: BTreeMap<IpAddr, Steered>,
     /// The MACs that the other nodes' speakers say they answer with; `None` where speakers do not know each other.
     pub peers: Option<BTreeSet<Mac>>,
+    /// The other nodes whose speakers say that they beat on the segment, each with its MAC.
+    pub beating: BTreeMap<NodeName, Mac>,
     /// The VIPs that this node answers for; each is also in `steered`.
     pub announced: BTreeMap<IpAddr, PlannedClaim>,
     /// The VIPs of `steered` that another node is to announce: one that this node still answers for is let go once the

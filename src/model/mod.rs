@@ -19,7 +19,7 @@ mod sources;
 mod topology;
 mod world;
 
-pub use announcement::{AnnouncePlan, PlannedClaim, SegmentPlan, Steered};
+pub use announcement::{AnnouncePlan, ETHERTYPE_BEAT, PlannedClaim, SegmentPlan, Steered};
 pub use gate::{Gate, MARK_BIT};
 pub use load_balancer::{LoadBalancer, Locality, Network, Port, Switch};
 pub use metallb::{AddressPool, Advertisement, L2Status};

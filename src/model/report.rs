@@ -21,6 +21,8 @@ pub struct SpeakerReport {
 pub struct SegmentReport {
     /// The MAC that it answers with.
     pub mac: Mac,
+    /// Whether it says on the segment itself, again and again, that it is there (`l2::beat`).
+    pub beats: bool,
     /// Whether it could speak at once: there is a carrier, and a socket can be had.
     pub ready: bool,
     /// The VIPs that it has claimed and not let go, each with the [`Term`] of its claim.

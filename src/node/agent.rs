@@ -14,11 +14,12 @@ use super::sight::Sight;
 use super::tenure::is_known;
 use crate::flows::{Flow, Wishes};
 use crate::kube::saying::report_key;
+use crate::l2::beat::State;
 use crate::l2::{Received, Verdict};
 use crate::model::{
     Change, Dirty, InterfaceName, NodeName, Object, ObjectKey, SpeakerReport, SubnetName, World,
 };
-use crate::plan::{Announcer, Policy, Replanned};
+use crate::plan::{Absent, Announcer, Policy, Replanned};
 
 /// A node that did nothing for so long was stopped, with its host or alone (SIGSTOP, a paused virtual machine): others may
 /// have taken over what it holds.
@@ -73,6 +74,8 @@ pub struct Agent {
     /// Whether the status may have to be another.
     pub(super) status_stale: bool,
     problems: BTreeSet<String>,
+    /// Who is dead, by segment, as far as this node hears.
+    absent: Absent,
 }
 
 impl Agent {
@@ -98,6 +101,7 @@ impl Agent {
             writing_due: false,
             status_stale: true,
             problems: BTreeSet::new(),
+            absent: Absent::new(),
         }
     }
 
@@ -106,11 +110,22 @@ impl Agent {
     /// for it are of the past.
     pub fn wake(&mut self, up: Duration, now: Instant) -> bool {
         let before = self.last_up.replace(up).unwrap_or(up);
-        let was_stopped = up.saturating_sub(before) >= STOPPED_AFTER;
+        let was_stopped = up.saturating_sub(before) >= self.patience();
         if was_stopped {
             self.segments.values_mut().for_each(|segment| segment.listen_first(now));
         }
         was_stopped
+    }
+
+    /// How long it may do nothing before others may have taken over what it holds.
+    pub fn patience(&self) -> Duration {
+        let beats = self.settings.manner.beats.as_ref().map(|beats| beats.cadence.patience());
+        beats.map_or(STOPPED_AFTER, |patience| patience.min(STOPPED_AFTER))
+    }
+
+    /// This process ends: on each segment the others are told what to do about it. Fetch the frames, and send them.
+    pub fn part(&mut self, state: State) {
+        self.segments.values_mut().for_each(|segment| segment.part(state));
     }
 
     /// The cluster changed. `is_complete`: all of it was told once.
@@ -152,9 +167,9 @@ impl Agent {
     }
 
     /// There is a socket on the segment.
-    pub fn socket_opened(&mut self, subnet: &SubnetName) {
+    pub fn socket_opened(&mut self, subnet: &SubnetName, now: Instant) {
         if let Some(segment) = self.segments.get_mut(subnet) {
-            segment.socket_opened();
+            segment.socket_opened(now);
             self.sight_changed = true;
         }
     }
@@ -181,7 +196,7 @@ impl Agent {
             return false;
         }
         let dirty = std::mem::take(&mut self.dirty);
-        let replanned = self.announcer.update(&self.world, None, &dirty);
+        let replanned = self.announcer.update(&self.world, Some(&self.absent), &dirty);
         let is_moved = std::mem::take(&mut self.vswitch_changed);
         let segments: BTreeSet<SubnetName> = match replanned {
             Replanned::Only { vips, services } if !is_moved => {
@@ -205,6 +220,7 @@ impl Agent {
         let gone = self.segments.extract_if(.., |subnet, _| !plan.segments.contains_key(subnet));
         for (subnet, mut segment) in gone {
             segment.fall_silent(now);
+            self.absent.remove(&subnet);
             self.ended.push((subnet, segment));
         }
         self.report_stale = true;
@@ -241,7 +257,10 @@ impl Agent {
                     let report = self.world.report_of(&self.settings.node);
                     let held = report.and_then(|report| report.segments.get(&subnet));
                     let held = held.map(|segment| segment.held.clone()).unwrap_or_default();
-                    let segment = Segment::new(subnet.clone(), plan, located, held, self.settings.manner);
+                    let segment = {
+                        let manner = self.settings.manner.clone();
+                        Segment::new(subnet.clone(), plan, located, held, manner)
+                    };
                     self.segments.insert(subnet, segment);
                 }
                 (Err(error), old) => {
@@ -270,7 +289,12 @@ impl Agent {
             }
             self.segments = segments;
         }
-        self.segments.values_mut().for_each(|segment| segment.tick(now));
+        for (subnet, segment) in &mut self.segments {
+            if segment.tick(now) {
+                self.absent.insert(subnet.clone(), segment.dead());
+                self.stale = true;
+            }
+        }
         if self.waiting_for().is_none() {
             self.keep_report();
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::flows::BridgePorts;
+use crate::flows::{BridgePorts, PORT_LOCAL};
 use crate::l2;
 use crate::model::{InterfaceName, Mac, SegmentPlan};
 use crate::ovsdb::{Datum, Replica, Row, TablesWanted};
@@ -86,7 +86,10 @@ pub fn locate(replica: &Replica, segment: &SegmentPlan) -> Result<Located, NotFo
     let mac = mac.ok_or_else(|| NotFound::Mac(speak_on.clone()))?;
     let interface = l2::Interface { mac, vlan: if untagged { None } else { segment.vlan } };
     let carrier = interfaces.get(segment.nic.as_str()).is_some_and(|(_, row)| is_up(row));
-    Ok(Located { ports: BridgePorts { nic, patch, mac }, speak_on, interface, carrier })
+    // The bridge's own port has a number that the database tells in OpenFlow 1.0's way.
+    let own = if speak_on == *bridge { Some(PORT_LOCAL) } else { ofport(&speak_on) };
+    let own = own.ok_or_else(|| NotFound::Mac(speak_on.clone()))?;
+    Ok(Located { ports: BridgePorts { nic, patch, own, mac }, speak_on, interface, carrier })
 }
 
 /// The bridge that OVN's own flows are on: `external_ids:ovn-bridge`, else `br-int` (ovn-controller(8)).
@@ -179,6 +182,7 @@ mod tests {
             steering_mac: Mac([0x0a; 6]),
             steered: BTreeMap::new(),
             peers: None,
+            beating: [].into(),
             announced: BTreeMap::new(),
             handed_over: BTreeSet::new(),
             successors: BTreeMap::new(),

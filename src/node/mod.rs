@@ -5,10 +5,12 @@
 //! Gives: rules and wishes for the switches, frames to send, what is to be written and said, a deadline.
 //! Never: opens a socket, reads a clock, waits. [`crate::speaker`] does that; a test does it in virtual time.
 //!
-//! [`Agent`] is the place to start. `segment` has what is spoken, `tenure` what speakers agree on among themselves.
+//! [`Agent`] is the place to start. `segment` has what is spoken, `tenure` what speakers agree on among themselves, `liveness`
+//! who of them lives.
 
 mod agent;
 pub mod bridge;
+mod liveness;
 mod segment;
 mod sight;
 pub mod status;
@@ -17,6 +19,7 @@ mod tenure;
 
 pub use agent::{Agent, Settings};
 pub use bridge::{Located, NotFound, locate};
+pub use liveness::{Cadence, Identity};
 pub use segment::{Manner, News};
 pub use sight::Sight;
 pub use telling::{Told, UidOf};

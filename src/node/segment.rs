@@ -1,19 +1,24 @@
 //! One segment of a node: its rules, what is spoken on it, and why, in that order.
 
+mod beats;
 mod telling;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::flows::{Flow, Wish, flows_for};
+use crate::flows::{Flow, Wish, beat_flows, flows_for};
+use crate::l2::beat::Beat;
 use crate::l2::{ClaimState, OnConflict, Outcome, Peers, Received, Responder, Verdict};
 use crate::model::{InterfaceName, Mac, SegmentPlan, Steered, SubnetName, Term};
 
 use super::bridge::Located;
+use super::liveness::Identity;
 use super::tenure::Tenure;
+use beats::Beats;
 
 /// The conflicts over one VIP are told no more often, however many frames somebody sends.
 const CONFLICT_PAUSE: Duration = Duration::from_secs(10);
@@ -29,12 +34,14 @@ pub struct Ready<'a> {
 }
 
 /// How a segment is spoken on.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Manner {
     /// How often what is held is announced anew.
     pub refresh: Option<Duration>,
     /// What to do about strangers that claim what is held.
     pub on_conflict: OnConflict,
+    /// Whose beats are sent; none: none are.
+    pub beats: Option<Arc<Identity>>,
 }
 
 /// What happened on a segment.
@@ -81,6 +88,7 @@ pub struct Segment {
     /// Since when, for those that were told.
     since: BTreeMap<IpAddr, Timestamp>,
     tenure: Tenure,
+    beats: Option<Beats>,
     conflicts: BTreeMap<IpAddr, (Mac, Instant)>,
     news: VecDeque<News>,
     /// Whether the report may be another than when it was last asked for.
@@ -94,11 +102,11 @@ impl Segment {
         plan: SegmentPlan,
         located: Located,
         held: BTreeMap<IpAddr, Term>,
-        Manner { refresh, on_conflict }: Manner,
+        Manner { refresh, on_conflict, beats }: Manner,
     ) -> Self {
         let mut segment = Self {
             subnet,
-            flows: flows_for(&plan, &located.ports),
+            flows: BTreeSet::new(),
             responder: Responder::new(located.interface),
             plan,
             located,
@@ -107,6 +115,7 @@ impl Segment {
             answered: BTreeSet::new(),
             since: BTreeMap::new(),
             tenure: Tenure::new(held),
+            beats: beats.map(Beats::new),
             conflicts: BTreeMap::new(),
             news: VecDeque::new(),
             changed: true,
@@ -133,11 +142,11 @@ impl Segment {
         if self.located.carrier != located.carrier {
             self.news.push_back(News::Carrier(plan.nic.clone(), located.carrier));
             self.tenure.doubt_all();
+            self.listen_anew(now);
         }
         if self.located.speak_on != located.speak_on {
             self.socket = Socket::Closed;
         }
-        self.flows = flows_for(&plan, &located.ports);
         self.plan = plan;
         self.located = located;
         self.follow_plan();
@@ -150,6 +159,13 @@ impl Segment {
         let peers = self.plan.peers.clone();
         self.responder.set_peers(peers.map_or(Peers::Anybody, Peers::Only));
         self.tenure.follow(&self.plan, |vip| self.answered.contains(&vip));
+        self.flows = flows_for(&self.plan, &self.located.ports);
+        if self.is_beating() {
+            self.flows.extend(beat_flows(&self.plan, &self.located.ports));
+        }
+        if let Some(beats) = &mut self.beats {
+            beats.liveness.expect(self.plan.beating.keys().cloned());
+        }
         self.changed = true;
     }
 
@@ -185,6 +201,7 @@ impl Segment {
     /// that is not answered for yet, before the others can know whose MAC this is.
     pub fn speak_what_is_delivered(&mut self, ready: &Ready<'_>, now: Instant) {
         self.note_delivery(ready, now);
+        self.see_beat_rules(ready.is_on_bridge);
         let is_open = self.socket == Socket::Open;
         let speakable = if is_open { self.speakable(ready, now) } else { BTreeSet::new() };
         self.speak(speakable, now);
@@ -201,6 +218,7 @@ impl Segment {
 
     /// This node was stopped for a while: what it holds may be another's by now. It falls silent, and asks.
     pub fn listen_first(&mut self, now: Instant) {
+        self.listen_anew(now);
         self.tenure.doubt_all();
         for vip in self.claimed.clone() {
             self.responder.doubt(vip, now);
@@ -208,13 +226,14 @@ impl Segment {
         self.follow_claims();
     }
 
-    /// Time passed.
-    pub fn tick(&mut self, now: Instant) {
+    /// Time passed. Whether other nodes are dead than before.
+    pub fn tick(&mut self, now: Instant) -> bool {
         self.changed |= self.tenure.report_undelivered(now);
         for vip in self.tenure.take_rivals(now) {
             self.responder.doubt(vip, now);
         }
         self.follow_claims();
+        self.tick_beats(now)
     }
 
     /// What may be spoken, where there is a socket.
@@ -234,7 +253,9 @@ impl Segment {
     fn steered_vips(&self, is_on_bridge: impl Fn(&Flow) -> bool) -> BTreeMap<IpAddr, bool> {
         let mut rules: BTreeMap<IpAddr, bool> = BTreeMap::new();
         for flow in &self.flows {
-            *rules.entry(flow.matches.destination).or_insert(true) &= is_on_bridge(flow);
+            if let Some(vip) = flow.matches.vip() {
+                *rules.entry(vip.destination).or_insert(true) &= is_on_bridge(flow);
+            }
         }
         rules
     }
@@ -256,6 +277,8 @@ impl Segment {
         let claims = vips.iter().map(|vip| (*vip, self.tenure.mode(*vip, &self.plan))).collect();
         self.responder.set_vips(&claims, now);
         self.claimed = vips;
+        // What is silent now and another's is let go at once: the report must not say that it is held.
+        self.tenure.follow(&self.plan, |vip| self.answered.contains(&vip));
         self.follow_claims();
     }
 
@@ -291,18 +314,24 @@ impl Segment {
     /// Whether a socket is to be opened where there is none: there is something to say. One that failed is tried for
     /// also where nothing is: till then nothing will be.
     pub fn wants_socket(&self) -> bool {
-        !self.plan.announced.is_empty() || self.socket == Socket::Broken
+        !self.plan.announced.is_empty() || self.is_beating() || self.socket == Socket::Broken
     }
 
     /// There is a socket now.
-    pub fn socket_opened(&mut self) {
+    pub fn socket_opened(&mut self, now: Instant) {
         self.socket = Socket::Open;
+        if let Some(beats) = &mut self.beats {
+            beats.liveness.open(now);
+        }
         self.changed = true;
     }
 
     /// A socket was tried for in vain, or lost.
     pub fn socket_failed(&mut self, now: Instant) {
         self.socket = Socket::Broken;
+        if let Some(beats) = &mut self.beats {
+            beats.liveness.close();
+        }
         self.changed = true;
         self.tenure.doubt_all();
         self.fall_silent(now);
@@ -310,6 +339,9 @@ impl Segment {
 
     /// Takes a frame in. What became of it.
     pub fn receive(&mut self, frame: &Received, now: Instant) -> Verdict {
+        if Beat::is_one(frame) {
+            return self.hear_beat(frame, now);
+        }
         let verdict = self.responder.handle_frame(frame, now);
         if let Verdict::Conflict { vip, mac, outcome } = verdict {
             self.contested(vip, mac, outcome, now);
@@ -318,6 +350,7 @@ impl Segment {
     }
 
     fn contested(&mut self, vip: IpAddr, mac: Mac, outcome: Outcome, now: Instant) {
+        self.hear_otherwise(mac);
         if outcome == Outcome::Peer && self.tenure.hear(vip, mac, &self.plan, now) {
             self.news.push_back(News::HandedOver(vip, mac));
             let rest = self.claimed.iter().filter(|claimed| **claimed != vip).copied().collect();
@@ -335,14 +368,19 @@ impl Segment {
 
     /// The next frame that is due.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Vec<u8>> {
-        let frame = self.responder.poll_transmit(now);
+        let frame = self.next_beat(now).or_else(|| self.responder.poll_transmit(now));
         self.follow_claims();
         frame
     }
 
     /// When something is due.
     pub fn deadline(&self) -> Option<Instant> {
-        self.responder.poll_timeout().into_iter().chain(self.tenure.deadline()).min()
+        self.responder
+            .poll_timeout()
+            .into_iter()
+            .chain(self.tenure.deadline())
+            .chain(self.beat_deadline())
+            .min()
     }
 }
 

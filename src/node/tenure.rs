@@ -155,9 +155,9 @@ impl Tenure {
     }
 
     /// What the other speakers are to know.
-    pub fn report(&self, mac: Mac, ready: bool) -> SegmentReport {
+    pub fn report(&self, mac: Mac, beats: bool, ready: bool) -> SegmentReport {
         let (held, left) = (self.held.clone(), self.left.clone());
-        SegmentReport { mac, ready, held, left, undelivered: self.undelivered.clone() }
+        SegmentReport { mac, beats, ready, held, left, undelivered: self.undelivered.clone() }
     }
 }
 
@@ -170,7 +170,8 @@ fn is_successor(vip: IpAddr, mac: Mac, plan: &SegmentPlan) -> bool {
 pub fn is_only_more(before: &SpeakerReport, after: &SpeakerReport) -> bool {
     let is_only_more = |(before, after): (&SegmentReport, &SegmentReport)| {
         let kept = |(vip, term): (&IpAddr, &Term)| after.held.get(vip) == Some(term);
-        (before.mac, before.ready, &before.undelivered) == (after.mac, after.ready, &after.undelivered)
+        (before.mac, before.beats, before.ready, &before.undelivered)
+            == (after.mac, after.beats, after.ready, &after.undelivered)
             && before.held.iter().all(kept)
     };
     before.segments.keys().eq(after.segments.keys())
@@ -202,6 +203,7 @@ mod tests {
             steering_mac: Mac([0; 6]),
             peers: None,
             steered: BTreeMap::new(),
+            beating: [].into(),
             announced: BTreeMap::new(),
             handed_over: [vip, other].into(),
             successors: [].into(),

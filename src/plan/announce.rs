@@ -137,6 +137,7 @@ fn segment(world: &World, node: &Node, subnet: &Subnet) -> Result<Option<Segment
         steering_mac,
         steered: BTreeMap::new(),
         peers: peers(world, node, subnet),
+        beating: beating(world, node, subnet),
         announced: BTreeMap::new(),
         handed_over: BTreeSet::new(),
         successors: BTreeMap::new(),
@@ -149,4 +150,12 @@ fn peers(world: &World, node: &Node, subnet: &Subnet) -> Option<BTreeSet<Mac>> {
     world.reports().next()?;
     let others = world.reports().filter(|report| report.node != node.name);
     Some(others.filter_map(|report| report.segments.get(&subnet.name)).map(|segment| segment.mac).collect())
+}
+
+/// The other speakers that beat on the segment.
+fn beating(world: &World, node: &Node, subnet: &Subnet) -> BTreeMap<NodeName, Mac> {
+    let others = world.reports().filter(|report| report.node != node.name);
+    let segments =
+        others.filter_map(|report| Some((report.node.clone(), report.segments.get(&subnet.name)?)));
+    segments.filter(|(_, segment)| segment.beats).map(|(node, segment)| (node, segment.mac)).collect()
 }

@@ -9,22 +9,22 @@ use crate::model::{
 
 use super::announce::{plan_vip, segments};
 use super::unit::Units;
-use super::view::View;
+use super::view::{Absent, View};
 use super::{Policy, Refusal};
 
-/// What this node does on each segment, from the world alone: every node comes to the same election. `alive`: the nodes
-/// whose speakers are known to be; `None` where that is not known, and all count as such.
+/// What this node does on each segment, from the world alone: every node comes to the same election. `absent`: the
+/// nodes that are dead, by segment; `None` where nobody listens for them.
 ///
 /// A VIP that this node has a ready backend for is steered, whoever announces it, so that rules are in place
 /// before a claim. A node that can deliver nothing of a VIP neither steers nor announces it.
 pub fn announce_plan(
     world: &World,
     policy: &Policy,
-    alive: Option<&BTreeSet<NodeName>>,
+    absent: Option<&Absent>,
     node: &NodeName,
 ) -> (AnnouncePlan, BTreeSet<Refusal>) {
     let mut announcer = Announcer::new(node.clone(), policy.clone());
-    announcer.update(world, alive, &Dirty::everything());
+    announcer.update(world, absent, &Dirty::everything());
     (announcer.plan, announcer.refusals)
 }
 
@@ -33,7 +33,7 @@ pub fn announce_plan(
 pub struct Announcer {
     node: NodeName,
     policy: Policy,
-    alive: Option<BTreeSet<NodeName>>,
+    absent: Option<Absent>,
     plan: AnnouncePlan,
     refusals: BTreeSet<Refusal>,
 }
@@ -55,7 +55,7 @@ pub enum Replanned {
 impl Announcer {
     /// Has planned nothing yet: the first update has to be of everything ([`Dirty::everything`]).
     pub fn new(node: NodeName, policy: Policy) -> Self {
-        Self { node, policy, alive: None, plan: AnnouncePlan::default(), refusals: BTreeSet::new() }
+        Self { node, policy, absent: None, plan: AnnouncePlan::default(), refusals: BTreeSet::new() }
     }
 
     /// What an operator chose.
@@ -73,16 +73,18 @@ impl Announcer {
         &self.refusals
     }
 
-    /// Plans what a change of the world may alter: `dirty` is what all changes since the last update came to. Where the
-    /// set of the living is another one, it plans everything.
-    pub fn update(&mut self, world: &World, alive: Option<&BTreeSet<NodeName>>, dirty: &Dirty) -> Replanned {
-        if dirty.everything || self.alive.as_ref() != alive {
-            self.alive = alive.cloned();
+    /// Plans what a change of the world may alter: `dirty` is what all changes since the last update came to. On segments
+    /// where others are dead than before it plans all that this node could serve.
+    pub fn update(&mut self, world: &World, absent: Option<&Absent>, dirty: &Dirty) -> Replanned {
+        let mut dirty = dirty.clone();
+        dirty.vips.extend(self.vips_where_others_are_absent(absent));
+        self.absent = absent.cloned();
+        if dirty.everything {
             (self.plan, self.refusals) = segments(world, &self.node);
             self.plan_vips(world, world.vips());
             return Replanned::Everything;
         }
-        let affected = world.affected(dirty);
+        let affected = world.affected(&dirty);
         let before = Part::take(&mut self.plan, &affected);
         self.plan_vips(world, affected.vips.iter().copied());
         let after = Part::of(&self.plan, &affected);
@@ -92,9 +94,16 @@ impl Announcer {
         }
     }
 
+    fn vips_where_others_are_absent(&self, absent: Option<&Absent>) -> Vec<IpAddr> {
+        let of = |absent: Option<&Absent>, subnet| absent.and_then(|absent| absent.get(subnet)).cloned();
+        let differs = |subnet| of(absent, subnet) != of(self.absent.as_ref(), subnet);
+        let segments = self.plan.segments.iter().filter(|(subnet, _)| differs(*subnet));
+        segments.flat_map(|(_, segment)| segment.steered.keys().copied()).collect()
+    }
+
     fn plan_vips(&mut self, world: &World, vips: impl Iterator<Item = IpAddr>) {
-        let Self { node, policy, alive, plan, refusals: _ } = self;
-        let view = View { world, policy, network: None, alive: alive.as_ref() };
+        let Self { node, policy, absent, plan, refusals: _ } = self;
+        let view = View { world, policy, network: None, absent: absent.as_ref() };
         let Some(node) = world.node(node) else { return };
         let mut units = Units::new(view);
         for vip in vips {

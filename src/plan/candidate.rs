@@ -90,7 +90,7 @@ fn own_obstacle(
         Obstacle::Excluded
     } else if node.providers_not_ready.contains(&provider.name) {
         Obstacle::ProviderNetworkNotReady(provider.name.clone())
-    } else if view.alive.is_some_and(|alive| !alive.contains(&node.name)) {
+    } else if is_absent(view, subnet, node) {
         Obstacle::SpeakerAway
     } else if !can_speak {
         Obstacle::CannotSpeak
@@ -98,6 +98,12 @@ fn own_obstacle(
         return Ok([bridge, nic]);
     };
     Err(obstacle)
+}
+
+/// Whether it is dead on the segment.
+fn is_absent(view: View<'_>, subnet: &Subnet, node: &Node) -> bool {
+    let absent = view.absent.and_then(|absent| absent.get(&subnet.name));
+    absent.is_some_and(|absent| absent.contains(&node.name))
 }
 
 /// Together L2Advertisements admit what any of them admits.

@@ -11,7 +11,7 @@ use super::{Finding, Policy, Refusal, Severity, exclude_ips, is_eligible, servic
 
 /// What an operator should know, the worst first. Without a northbound only what the cluster itself tells.
 pub fn check(world: &World, network: Option<&Network>, policy: &Policy) -> Vec<Finding> {
-    let view = View { world, policy, network, alive: None };
+    let view = View { world, policy, network, absent: None };
     let mut units = Units::new(view);
     let mut findings: BTreeSet<Finding> = exclude_ips::findings(world, policy).into_iter().collect();
     for found in world.services() {

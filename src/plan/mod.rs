@@ -32,3 +32,4 @@ pub use policy::{ClassRule, Policy};
 pub use refusal::{Obstacle, Refusal, Reserved};
 pub use service::{ServicePlan, plan_service, plan_services};
 pub use subnet::{derived_steering_mac, is_eligible, steering_mac};
+pub use view::Absent;

@@ -31,7 +31,7 @@ pub struct ServicePlan {
 /// endpoint is a port of that switch on a known chassis; and a node may announce it that serves it all. What is not open
 /// to everybody is closed, whether or not it is served.
 pub fn plan_service(world: &World, network: &Network, policy: &Policy, key: &ServiceKey) -> ServicePlan {
-    let view = View { world, policy, network: Some(network), alive: None };
+    let view = View { world, policy, network: Some(network), absent: None };
     plan(view, &mut Units::new(view), key)
 }
 
@@ -42,7 +42,7 @@ pub fn plan_services<'k>(
     policy: &Policy,
     keys: impl IntoIterator<Item = &'k ServiceKey>,
 ) -> Vec<(&'k ServiceKey, ServicePlan)> {
-    let view = View { world, policy, network: Some(network), alive: None };
+    let view = View { world, policy, network: Some(network), absent: None };
     let mut units = Units::new(view);
     keys.into_iter().map(|key| (key, plan(view, &mut units, key))).collect()
 }

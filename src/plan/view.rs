@@ -1,11 +1,14 @@
 //! What a decision is made from, handed down as one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use crate::model::{Network, NodeName, Service, World};
+use crate::model::{Network, NodeName, Service, SubnetName, World};
 
 use super::Policy;
+
+/// The nodes that are dead, by segment.
+pub type Absent = BTreeMap<SubnetName, BTreeSet<NodeName>>;
 
 /// The inputs of a decision.
 #[derive(Clone, Copy)]
@@ -16,8 +19,8 @@ pub(super) struct View<'w> {
     pub policy: &'w Policy,
     /// The northbound; speakers do not read it.
     pub network: Option<&'w Network>,
-    /// The nodes whose speakers are alive; `None` where that is not known, and all count as such.
-    pub alive: Option<&'w BTreeSet<NodeName>>,
+    /// The nodes that are dead, where somebody listens for them.
+    pub absent: Option<&'w Absent>,
 }
 
 impl<'w> View<'w> {

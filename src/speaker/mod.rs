@@ -28,8 +28,9 @@ use crate::io::switch::{DeliveryEvent, SwitchEvent};
 use crate::kube::Kind;
 use crate::kube::saying::{Owner, Saying};
 use crate::l2::Received;
+use crate::l2::beat::{Keys, State};
 use crate::model::{InterfaceName, NodeName, ObjectKey, SubnetName};
-use crate::node::{Agent, News, Settings, UidOf, bridge};
+use crate::node::{Agent, Identity, Manner, News, Settings, UidOf, bridge};
 use crate::settings::SpeakerArgs;
 use crate::telemetry::metrics::{Health, SpeakerMetrics, label, replace};
 use crate::telemetry::{Shutdown, say_problems};
@@ -43,8 +44,9 @@ use words::{say_delivery_event, say_news, say_switch_event, say_verdict, say_vsw
 const TEMPO: Tempo =
     Tempo { pause: Duration::from_millis(200), failure_pause: Duration::from_secs(1), portion: 20 };
 
-/// The loop turns as often at least, so that a node which was stopped is told from one that had nothing to do.
-const TICK: Duration = Duration::from_millis(400);
+/// The loop turns so often at least within the time that a node may be stopped, so that one which was is told from one that
+/// had nothing to do.
+const TURNS: u32 = 3;
 
 /// Runs until it is told to stop. Rules stay when it ends, so that its restart interrupts no one.
 pub async fn run(arguments: SpeakerArgs) -> anyhow::Result<ExitCode> {
@@ -65,8 +67,27 @@ pub async fn run(arguments: SpeakerArgs) -> anyhow::Result<ExitCode> {
             speaker.measure();
         }
     }
+    speaker.part(arguments.last_words());
     info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the beats of this process have in common; none where none are sent.
+fn identity(arguments: &SpeakerArgs, node: &NodeName) -> anyhow::Result<Option<Arc<Identity>>> {
+    let Some(cadence) = arguments.cadence() else { return Ok(None) };
+    let keys = arguments.beat_key_file.as_deref().map(read_keys).transpose().context("--beat-key-file")?;
+    if keys.is_none() {
+        warn!("no --beat-key-file: any host on the wire can say that a node of this cluster lives");
+    }
+    let boot = u64::try_from(wall().as_millisecond()).unwrap_or_default();
+    Ok(Some(Arc::new(Identity { node: node.clone(), boot, cadence, keys: keys.unwrap_or_default() })))
+}
+
+fn read_keys(file: &Path) -> anyhow::Result<Keys> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let keys = Keys::read(&text);
+    anyhow::ensure!(!keys.is_empty(), "{} is empty: write one secret a line into it", file.display());
+    Ok(keys)
 }
 
 struct Speaker {
@@ -106,11 +127,13 @@ impl Speaker {
         let switches = Switches::new(rundir, vswitch);
         let cluster = Cluster::open(&arguments.cluster.source()).await?;
         let node = NodeName::from(arguments.node.as_str());
+        // Where there is no API server, speakers do not know each other.
+        let beats = if cluster.client().is_some() { identity(arguments, &node)? } else { None };
         Ok(Self {
             agent: Agent::new(Settings {
                 node: node.clone(),
                 policy: arguments.cluster.policy(),
-                manner: arguments.manner(),
+                manner: Manner { beats, ..arguments.manner() },
                 reports: cluster.client().is_some(),
             }),
             node,
@@ -130,7 +153,8 @@ impl Speaker {
     async fn next_input(&mut self) -> Input {
         let lines = self.agent.sockets().filter(|(.., wanted)| *wanted);
         let lines = lines.filter_map(|(subnet, ..)| self.lines.get(subnet)?.deadline());
-        let deadline = lines.chain(self.agent.deadline()).min();
+        let tick = now() + self.agent.patience() / TURNS;
+        let deadline = lines.chain(self.agent.deadline()).fold(tick, Instant::min);
         let Switches { vswitch, bridges, integration, .. } = &mut self.switches;
         let bridges = bridges.iter_mut().map(|(name, switch)| {
             async move { Input::Bridge(name.clone(), switch.next_event().await) }.boxed_local()
@@ -211,16 +235,27 @@ impl Speaker {
         self.agent.act(&self.switches, now);
         // Stopped in the midst of it: nothing of then is said.
         self.was_stopped(now);
+        self.send(now);
+        self.tell();
+        if self.agent.take_writing_due() {
+            self.voice.stir(now.into());
+        }
+    }
+
+    /// Sends what is due.
+    fn send(&mut self, now: Instant) {
         while let Some((subnet, frame)) = self.agent.poll_transmit(now) {
             let sent = self.lines.get(&subnet).map_or(Ok(()), |line| line.send(&frame));
             if let Err(error) = sent {
                 self.lose_line(&subnet, &error, now);
             }
         }
-        self.tell();
-        if self.agent.take_writing_due() {
-            self.voice.stir(now.into());
-        }
+    }
+
+    /// Tells the other speakers that this one ends.
+    fn part(&mut self, state: State) {
+        self.agent.part(state);
+        self.send(now());
     }
 
     /// Opens a socket where there is something to say; tries again after a pause.
@@ -237,7 +272,7 @@ impl Speaker {
                 *line = Line::new(interface, now);
             }
             match wanted.then(|| line.open(now)).flatten() {
-                Some(Ok(())) => self.agent.socket_opened(&subnet),
+                Some(Ok(())) => self.agent.socket_opened(&subnet, now),
                 Some(Err(error)) => self.lose_line(&subnet, &error, now),
                 None => {}
             }
@@ -325,9 +360,8 @@ async fn any(sources: Vec<LocalBoxFuture<'_, Input>>) -> Input {
     if sources.is_empty() { std::future::pending().await } else { select_all(sources).await.0 }
 }
 
-async fn due(deadline: Option<Instant>) {
-    let tick = now() + TICK;
-    tokio::time::sleep_until(deadline.map_or(tick, |deadline| deadline.min(tick)).into()).await;
+async fn due(deadline: Instant) {
+    tokio::time::sleep_until(deadline.into()).await;
 }
 
 #[expect(clippy::disallowed_methods, reason = "a shell reads the clock")]

@@ -26,7 +26,7 @@ pub(super) fn say_verdict(subnet: &SubnetName, verdict: &Verdict) {
     match verdict {
         Verdict::Answered { .. } => debug!(%subnet, ?verdict, "answered"),
         Verdict::Conflict { .. } => debug!(%subnet, ?verdict, "claimed by another host"),
-        Verdict::Ignored(_) => trace!(%subnet, ?verdict, "ignored"),
+        Verdict::Beat | Verdict::Ignored(_) => trace!(%subnet, ?verdict, "ignored"),
     }
 }
 

@@ -101,7 +101,7 @@ fn is_as_the_ranges_say(beside: &Beside) {
             .iter()
             .any(|c| c.contains(&address))
     };
-    let ports = BridgePorts { nic: 1, patch: 2, mac: Mac([2, 0, 0, 0, 0, 1]) };
+    let ports = BridgePorts { nic: 1, patch: 2, own: 3, mac: Mac([2, 0, 0, 0, 0, 1]) };
     let plans = NODES.map(|node| announce_plan(world, &Policy::default(), None, &NodeName::from(node)).0);
     let bridges: Vec<_> =
         plans.iter().flat_map(|plan| plan.segments.values()).map(|it| flows_for(it, &ports)).collect();

@@ -82,7 +82,8 @@ pub fn report_of(
     let number = NODES.iter().position(|name| *name == node).unwrap() as u8;
     // What was left is what could not be delivered, on every other node.
     let undelivered = left.keys().filter(|_| number % 2 == 1).copied().collect();
-    let segment = SegmentReport { mac: Mac([2, 0, 0, 0, 0, number]), ready, held, left, undelivered };
+    let segment =
+        SegmentReport { mac: Mac([2, 0, 0, 0, 0, number]), beats: true, ready, held, left, undelivered };
     SpeakerReport {
         key: ReportKey::new("ovn-vip", &format!("speaker.{node}")),
         node: node.into(),

@@ -33,9 +33,10 @@ pub enum Bridged {
 
 pub fn bridged(flows: &BTreeSet<Flow>, packet: &Packet) -> Bridged {
     let matching = flows.iter().filter(|flow| {
-        let source = flow.matches.source.is_none_or(|source| source.contains(&packet.from));
-        let port = flow.matches.traffic == Traffic::Port(packet.protocol, packet.port);
-        flow.matches.destination == packet.to && source && port && !packet.is_fragment
+        let Some(matches) = flow.matches.vip() else { return false };
+        let source = matches.source.is_none_or(|source| source.contains(&packet.from));
+        let port = matches.traffic == Traffic::Port(packet.protocol, packet.port);
+        matches.destination == packet.to && source && port && !packet.is_fragment
     });
     let Some(best) = matching.max_by_key(|flow| flow.priority) else { return Bridged::Normal };
     let mark = best.actions.iter().find_map(|action| match action {

@@ -39,6 +39,11 @@ impl Frame {
             || self.text.contains(&format!("neighbor advertisement, tgt is {vip},"))
     }
 
+    /// A speaker says that it is there.
+    pub fn is_beat(&self) -> bool {
+        self.destination == "03:6f:76:6e:2d:76"
+    }
+
     /// To all, or to all IPv6 nodes.
     pub fn is_to_all(&self) -> bool {
         self.destination == "Broadcast"
@@ -80,8 +85,22 @@ impl Stage {
     }
 
     fn capture(&self, namespace: &str, interface: &str, name: &str) -> Capture {
+        self.capture_of("arp or icmp6", namespace, interface, name)
+    }
+
+    /// Captures speakers' own frames, too.
+    pub fn capture_with_beats(&self, namespace: &str) -> Capture {
+        self.capture_of(
+            "arp or icmp6 or ether proto 0x88b5",
+            namespace,
+            "eth0",
+            &format!("beats-{namespace}"),
+        )
+    }
+
+    fn capture_of(&self, what: &str, namespace: &str, interface: &str, name: &str) -> Capture {
         let mut tcpdump = self.lab.command_in(namespace, "tcpdump");
-        tcpdump.args(["-n", "-e", "-l", "--immediate-mode", "-i", interface, "arp or icmp6"]);
+        tcpdump.args(["-n", "-e", "-l", "--immediate-mode", "-i", interface, what]);
         let mut process = Process::start(name, &mut tcpdump, self.folder.path());
         process.says("listening on");
         Capture { process }

@@ -6,16 +6,12 @@ use serde_json::json;
 use crate::capture::Frame;
 use crate::lab::Topology;
 use crate::process::{eventually, holds, run, try_run};
-use crate::stage::{Stage, VIP4, VIPS};
+use crate::stage::{Stage, VIP4, VIPS, other};
 use crate::traffic::pods_on;
 
 const ROLE: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces/ovn-vip/roles/ovn-vip-speaker";
 const SLICES: [&str; 4] = ["nginx-v4", "nginx-v6", "dns-v4", "dns-v6"];
 const CLIENT_MAC: &str = "02:00:00:00:02:64";
-
-fn other(node: &str) -> &'static str {
-    if node == "node1" { "node2" } else { "node1" }
-}
 
 /// Waits until a node's report holds the VIP with that term.
 fn holds_with(stage: &Stage, node: &str, vip: &str, term: u64) {

@@ -4,12 +4,8 @@ use std::process::Command;
 
 use crate::lab::Topology;
 use crate::process::{eventually, holds, run};
-use crate::stage::{Stage, VIP4};
+use crate::stage::{Stage, VIP4, other};
 use crate::traffic::pods_on;
-
-fn other(node: &str) -> &'static str {
-    if node == "node1" { "node2" } else { "node1" }
-}
 
 /// Two nodes that serve, by a real API server, and which of them announces.
 fn served() -> (Stage, &'static str) {

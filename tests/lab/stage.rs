@@ -22,6 +22,11 @@ fn example(topology: &Topology) -> &'static str {
     if topology.vlan == 0 { "underlay" } else { "underlay-vlan341" }
 }
 
+/// Of the two nodes with backends the other one.
+pub fn other(node: &str) -> &'static str {
+    if node == "node1" { "node2" } else { "node1" }
+}
+
 /// Everything, dropped in this order: the processes before the namespaces that they are in.
 pub struct Stage {
     pub controller: Option<Process>,
@@ -132,7 +137,7 @@ impl Stage {
 
     fn start_speaker_by(&mut self, node: &'static str, mut command: Command) {
         command.args(["speaker", "--log=ovn_vip=debug", "--node", node]).args(self.source("speaker"));
-        command.args(["--http", "127.0.0.1:10686"]);
+        command.args(["--http", "127.0.0.1:10686", "--restart-patience=2"]);
         command.args(["--ovs", self.lab.variable(&format!("LAB_{}_DB", node.to_uppercase()))]);
         let name = format!("speaker-{node}");
         self.speakers.insert(node, Process::start(&name, &mut command, self.folder.path()));

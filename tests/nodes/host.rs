@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ovn_vip::flows::{BridgePorts, Flow};
 use ovn_vip::l2::Interface;
+use ovn_vip::l2::beat::Keys;
 use ovn_vip::model::{InterfaceName, Mac, NodeName, SegmentPlan, SubnetName};
-use ovn_vip::node::{Agent, Located, Manner, NotFound, Settings, Sight};
+use ovn_vip::node::{Agent, Cadence, Identity, Located, Manner, NotFound, Settings, Sight};
 use ovn_vip::plan::Policy;
 
 pub struct Host {
@@ -74,9 +76,13 @@ impl Host {
         }
     }
 
-    pub fn start(&mut self) {
+    /// `boot`: when, in milliseconds; none, where it does not beat.
+    pub fn start(&mut self, boot: Option<u64>) {
         let (node, policy) = (self.name.clone(), Policy::default());
-        let mut agent = Agent::new(Settings { node, policy, manner: Manner::default(), reports: true });
+        let cadence = Cadence { holder: Duration::from_millis(100), other: Duration::from_secs(1) };
+        let identity = |boot| Identity { node: node.clone(), boot, cadence, keys: Keys::read("secret") };
+        let manner = Manner { beats: boot.map(identity).map(Arc::new), ..Manner::default() };
+        let mut agent = Agent::new(Settings { node, policy, manner, reports: true });
         agent.vswitch_changed();
         self.agent = Some(agent);
         (self.has_socket, self.read, self.write_at, self.wake_at) = (false, None, None, None);
@@ -105,7 +111,7 @@ impl Sight for Switches {
             return Err(NotFound::Bridge(segment.bridge.clone()));
         }
         Ok(Located {
-            ports: BridgePorts { nic: 1, patch: 2, mac: self.mac },
+            ports: BridgePorts { nic: 1, patch: 2, own: 3, mac: self.mac },
             speak_on: segment.bridge.clone(),
             interface: Interface { mac: self.mac, vlan: segment.vlan },
             carrier: self.carrier,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use ovn_vip::kube::saying::{Owner, Saying};
+use ovn_vip::l2::beat::GROUP;
 use ovn_vip::l2::ethernet::{self, ETHERTYPE_ARP};
 use ovn_vip::l2::{Received, arp};
 use ovn_vip::model::{
@@ -91,6 +92,8 @@ pub struct Lab {
     server: Server,
     groups: Vec<usize>,
     loss: u32,
+    /// Whether the speakers say on the wire that they are there.
+    beats: bool,
     troubled_at: Duration,
     changed_at: Duration,
     /// Who answered the client, and when.
@@ -114,6 +117,7 @@ impl Lab {
             server: Server::default(),
             groups: vec![0; nodes],
             loss: 0,
+            beats: seed.count_ones().is_multiple_of(2),
             troubled_at: Duration::ZERO,
             changed_at: Duration::ZERO,
             answers: Vec::new(),
@@ -132,11 +136,17 @@ impl Lab {
             lab.write_slice(number);
         }
         for number in 0..nodes {
-            lab.hosts[number].start();
+            lab.start(number);
             lab.at(Duration::from_millis(20), Event::Read(number));
         }
         lab.at(Duration::from_millis(500), Event::Ask);
         lab
+    }
+
+    /// Who answered last for the VIP of that number, and how long ago.
+    pub fn answerer(&self, vip: usize) -> Option<(usize, Duration)> {
+        let last = self.answers.iter().rev().find(|(_, of, _)| *of == self.vips[vip]);
+        last.map(|(at, _, node)| (*node, self.now - *at))
     }
 
     pub fn into_faults(self) -> Vec<String> {
@@ -188,7 +198,7 @@ impl Lab {
             Step::Kill(node) => self.hosts[*node].kill(),
             Step::Start(node) => {
                 if self.hosts[*node].agent.is_none() {
-                    self.hosts[*node].start();
+                    self.start(*node);
                     self.soon(Event::Read(*node));
                 }
             }
@@ -219,6 +229,11 @@ impl Lab {
         });
         self.final_answerers = Some(answerers.collect());
         self.run(Duration::from_secs(10));
+    }
+
+    fn start(&mut self, node: usize) {
+        let boot = u64::try_from(self.now.as_millis()).unwrap();
+        self.hosts[node].start(self.beats.then_some(boot));
     }
 
     fn write_node(&mut self, node: usize) {
@@ -435,7 +450,7 @@ impl Lab {
         }
         if agent.sockets().any(|(.., wanted)| wanted) && !host.has_socket && host.switches.bridge {
             host.has_socket = true;
-            agent.socket_opened(&"underlay".into());
+            agent.socket_opened(&"underlay".into(), now);
         }
         agent.act(&host.switches, now);
         let frames: Vec<Vec<u8>> =
@@ -478,7 +493,7 @@ impl Lab {
             return;
         }
         for to in (0..self.hosts.len()).filter(|to| *to != from) {
-            let is_heard = header.destination == Mac::BROADCAST || header.destination == self.hosts[to].mac;
+            let is_heard = [Mac::BROADCAST, GROUP, self.hosts[to].mac].contains(&header.destination);
             if is_heard && self.groups[to] == group {
                 self.carry(to, &frame);
             }

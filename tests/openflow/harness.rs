@@ -174,10 +174,11 @@ pub fn flows(vips: u16, vlan: Option<u16>) -> BTreeSet<Flow> {
         steering_mac: Mac([0, 0, 0, 1, 0, 1]),
         steered: (0..vips).map(|index| (vip(index), ports.clone())).collect(),
         peers: None,
+        beating: [].into(),
         announced: [].into(),
         handed_over: [].into(),
         successors: [].into(),
         taken_over: [].into(),
     };
-    flows_for(&segment, &BridgePorts { nic: 1, patch: 2, mac: Mac([0x0a, 0, 0, 0, 0, 1]) })
+    flows_for(&segment, &BridgePorts { nic: 1, patch: 2, own: 3, mac: Mac([0x0a, 0, 0, 0, 0, 1]) })
 }

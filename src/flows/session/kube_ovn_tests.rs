@@ -59,9 +59,9 @@ fn a_rule_of_kube_ovns_that_is_wrong_or_another_is_not_relied_on() {
     let mut nothing = tcp(80);
     nothing.actions.clear();
     let mut other_nic = tcp(80);
-    other_nic.matches.in_port = 9;
+    vip(&mut other_nic).in_port = 9;
     let mut tagged = tcp(80);
-    tagged.matches.vlan = VlanId::new(341);
+    vip(&mut tagged).vlan = VlanId::new(341);
     let udp = flow("10.0.0.9", Traffic::Port(Protocol::Udp, 80));
     for theirs in [wrong(tcp(80)), output, more, nothing, other_nic, tagged, udp, tcp(81)] {
         let mut switch = Fake::new();
@@ -129,7 +129,7 @@ fn a_rule_of_kube_ovns_that_comes_and_goes_is_relied_on_again_only_after_it_stay
 fn a_rule_without_a_tag_is_right_only_if_it_is_so_in_every_vlan_where_its_frames_are_wanted() {
     let tagged = |vlan| {
         let mut flow = tcp(80);
-        flow.matches.vlan = VlanId::new(vlan);
+        vip(&mut flow).vlan = VlanId::new(vlan);
         flow
     };
     for (other, left) in [(tagged(342), 2), (wrong(tagged(342)), 0)] {

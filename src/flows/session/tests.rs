@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::fake::Fake;
 use super::*;
-use crate::flows::flow::tests::flow;
+use crate::flows::flow::tests::{flow, vip};
 use crate::flows::{COOKIE, Flow, PRIORITY, Traffic, Version};
 use crate::model::Protocol;
 

@@ -236,7 +236,7 @@ const _: () = assert!(HEADER == 8, "what `encode` writes first");
 mod tests {
     use super::*;
     use crate::flows::Traffic;
-    use crate::flows::flow::tests::flow;
+    use crate::flows::flow::tests::{flow, vip};
     use crate::flows::wire::FoundMatch;
     use crate::model::{Protocol, VlanId};
     use proptest::prelude::*;
@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn a_bundle_of_an_add_and_a_strict_delete_has_these_bytes() {
         let mut flow = flow("10.180.204.252", Traffic::Port(Protocol::Tcp, 80));
-        flow.matches.vlan = VlanId::new(341);
+        vip(&mut flow).vlan = VlanId::new(341);
         let delete =
             FlowMod::Delete { table: 0, priority: 10002, matches: FoundMatch::Known(flow.matches.clone()) };
         let fields = "80000004 00000001 80000606 0a0000000001 80000a02 0800 80000c02 1155 80001401 06 \

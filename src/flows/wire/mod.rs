@@ -8,6 +8,7 @@ mod action;
 mod bytes;
 mod delivery;
 mod error;
+mod fields;
 mod flow_mod;
 mod framing;
 mod message;

@@ -6,37 +6,38 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::bytes::{Reader, Truncated, pad_to_8, set_length};
-use crate::flows::flow::{Match, Traffic};
-use crate::model::{Mac, Protocol, VlanId};
+use super::fields::Fields;
+use crate::flows::flow::{BeatMatch, Match, Traffic, VipMatch};
+use crate::model::{ETHERTYPE_BEAT, Mac, Protocol, VlanId};
 
 /// `OFPXMC_OPENFLOW_BASIC` (§7.2.2.3).
-const CLASS: u16 = 0x8000;
+pub(super) const CLASS: u16 = 0x8000;
 /// `OFPMT_OXM` (§7.2.2.1).
 const MATCH_OXM: u16 = 1;
 /// `OFPVID_PRESENT` (§7.2.2.7).
-const VID_PRESENT: u16 = 0x1000;
-const IPV4: u16 = 0x0800;
-const IPV6: u16 = 0x86dd;
+pub(super) const VID_PRESENT: u16 = 0x1000;
+pub(super) const IPV4: u16 = 0x0800;
+pub(super) const IPV6: u16 = 0x86dd;
 const ICMP: u8 = 1;
 const ICMPV6: u8 = 58;
 
 /// `oxm_ofb_match_fields` (§7.2.2.7).
-mod field {
-    pub(super) const IN_PORT: u8 = 0;
-    pub(super) const METADATA: u8 = 2;
-    pub(super) const ETH_DST: u8 = 3;
-    pub(super) const ETH_TYPE: u8 = 5;
-    pub(super) const VLAN_VID: u8 = 6;
-    pub(super) const IP_PROTO: u8 = 10;
-    pub(super) const IPV4_SRC: u8 = 11;
-    pub(super) const IPV4_DST: u8 = 12;
-    pub(super) const TCP_DST: u8 = 14;
-    pub(super) const UDP_DST: u8 = 16;
-    pub(super) const SCTP_DST: u8 = 18;
-    pub(super) const ICMPV4_TYPE: u8 = 19;
-    pub(super) const IPV6_SRC: u8 = 26;
-    pub(super) const IPV6_DST: u8 = 27;
-    pub(super) const ICMPV6_TYPE: u8 = 29;
+pub(super) mod field {
+    pub(in crate::flows::wire) const IN_PORT: u8 = 0;
+    pub(in crate::flows::wire) const METADATA: u8 = 2;
+    pub(in crate::flows::wire) const ETH_DST: u8 = 3;
+    pub(in crate::flows::wire) const ETH_TYPE: u8 = 5;
+    pub(in crate::flows::wire) const VLAN_VID: u8 = 6;
+    pub(in crate::flows::wire) const IP_PROTO: u8 = 10;
+    pub(in crate::flows::wire) const IPV4_SRC: u8 = 11;
+    pub(in crate::flows::wire) const IPV4_DST: u8 = 12;
+    pub(in crate::flows::wire) const TCP_DST: u8 = 14;
+    pub(in crate::flows::wire) const UDP_DST: u8 = 16;
+    pub(in crate::flows::wire) const SCTP_DST: u8 = 18;
+    pub(in crate::flows::wire) const ICMPV4_TYPE: u8 = 19;
+    pub(in crate::flows::wire) const IPV6_SRC: u8 = 26;
+    pub(in crate::flows::wire) const IPV6_DST: u8 = 27;
+    pub(in crate::flows::wire) const ICMPV6_TYPE: u8 = 29;
 }
 
 /// The match of a flow that a bridge has.
@@ -48,7 +49,7 @@ pub enum FoundMatch {
     Other(Vec<u8>),
 }
 
-/// What kube-ovn-cni's own rule for a service port matches: the fields of a [`Match`], with any destination MAC.
+/// What kube-ovn-cni's own rule for a service port matches: the fields of a [`VipMatch`], with any destination MAC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AnyMac {
     /// `in_port`.
@@ -186,13 +187,30 @@ pub(super) const NXM_OF_ETH_DST: u32 = 0x0000_0206;
 
 /// Prerequisites first, as §7.2.2.6 asks for.
 fn put_fields(matches: &Match, out: &mut Vec<u8>) {
-    let Match { in_port, eth_dst, vlan, destination, source, traffic } = matches;
+    match matches {
+        Match::Vip(vip) => put_vip(vip, out),
+        Match::Beat(beat) => put_beat(*beat, out),
+    }
+}
+
+fn put_beat(BeatMatch { in_port, vlan }: BeatMatch, out: &mut Vec<u8>) {
+    put_field(field::IN_PORT, &in_port.to_be_bytes(), out);
+    put_field(field::ETH_TYPE, &ETHERTYPE_BEAT.to_be_bytes(), out);
+    put_vlan(vlan, out);
+}
+
+fn put_vlan(vlan: Option<VlanId>, out: &mut Vec<u8>) {
+    if let Some(vlan) = vlan {
+        put_field(field::VLAN_VID, &(VID_PRESENT | vlan.get()).to_be_bytes(), out);
+    }
+}
+
+fn put_vip(matches: &VipMatch, out: &mut Vec<u8>) {
+    let VipMatch { in_port, eth_dst, vlan, destination, source, traffic } = matches;
     put_field(field::IN_PORT, &in_port.to_be_bytes(), out);
     put_eth_dst(*eth_dst, out);
     put_destination(*destination, out, |out| {
-        if let Some(vlan) = vlan {
-            put_field(field::VLAN_VID, &(VID_PRESENT | vlan.get()).to_be_bytes(), out);
-        }
+        put_vlan(*vlan, out);
         put_field(field::IP_PROTO, &[ip_protocol(*traffic, *destination)], out);
     });
     if let Some(source) = source {
@@ -236,7 +254,7 @@ fn put_source(source: IpNet, out: &mut Vec<u8>) {
     out.extend(value.iter().chain(&mask));
 }
 
-fn ip_protocol(traffic: Traffic, destination: IpAddr) -> u8 {
+pub(super) fn ip_protocol(traffic: Traffic, destination: IpAddr) -> u8 {
     match traffic {
         Traffic::Port(protocol, _) => protocol.number(),
         Traffic::PathMtu if destination.is_ipv4() => ICMP,
@@ -250,122 +268,6 @@ fn port_field(protocol: Protocol) -> u8 {
         Protocol::Udp => field::UDP_DST,
         Protocol::Sctp => field::SCTP_DST,
     }
-}
-
-/// The fields we use, as they come, in any order.
-#[derive(Default)]
-struct Fields {
-    in_port: Option<u32>,
-    eth_dst: Option<Mac>,
-    eth_type: Option<u16>,
-    vlan: Option<VlanId>,
-    ip_protocol: Option<u8>,
-    destination: Option<IpAddr>,
-    source: Option<IpNet>,
-    traffic: Option<Traffic>,
-}
-
-impl Fields {
-    /// `None` as soon as a field is not one of ours, is there twice, or has a mask with holes.
-    fn read(mut reader: Reader<'_>) -> Option<Self> {
-        let mut fields = Self::default();
-        while !reader.is_empty() {
-            let class = reader.u16().ok()?;
-            let number = reader.u8().ok()?;
-            let length = usize::from(reader.u8().ok()?);
-            let mut body = Reader::new(reader.take(length).ok()?);
-            let masked = number & 1 == 1;
-            let value = body.take(if masked { length / 2 } else { length }).ok()?;
-            let mask = body.rest();
-            (class == CLASS).then_some(())?;
-            match number >> 1 {
-                field::IPV4_SRC => put_once(&mut fields.source, network::<4>(value, mask)?)?,
-                field::IPV6_SRC => put_once(&mut fields.source, network::<16>(value, mask)?)?,
-                number => {
-                    mask.iter().all(|&byte| byte == 0xff).then_some(())?;
-                    fields.set(number, Reader::new(value))?;
-                }
-            }
-        }
-        Some(fields)
-    }
-
-    fn set(&mut self, number: u8, mut value: Reader<'_>) -> Option<()> {
-        let port = |protocol, value: &mut Reader<'_>| Some(Traffic::Port(protocol, value.u16().ok()?));
-        match number {
-            field::IN_PORT => put_once(&mut self.in_port, value.u32().ok()?)?,
-            field::ETH_DST => put_once(&mut self.eth_dst, Mac(value.array().ok()?))?,
-            field::ETH_TYPE => put_once(&mut self.eth_type, value.u16().ok()?)?,
-            field::VLAN_VID => put_once(&mut self.vlan, vlan(value.u16().ok()?)?)?,
-            field::IP_PROTO => put_once(&mut self.ip_protocol, value.u8().ok()?)?,
-            field::IPV4_DST => {
-                put_once(&mut self.destination, IpAddr::from(value.array::<4>().ok()?))?;
-            }
-            field::IPV6_DST => {
-                put_once(&mut self.destination, IpAddr::from(value.array::<16>().ok()?))?;
-            }
-            field::TCP_DST => put_once(&mut self.traffic, port(Protocol::Tcp, &mut value)?)?,
-            field::UDP_DST => put_once(&mut self.traffic, port(Protocol::Udp, &mut value)?)?,
-            field::SCTP_DST => put_once(&mut self.traffic, port(Protocol::Sctp, &mut value)?)?,
-            field::ICMPV4_TYPE if value.u8().ok()? == 3 => put_once(&mut self.traffic, Traffic::PathMtu)?,
-            field::ICMPV6_TYPE if value.u8().ok()? == 2 => put_once(&mut self.traffic, Traffic::PathMtu)?,
-            _ => return None,
-        }
-        value.is_empty().then_some(())
-    }
-
-    /// `None` unless everything is there and fits together.
-    fn into_match(self) -> Option<Match> {
-        let eth_dst = self.eth_dst?;
-        let source = self.source;
-        let AnyMac { in_port, vlan, destination, traffic } = self.into_any_client()?;
-        source.is_none_or(|source| source.addr().is_ipv4() == destination.is_ipv4()).then_some(())?;
-        Some(Match { in_port, eth_dst, vlan, destination, source, traffic })
-    }
-
-    /// The same for any MAC and any client.
-    fn into_any_mac(self) -> Option<AnyMac> {
-        self.source.is_none().then(|| self.into_any_client()).flatten()
-    }
-
-    /// The same, whatever the MAC and the client.
-    fn into_any_client(self) -> Option<AnyMac> {
-        let Self {
-            in_port,
-            eth_dst: _,
-            eth_type,
-            vlan,
-            ip_protocol: protocol,
-            destination,
-            source: _,
-            traffic,
-        } = self;
-        let (destination, traffic) = (destination?, traffic?);
-        let wanted_type = if destination.is_ipv4() { IPV4 } else { IPV6 };
-        let fits = eth_type? == wanted_type && protocol? == ip_protocol(traffic, destination);
-        fits.then_some(AnyMac { in_port: in_port?, vlan, destination, traffic })
-    }
-}
-
-/// A network of `N` bytes, with a mask or for one address; `None` where the mask has holes, or bits lie outside it.
-fn network<const N: usize>(value: &[u8], mask: &[u8]) -> Option<IpNet>
-where
-    IpAddr: From<[u8; N]>,
-{
-    let address = IpAddr::from(<[u8; N]>::try_from(value).ok()?);
-    if mask.is_empty() {
-        return Some(IpNet::from(address));
-    }
-    let mask = IpAddr::from(<[u8; N]>::try_from(mask).ok()?);
-    IpNet::with_netmask(address, mask).ok().filter(|network| network.trunc() == *network)
-}
-
-fn vlan(vid: u16) -> Option<VlanId> {
-    (vid & VID_PRESENT != 0).then(|| VlanId::new(vid & !VID_PRESENT)).flatten()
-}
-
-fn put_once<T>(slot: &mut Option<T>, value: T) -> Option<()> {
-    slot.is_none().then(|| *slot = Some(value))
 }
 
 #[cfg(test)]

@@ -69,8 +69,8 @@ fn a_match_that_is_wider_narrower_or_contradicts_itself_is_not_ours() {
 
 #[test]
 fn a_rule_for_any_mac_is_read_where_it_has_every_other_field_and_no_more() {
-    let Match { in_port, eth_dst: _, vlan, destination, source: _, traffic } =
-        flow("10.0.0.9", Traffic::Port(Protocol::Tcp, 80)).matches;
+    let tcp = flow("10.0.0.9", Traffic::Port(Protocol::Tcp, 80)).matches;
+    let VipMatch { in_port, eth_dst: _, vlan, destination, source: _, traffic } = *tcp.vip().unwrap();
     let fields = fields_of(&flow("10.0.0.9", traffic).matches);
     let (in_port_field, rest) = (&fields[..8], &fields[18..]);
     let any_mac = |fields: &[u8]| decode(&wrap(fields)).any_mac();

@@ -23,6 +23,8 @@ struct Written {
 #[derive(Debug, Deserialize, Serialize)]
 struct WrittenSegment {
     mac: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    beats: bool,
     ready: bool,
     vips: BTreeMap<IpAddr, Term>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -35,6 +37,7 @@ struct WrittenSegment {
 pub fn written(report: &SpeakerReport) -> String {
     let segment = |segment: &SegmentReport| WrittenSegment {
         mac: segment.mac.to_string(),
+        beats: segment.beats,
         ready: segment.ready,
         vips: segment.held.clone(),
         left: segment.left.clone(),
@@ -69,7 +72,7 @@ pub fn report(object: &coordination::Lease, problems: &mut Vec<Problem>) -> Conv
         return notes.unusable(&field, text, "delete the Lease: its speaker writes it anew");
     };
     let mut segments = BTreeMap::new();
-    for (subnet, WrittenSegment { mac, ready, vips: mut held, mut left, undelivered }) in subnets {
+    for (subnet, WrittenSegment { mac, beats, ready, vips: mut held, mut left, undelivered }) in subnets {
         for (vip, term) in [&mut held, &mut left].into_iter().flat_map(beyond_all) {
             notes.say(
                 format!("{field}.{vip}"),
@@ -79,7 +82,7 @@ pub fn report(object: &coordination::Lease, problems: &mut Vec<Problem>) -> Conv
         }
         match mac.parse().ok().filter(|mac: &Mac| !mac.is_group() && *mac != Mac::ZERO) {
             Some(mac) => {
-                let segment = SegmentReport { mac, ready, held, left, undelivered };
+                let segment = SegmentReport { mac, beats, ready, held, left, undelivered };
                 segments.insert(subnet.into(), segment);
             }
             None => notes.say(field.as_str(), mac, "delete the Lease: its speaker writes it anew"),
@@ -117,6 +120,7 @@ mod tests {
     fn a_report_is_read_as_it_was_written() {
         let held = [([10, 0, 0, 9].into(), 7)].into();
         let segment = SegmentReport {
+            beats: true,
             mac: "02:00:00:00:00:01".parse().unwrap(),
             ready: true,
             held,

@@ -159,10 +159,11 @@ fn held(report: &Option<SpeakerReport>) -> BTreeMap<IpAddr, BTreeSet<(SubnetName
 }
 
 /// What a report says besides.
-fn abilities(report: &SpeakerReport) -> (NodeName, Vec<(SubnetName, Mac, bool)>) {
+fn abilities(report: &SpeakerReport) -> (NodeName, Vec<(SubnetName, Mac, [bool; 2])>) {
     let segments = report.segments.iter();
-    let words =
-        |(subnet, segment): (&SubnetName, &SegmentReport)| (subnet.clone(), segment.mac, segment.ready);
+    let words = |(subnet, segment): (&SubnetName, &SegmentReport)| {
+        (subnet.clone(), segment.mac, [segment.ready, segment.beats])
+    };
     (report.node.clone(), segments.map(words).collect())
 }
 

@@ -44,7 +44,7 @@ impl Segment {
     /// What the other speakers are to know of it.
     pub fn report(&self) -> SegmentReport {
         let ready = self.located.carrier && self.socket != Socket::Broken;
-        self.tenure.report(self.located.interface.mac, ready)
+        self.tenure.report(self.located.interface.mac, self.is_beating(), ready)
     }
 
     /// Whether the report may be another than when this was last asked.

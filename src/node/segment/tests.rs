@@ -33,6 +33,7 @@ fn plan(whose: Whose) -> SegmentPlan {
         steering_mac: Mac([0; 6]),
         peers: Some([PEER].into()),
         steered: [(VIP, steered)].into(),
+        beating: [].into(),
         announced: BTreeMap::new(),
         handed_over: BTreeSet::new(),
         successors: [(VIP, PEER)].into(),
@@ -52,7 +53,7 @@ fn plan(whose: Whose) -> SegmentPlan {
 
 fn located(carrier: bool) -> Located {
     Located {
-        ports: BridgePorts { nic: 1, patch: 2, mac: OURS },
+        ports: BridgePorts { nic: 1, patch: 2, own: 3, mac: OURS },
         speak_on: "br-p".into(),
         interface: Interface { mac: OURS, vlan: None },
         carrier,

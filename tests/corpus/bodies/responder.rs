@@ -87,6 +87,7 @@ fn judge(responder: &mut Responder, interface: Interface, frame: &Received, now:
         Verdict::Conflict { vip, mac, outcome: _ } => {
             assert!(mac != OURS && before.contains_key(&vip) && answers == 0);
         }
+        Verdict::Beat => panic!("a responder knows no beats"),
         Verdict::Ignored(_) => assert!(answers == 0 && before == after),
     }
 }

@@ -1,0 +1,130 @@
+//! A segment's part in the speakers' beats: what is heard of others, and what is said of oneself.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Segment;
+use crate::flows::{Flow, beat_flows};
+use crate::l2::beat::{Beat, BeatError, State};
+use crate::l2::{Reason, Received, Verdict};
+use crate::model::{Mac, NodeName};
+use crate::node::liveness::{Identity, Liveness};
+
+/// How often it is said that this process ends: no later beat makes up for one that is lost.
+const LAST_WORDS: usize = 3;
+
+/// What a segment knows of beats.
+#[derive(Debug)]
+pub(super) struct Beats {
+    identity: Arc<Identity>,
+    pub(super) liveness: Liveness,
+    was_holder: bool,
+    /// Whether the rules that keep beats on the wire are on the bridge: without them every pod would hear them.
+    is_steered: bool,
+    last_words: Vec<State>,
+}
+
+impl Beats {
+    pub(super) fn new(identity: Arc<Identity>) -> Self {
+        let liveness = Liveness::new(identity.cadence);
+        Self { identity, liveness, was_holder: false, is_steered: false, last_words: Vec::new() }
+    }
+}
+
+impl Segment {
+    /// The nodes that are dead here, as far as this one hears.
+    pub fn dead(&self) -> BTreeSet<NodeName> {
+        self.beats.as_ref().map(|beats| beats.liveness.dead().clone()).unwrap_or_default()
+    }
+
+    /// Whether this node beats here: it could hold a VIP.
+    pub(super) fn is_beating(&self) -> bool {
+        self.beats.is_some() && !self.plan.steered.is_empty()
+    }
+
+    fn can_beat(&self) -> bool {
+        let is_steered = self.beats.as_ref().is_some_and(|beats| beats.is_steered);
+        is_steered && self.is_beating() && self.located.carrier
+    }
+
+    /// Looks whether the rules for beats are on the bridge.
+    pub(super) fn see_beat_rules(&mut self, is_on_bridge: &dyn Fn(&Flow) -> bool) {
+        if let Some(beats) = &mut self.beats {
+            beats.is_steered = beat_flows(&self.plan, &self.located.ports).iter().all(is_on_bridge);
+        }
+    }
+
+    /// Time passed. Whether others are dead than before. Whoever has no carrier hears nobody, and judges nobody.
+    pub(super) fn tick_beats(&mut self, now: Instant) -> bool {
+        let carrier = self.located.carrier;
+        self.beats.as_mut().is_some_and(|beats| carrier && beats.liveness.tick(now))
+    }
+
+    /// This process ends: the others are told what to do about it.
+    pub fn part(&mut self, state: State) {
+        if let Some(beats) = &mut self.beats {
+            beats.last_words = vec![state; LAST_WORDS];
+        }
+    }
+
+    /// Nothing could be heard for a while.
+    pub(super) fn listen_anew(&mut self, now: Instant) {
+        if let Some(beats) = &mut self.beats {
+            beats.liveness.listen_anew(now);
+        }
+    }
+
+    /// The other node's MAC is in use on the wire.
+    pub(super) fn hear_otherwise(&mut self, mac: Mac) {
+        let node = self.plan.beating.iter().find(|(_, other)| **other == mac);
+        if let (Some((node, _)), Some(beats)) = (node, &mut self.beats) {
+            beats.liveness.hear_otherwise(node);
+        }
+    }
+
+    pub(super) fn hear_beat(&mut self, frame: &Received, now: Instant) -> Verdict {
+        let heard = self.judge_beat(frame, now);
+        heard.map_or_else(|error| Verdict::Ignored(Reason::Beat(error)), |()| Verdict::Beat)
+    }
+
+    fn judge_beat(&mut self, frame: &Received, now: Instant) -> Result<(), BeatError> {
+        let Some(Beats { identity, liveness, .. }) = &mut self.beats else {
+            return Err(BeatError::OtherSegment);
+        };
+        let (_, beat) = Beat::parse(frame, self.located.interface, &identity.keys)?;
+        if beat.node == identity.node {
+            return Err(BeatError::Own);
+        }
+        if beat.subnet != self.subnet {
+            return Err(BeatError::OtherSegment);
+        }
+        liveness.hear(&beat, now)
+    }
+
+    /// The beat that is due, if one is.
+    pub(super) fn next_beat(&mut self, now: Instant) -> Option<Vec<u8>> {
+        if !self.can_beat() {
+            return None;
+        }
+        let is_holder = !self.answered.is_empty();
+        let Beats { identity, liveness, was_holder, last_words, is_steered: _ } = self.beats.as_mut()?;
+        if std::mem::replace(was_holder, is_holder) != is_holder {
+            liveness.hurry(now);
+        }
+        let (sequence, state) = match last_words.pop() {
+            Some(state) => (liveness.number(), state),
+            None => liveness.beat(is_holder, now)?,
+        };
+        let Identity { node, boot, keys, cadence: _ } = &**identity;
+        let beat = Beat { node: node.clone(), subnet: self.subnet.clone(), boot: *boot, sequence, state };
+        Some(beat.emit(self.located.interface.mac, self.plan.vlan, keys))
+    }
+
+    /// When the next beat is due, or another node's patience ends.
+    pub(super) fn beat_deadline(&self) -> Option<Instant> {
+        let beats = self.beats.as_ref().filter(|_| self.located.carrier)?;
+        let own = self.can_beat().then(|| beats.liveness.next_beat()).flatten();
+        own.into_iter().chain(beats.liveness.next_death()).min()
+    }
+}
