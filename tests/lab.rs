@@ -34,6 +34,8 @@ mod delivered;
 mod following;
 #[path = "lab/judges.rs"]
 mod judges;
+#[path = "lab/kube_ovn.rs"]
+mod kube_ovn;
 #[path = "lab/kube_ovn_rules.rs"]
 mod kube_ovn_rules;
 #[path = "lab/migration.rs"]

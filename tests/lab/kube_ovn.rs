@@ -1,0 +1,270 @@
+//! Beside kube-ovn-controller's stand-in, on a real northbound with real traffic: its native path on, off, left over; and
+//! a VIP of two Services, which it takes out of its row in turns.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use ovn_vip::kube::marks::SERVED;
+use serde_json::{Value, json};
+
+use crate::kubernetes::Kubernetes;
+use crate::lab::{Lab, Topology};
+use crate::process::{eventually, holds, try_run};
+use crate::stage::{Stage, VIP4, VIP6, VIPS};
+use crate::traffic::pods_on;
+use played::{KubeOvn, Release, Rows, Service, Write};
+
+#[path = "../support/kube_ovn.rs"]
+mod played;
+
+const SHARED: &str = "cluster-tcp-loadbalancer";
+const SWITCH: &str = "underlay-subnet";
+/// The second Service on the VIPs.
+const ALT: u16 = 8080;
+
+/// A Service on the example's VIPs and pods.
+fn service(name: &str, port: u16, cluster_ip: &str) -> Service {
+    let backend = |pod: &str| {
+        let address = [format!("10.180.204.1{}", &pod[1..]), format!("fd00:180:204::1{}", &pod[1..])];
+        address.map(|address| (SocketAddr::new(address.parse().unwrap(), port), format!("{pod}.default")))
+    };
+    Service {
+        name: name.to_owned(),
+        cluster_ips: vec![cluster_ip.parse().unwrap()],
+        vips: VIPS.map(|vip| vip.parse::<IpAddr>().unwrap()).to_vec(),
+        port,
+        backends: ["p11", "p12", "p21"].into_iter().flat_map(backend).collect(),
+        template: false,
+    }
+}
+
+fn played(release: Release, services: Vec<Service>) -> KubeOvn {
+    KubeOvn { release, native: true, services }
+}
+
+/// The load balancer rows that are there.
+fn rows(lab: &Lab) -> Rows {
+    let found = lab.northbound().into_iter().filter(|(key, _)| key.starts_with("Load_Balancer "));
+    let vips = |row: &Value| -> BTreeMap<String, String> {
+        let pairs = row["vips"][1].as_array().unwrap().iter();
+        pairs
+            .map(|pair| (pair[0].as_str().unwrap().to_owned(), pair[1].as_str().unwrap().to_owned()))
+            .collect()
+    };
+    found.map(|(_, row)| (row["name"].as_str().unwrap().to_owned(), vips(&row))).collect()
+}
+
+/// Each in a transaction of its own, as kube-ovn-controller does it.
+fn execute(lab: &Lab, writes: Vec<Write>) {
+    for write in writes {
+        let words = match write {
+            Write::Create { row, external_ids } => {
+                let ids = external_ids.iter().map(|(key, value)| format!("external_ids:{key}={value}"));
+                let create = ["--id=@row", "create", "Load_Balancer", &format!("name={row}"), "protocol=tcp"];
+                let attach = ["--", "add", "Logical_Switch", SWITCH, "load_balancer", "@row"];
+                create.map(str::to_owned).into_iter().chain(ids).chain(attach.map(str::to_owned)).collect()
+            }
+            Write::Delete { row } => words(["destroy", "Load_Balancer", &row]),
+            Write::SetOption { row, key, value } => set(&row, &format!("options:{key}={value}")),
+            Write::AddVip { row, key, backends } => set(&row, &format!("vips:\"{key}\"=\"{backends}\"")),
+            Write::DeleteVip { row, key } => {
+                words(["remove", "Load_Balancer", &row, "vips", &format!("\"{key}\"")])
+            }
+            Write::Map { row, address, port } => {
+                set(&row, &format!("ip_port_mappings:\"{address}\"=\"{port}\""))
+            }
+            Write::SetVariable { name, value } => panic!("no template rows here: {name}={value}"),
+        };
+        let arguments: Vec<&str> = ["nb"].into_iter().chain(words.iter().map(String::as_str)).collect();
+        lab.run(&arguments);
+    }
+}
+
+fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
+    words.map(str::to_owned).to_vec()
+}
+
+fn set(row: &str, assignment: &str) -> Vec<String> {
+    words(["set", "Load_Balancer", row, assignment])
+}
+
+/// Whether this OVN keeps local what Kube-OVN asks it to keep local.
+fn prefers_local(lab: &Lab) -> bool {
+    let version = lab.nb("--bare get NB_Global . options:northd_internal_version");
+    lab.is_kube_ovn() && version.trim_matches('"') < "26"
+}
+
+/// Waits until exactly one row has each VIP of a Service, and that is this one.
+fn is_in(stage: &Stage, row: &str, port: u16) {
+    for vip in VIPS {
+        let key = SocketAddr::new(vip.parse().unwrap(), port).to_string();
+        eventually(&format!("{key} is in {row} alone"), || {
+            let rows = rows(&stage.lab);
+            let holders: Vec<_> = rows.iter().filter(|(_, vips)| vips.contains_key(&key)).collect();
+            holds(matches!(holders[..], [(name, _)] if name == row), holders)
+        });
+    }
+    stage.lab.sync();
+}
+
+fn are_announced(stage: &Stage) {
+    for vip in VIPS {
+        stage.becomes_announced(vip);
+    }
+}
+
+fn is_served(stage: &Stage) {
+    for vip in VIPS {
+        let pods = pods_on(stage.says_announcing(vip).unwrap());
+        stage.becomes_served("client", vip, pods);
+    }
+}
+
+#[test]
+fn what_kube_ovn_left_over_is_served_and_nothing_is_lost_from_then_on() {
+    let mut stage = Stage::silent_on(&Topology::default());
+    let mut kube_ovn = played(Release::V1_14, vec![service("nginx", 80, "10.96.0.10")]);
+    execute(&stage.lab, kube_ovn.start(&rows(&stage.lab)));
+    stage.start_controller();
+    stage.start_speakers();
+    is_in(&stage, SHARED, 80);
+    if prefers_local(&stage.lab) {
+        are_announced(&stage);
+        is_served(&stage);
+    }
+
+    kube_ovn.native = false;
+    execute(&stage.lab, kube_ovn.start(&rows(&stage.lab)));
+    is_in(&stage, "default/nginx/tcp", 80);
+    are_announced(&stage);
+    is_served(&stage);
+    let loads = VIPS.map(|vip| stage.load(vip));
+    let left = rows(&stage.lab)[SHARED].clone();
+    assert_eq!(left.keys().collect::<Vec<_>>(), ["10.96.0.10:80"], "its own key stays");
+    is_served(&stage);
+    for load in loads {
+        let sample = load.end();
+        assert!(sample.failures.is_empty() && sample.ok > 10, "{sample:?}");
+    }
+}
+
+/// kube-ovn-controller as the API server's events drive it: two queues, one piece of work each at a time.
+struct Watching<'s> {
+    stage: &'s Stage,
+    kube_ovn: KubeOvn,
+    seen: BTreeMap<String, String>,
+    endpoints: Vec<String>,
+}
+
+fn path_of(service: &str) -> String {
+    format!("/api/v1/namespaces/default/services/{service}")
+}
+
+impl Watching<'_> {
+    fn version(&self, service: &str) -> String {
+        let object = self.stage.kubernetes().server.cluster.get(&path_of(service)).unwrap();
+        object["metadata"]["resourceVersion"].as_str().unwrap().to_owned()
+    }
+
+    /// For so long; how often which Service was written to.
+    fn works(&mut self, time: Duration) -> BTreeMap<String, usize> {
+        let end = Instant::now() + time;
+        let mut written = BTreeMap::new();
+        while Instant::now() < end {
+            for name in self.looks() {
+                *written.entry(name).or_default() += 1;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        written
+    }
+
+    /// Takes up what there is to do; the Services that were written to.
+    fn looks(&mut self) -> Vec<String> {
+        for name in std::mem::take(&mut self.endpoints) {
+            let writes = self.kube_ovn.endpoints_updated(&name, &rows(&self.stage.lab));
+            execute(&self.stage.lab, writes);
+        }
+        let names: Vec<String> = self.kube_ovn.services.iter().map(|service| service.name.clone()).collect();
+        let mut written = Vec::new();
+        for name in names {
+            let version = self.version(&name);
+            if self.seen.insert(name.clone(), version.clone()).is_none_or(|old| old == version) {
+                continue;
+            }
+            let (writes, is_missing) = self.kube_ovn.service_updated(&name, &rows(&self.stage.lab));
+            execute(&self.stage.lab, writes);
+            self.endpoints.extend(is_missing.then(|| name.clone()));
+            written.push(name);
+        }
+        written
+    }
+
+    /// Until it is told on every Service that it is served; that wakes it, too.
+    fn works_until_all_is_told(&mut self) {
+        eventually("each Service is told as served", || {
+            self.looks();
+            let served = |service: &Service| {
+                let object = self.stage.kubernetes().server.cluster.get(&path_of(&service.name)).unwrap();
+                let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+                conditions.iter().any(|found| found["type"] == SERVED && found["reason"] == "Served")
+            };
+            holds(self.kube_ovn.services.iter().all(served), "not yet")
+        });
+    }
+}
+
+/// The second Service, on the same VIPs and pods.
+fn add_alt(kubernetes: &Kubernetes) {
+    let cluster = &kubernetes.server.cluster;
+    let text =
+        std::fs::read_to_string(crate::lab::repository().join("examples/underlay/03-nginx.yaml")).unwrap();
+    let text = text.replace("name: nginx", "name: alt").replace("service-name: nginx", "service-name: alt");
+    cluster.apply(&text.replace(": 80\n", &format!(": {ALT}\n")));
+}
+
+#[test]
+fn two_services_on_one_vip_are_not_fought_over_and_each_port_is_served() {
+    let mut stage = Stage::silent_on(&Topology::default());
+    let services = vec![service("nginx", 80, "10.96.0.10"), service("alt", ALT, "10.96.0.11")];
+    let kube_ovn = played(Release::V1_16, services);
+    execute(&stage.lab, kube_ovn.start(&rows(&stage.lab)));
+    let kubernetes = Kubernetes::start(&stage.lab, "underlay");
+    add_alt(&kubernetes);
+    stage.kubernetes = Some(kubernetes);
+    stage.start_controller();
+    stage.start_speakers();
+    are_announced(&stage);
+    let mark = {
+        let mut watching = Watching { stage: &stage, kube_ovn, seen: BTreeMap::new(), endpoints: Vec::new() };
+        watching.works_until_all_is_told();
+        let mark = stage.controller.as_ref().unwrap().mark();
+        let touched = json!({ "metadata": { "annotations": { "example.org/touched": "now" } } });
+        stage.kubernetes().server.cluster.patch(&path_of("nginx"), &touched);
+        let written = watching.works(Duration::from_secs(3));
+        assert_eq!(written, BTreeMap::from([("nginx".to_owned(), 1)]), "and ours wrote to none");
+        mark
+    };
+    let log = stage.controller.as_ref().unwrap().log();
+    let writes = log[mark..].matches("writing to the northbound").count();
+    assert!(writes <= 4, "{writes} times written after one event");
+    stage.lab.sync();
+    let ports: Vec<u16> = if prefers_local(&stage.lab) { vec![80, ALT] } else { ours(&stage) };
+    assert!(!ports.is_empty());
+    for (vip, port) in ports.iter().flat_map(|port| [(VIP4.to_owned(), port), (format!("[{VIP6}]"), port)]) {
+        eventually(&format!("{vip}:{port} is served"), || {
+            let mut curl = stage.lab.command_in("client", "curl");
+            let (ok, said) =
+                try_run(curl.args(["-gsS", "--max-time", "1", &format!("http://{vip}:{port}/")]));
+            holds(ok && said.starts_with('p'), said)
+        });
+    }
+}
+
+/// The ports that a row of ours has: where OVN does not prefer local backends, Kube-OVN's row serves none.
+fn ours(stage: &Stage) -> Vec<u16> {
+    let rows = rows(&stage.lab).into_iter().filter(|(name, _)| name.ends_with("/tcp"));
+    let ports = rows.flat_map(|(_, vips)| vips.into_keys()).filter(|key| key.starts_with(VIP4));
+    ports.map(|key| key.parse::<SocketAddr>().unwrap().port()).collect()
+}
