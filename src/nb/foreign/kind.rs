@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use crate::model::{Holder, Protocol};
 use crate::nb::rows::{map, text};
-use crate::ovsdb::Row;
+use crate::ovsdb::{Datum, Row};
 
 use super::Key;
 
@@ -64,15 +64,15 @@ pub(super) fn holders(row: &Row, resolved: BTreeSet<SocketAddr>) -> BTreeMap<Key
     let by_template = if kube_ovn { Holder::Template } else { Holder::Stranger };
     let mut holders: BTreeMap<Key, Holder> =
         resolved.into_iter().map(|key| ((protocol, key), by_template)).collect();
-    let vips = map(row, "vips");
-    let literal = vips.iter().filter_map(|(key, backends)| Some((key.parse().ok()?, backends)));
     let place = if kube_ovn { Place::read(row) } else { Place::default() };
-    for (key, backends) in literal {
-        let holder = match (kube_ovn, place.serves(key), place.served(backends)) {
-            (false, ..) => Holder::Stranger,
-            (true, true, _) => Holder::KubeOvn,
-            (true, false, true) => Holder::Leftover,
-            (true, false, false) => Holder::Idle,
+    // Kube-OVN's rows have thousands of keys, and it writes one at a time: nothing here is copied.
+    for (key, backends) in row.get("vips").into_iter().flat_map(Datum::string_map) {
+        let Ok(key) = key.parse() else { continue };
+        let holder = match kube_ovn {
+            false => Holder::Stranger,
+            true if place.serves(key) => Holder::KubeOvn,
+            true if place.served(backends) => Holder::Leftover,
+            true => Holder::Idle,
         };
         holders.insert((protocol, key), holder);
     }
@@ -81,26 +81,24 @@ pub(super) fn holders(row: &Row, resolved: BTreeSet<SocketAddr>) -> BTreeMap<Key
 
 /// What of a row of Kube-OVN's says where its VIPs are served.
 #[derive(Default)]
-struct Place {
+struct Place<'r> {
     keeps_local: bool,
     local: BTreeSet<SocketAddr>,
-    /// Backends that were once mapped for prefer-local.
-    mapped: BTreeSet<String>,
+    /// `ip_port_mappings`.
+    mappings: Option<&'r Datum>,
 }
 
-impl Place {
-    fn read(row: &Row) -> Self {
+impl<'r> Place<'r> {
+    fn read(row: &'r Row) -> Self {
         let (options, ids) = (map(row, "options"), map(row, "external_ids"));
         let is_on = |name: &&str| options.get(*name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
         let local = ids.keys().filter_map(|key| key.strip_prefix(LOCAL)?.parse().ok());
-        let mapped = map(row, "ip_port_mappings").into_iter();
-        let mapped = mapped.filter(|(_, port)| port.ends_with(NATIVE_MAPPING)).map(|(address, _)| address);
         Self {
             // A row for one Service is written anew with each change of that, whatever its options.
             keeps_local: ["prefer_local_backend", "distributed", "template"].iter().any(is_on)
                 || ids.keys().any(|key| key.starts_with(OWNER)),
             local: local.collect(),
-            mapped: mapped.collect(),
+            mappings: row.get("ip_port_mappings").filter(|mappings| !mappings.is_empty()),
         }
     }
 
@@ -108,11 +106,13 @@ impl Place {
         self.keeps_local || self.local.contains(&key)
     }
 
-    /// `ip_port_mappings` has an IPv6 address in brackets.
+    /// Whether one of the backends was once mapped for prefer-local. An IPv6 address is in brackets there.
     fn served(&self, backends: &str) -> bool {
-        backends.split(',').filter_map(|backend| backend.rsplit_once(':')).any(|(address, _)| {
-            self.mapped.contains(address)
-                || self.mapped.contains(address.trim_start_matches('[').trim_end_matches(']'))
-        })
+        let Some(mappings) = self.mappings else { return false };
+        let port = |address| mappings.map_get(address).is_some_and(|port| port.ends_with(NATIVE_MAPPING));
+        backends
+            .split(',')
+            .filter_map(|backend| backend.rsplit_once(':'))
+            .any(|(address, _)| port(address) || port(address.trim_matches(['[', ']'])))
     }
 }
