@@ -378,3 +378,21 @@ fn services_that_others_write_to_all_the_time_cost_little() {
     }
     assert!(written <= 100, "{written} transactions in ten minutes");
 }
+
+#[test]
+fn with_consent_what_kube_ovn_writes_is_taken_each_time_and_it_is_not_woken() {
+    for release in SHARED_ROWS {
+        let mut together = Together::start(release, true, services(&["a", "b"], true, false));
+        let Object::Subnet(mut subnet) = history::subnet("underlay", true, true) else { panic!("no subnet") };
+        subnet.wishes.takeover = true;
+        together.beside.take(&Step::Cluster(Box::new(Change::Apply(Object::Subnet(subnet)))));
+        together.pass(10);
+        for event in 0..20 {
+            together.touch(["a", "b"][event % 2]);
+            together.pass(5);
+            assert_eq!((together.ours(), together.sayings), (4, 0), "{release:?}");
+            assert!(together.transactions <= 2, "{} transactions after one event", together.transactions);
+            assert_eq!(together.longest_dark(), Duration::ZERO);
+        }
+    }
+}

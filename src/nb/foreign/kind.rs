@@ -13,7 +13,8 @@ use super::Key;
 const PREFIX: &str = "kube-ovn.io/";
 /// Marks of its rows for one Service (1.17, `service_load_balancer.go`).
 const OWNER: &str = "kube-ovn.io/lb-owner-";
-/// Mark of a key that it keeps on the announcing node (1.15.20, `service.go`).
+/// Mark of a key whose node it told northd (1.15.20, `ovn-nb-load_balancer.go`). It counts with `prefer_local_backend`
+/// only, and Kube-OVN leaves it there with the key.
 const LOCAL: &str = "kube-ovn.io/local-external-vip/";
 /// The address that it maps backends to for prefer-local, and for nothing else (`MasqueradeCheckIP`).
 const NATIVE_MAPPING: &str = ":0.0.0.0";
@@ -70,8 +71,8 @@ pub(super) fn holders(row: &Row, resolved: BTreeSet<SocketAddr>) -> BTreeMap<Key
         let Ok(key) = key.parse() else { continue };
         let holder = match kube_ovn {
             false => Holder::Stranger,
-            true if place.serves(key) => Holder::KubeOvn,
-            true if place.served(backends) => Holder::Leftover,
+            true if place.serves => Holder::KubeOvn,
+            true if place.served(key, backends) => Holder::Leftover,
             true => Holder::Idle,
         };
         holders.insert((protocol, key), holder);
@@ -82,8 +83,10 @@ pub(super) fn holders(row: &Row, resolved: BTreeSet<SocketAddr>) -> BTreeMap<Key
 /// What of a row of Kube-OVN's says where its VIPs are served.
 #[derive(Default)]
 struct Place<'r> {
-    keeps_local: bool,
-    local: BTreeSet<SocketAddr>,
+    /// On the announcing node.
+    serves: bool,
+    /// The keys that were once marked local.
+    marked: BTreeSet<SocketAddr>,
     /// `ip_port_mappings`.
     mappings: Option<&'r Datum>,
 }
@@ -92,22 +95,22 @@ impl<'r> Place<'r> {
     fn read(row: &'r Row) -> Self {
         let (options, ids) = (map(row, "options"), map(row, "external_ids"));
         let is_on = |name: &&str| options.get(*name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
-        let local = ids.keys().filter_map(|key| key.strip_prefix(LOCAL)?.parse().ok());
+        let marked = ids.keys().filter_map(|key| key.strip_prefix(LOCAL)?.parse().ok());
         Self {
             // A row for one Service is written anew with each change of that, whatever its options.
-            keeps_local: ["prefer_local_backend", "distributed", "template"].iter().any(is_on)
+            serves: ["prefer_local_backend", "distributed", "template"].iter().any(is_on)
                 || ids.keys().any(|key| key.starts_with(OWNER)),
-            local: local.collect(),
+            marked: marked.collect(),
             mappings: row.get("ip_port_mappings").filter(|mappings| !mappings.is_empty()),
         }
     }
 
-    fn serves(&self, key: SocketAddr) -> bool {
-        self.keeps_local || self.local.contains(&key)
-    }
-
-    /// Whether one of the backends was once mapped for prefer-local. An IPv6 address is in brackets there.
-    fn served(&self, backends: &str) -> bool {
+    /// Whether the key was once marked local, or one of its backends mapped for prefer-local. An IPv6 address is in
+    /// brackets there.
+    fn served(&self, key: SocketAddr, backends: &str) -> bool {
+        if self.marked.contains(&key) {
+            return true;
+        }
         let Some(mappings) = self.mappings else { return false };
         let port = |address| mappings.map_get(address).is_some_and(|port| port.ends_with(NATIVE_MAPPING));
         backends

@@ -84,9 +84,9 @@ fn a_key_is_served_where_the_row_keeps_it_local_and_left_over_where_it_once_did(
         ),
         ("distributed", json!({ "options": ["map", [["distributed", "true"]]] }), Holder::KubeOvn),
         (
-            "marked local",
+            "off again, marked local",
             json!({ "external_ids": ["map", [["kube-ovn.io/local-external-vip/10.0.0.9:80", "node-a"]]] }),
-            Holder::KubeOvn,
+            Holder::Leftover,
         ),
         (
             "another key marked local",
