@@ -6,6 +6,8 @@
 mod closed;
 #[path = "convergence/election.rs"]
 mod election;
+#[path = "convergence/gaps.rs"]
+mod gaps;
 #[path = "convergence/history.rs"]
 mod history;
 #[path = "support/kube_ovn.rs"]

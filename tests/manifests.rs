@@ -47,9 +47,10 @@ impl Cluster {
     fn reread(&mut self) -> Vec<String> {
         let Reading { changes, problems } = self.folder.reread();
         self.problems = problems.iter().map(ToString::to_string).collect();
-        let said = changes.iter().map(|change| match change {
-            Change::Apply(object) => format!("+{}", object.key()),
-            Change::Remove(key) => format!("-{key}"),
+        let said = changes.iter().filter_map(|change| match change {
+            Change::Apply(object) => Some(format!("+{}", object.key())),
+            Change::Remove(key) => Some(format!("-{key}")),
+            Change::Gaps(_) => None,
         });
         let said = said.collect();
         for change in changes {
@@ -184,6 +185,62 @@ fn an_empty_file_and_one_that_is_no_utf8_keep_what_they_had() {
     assert!(cluster.problems[0].contains("line 2 is not UTF-8"), "{:?}", cluster.problems);
     cluster.write("a.yaml", "# nothing here any more\n");
     assert_eq!(cluster.reread(), ["-Node a"]);
+}
+
+/// What cannot be read, as the world has it.
+fn gaps(cluster: &mut Cluster) -> String {
+    cluster.reread();
+    cluster.world.gaps().to_string()
+}
+
+const UNKNOWN: &str = "a file, or a document of one";
+
+#[test]
+fn a_file_that_was_never_read_whole_is_a_gap_and_one_that_was_is_none() {
+    for bad in [
+        &b""[..],
+        b"\xff\xfek\0i\0n\0d\0",
+        b"kind: Node\n  name: a\n",
+        b"items:\n- kind: Node\n",
+        b"error: forbidden\n",
+    ] {
+        let mut cluster = Cluster::new(&[("a.yaml", node("a"))]);
+        assert_eq!(gaps(&mut cluster), "");
+        cluster.write("b.yaml", bad);
+        assert_eq!(gaps(&mut cluster), UNKNOWN, "{bad:?}");
+        assert_eq!(gaps(&mut cluster), UNKNOWN, "{bad:?}");
+        cluster.write("b.yaml", node("b"));
+        assert_eq!(gaps(&mut cluster), "");
+        cluster.write("b.yaml", bad);
+        assert_eq!(gaps(&mut cluster), "", "what it said before is known");
+        fs::remove_file(cluster.path("b.yaml")).unwrap();
+        assert_eq!(gaps(&mut cluster), "");
+    }
+}
+
+#[test]
+fn a_folder_without_an_object_tells_nothing_and_takes_nothing_away() {
+    let mut cluster =
+        Cluster::new(&[("c.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n".into())]);
+    assert_eq!(gaps(&mut cluster), UNKNOWN);
+    cluster.write("a.yaml", node("a"));
+    assert_eq!(gaps(&mut cluster), "");
+    fs::remove_file(cluster.path("a.yaml")).unwrap();
+    assert_eq!(gaps(&mut cluster), UNKNOWN);
+}
+
+#[test]
+fn an_object_that_cannot_be_used_or_not_whole_is_a_gap_by_name() {
+    let subnet =
+        "apiVersion: kubeovn.io/v1\nkind: Subnet\nmetadata: {name: u}\nspec: {cidrBlock: 10.0.0.0/240}\n";
+    let slice = "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: w-1, namespace: d, labels: \
+                 {kubernetes.io/service-name: w}}\naddressType: IPv4\nendpoints: [{addresses: [10.0.0]}]\n";
+    let mut cluster = Cluster::new(&[("a.yaml", node("a") + "---\n" + subnet + "---\n" + slice)]);
+    assert_eq!(gaps(&mut cluster), "EndpointSlice d/w-1, Subnet u");
+    let of = |name: &str| cluster.world.gaps().cover_slices_of(&ovn_vip::model::ServiceKey::new("d", name));
+    assert!(of("w") && !of("x"));
+    cluster.write("a.yaml", node("a"));
+    assert_eq!(gaps(&mut cluster), "");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod commits;
 mod due;
+mod kept;
 mod leading;
 mod once;
 mod reconciler;
@@ -72,8 +73,7 @@ pub async fn run(arguments: ControllerArgs) -> anyhow::Result<ExitCode> {
         if let Some(once) = &once {
             controller.refuse_hopeless()?;
             if controller.is_converged() {
-                print!("{}", once.summary(Instant::now()));
-                return Ok(ExitCode::SUCCESS);
+                return once.end(Instant::now(), controller.reconciler.unread());
             }
         }
     }
@@ -226,10 +226,9 @@ impl Controller {
     }
 
     fn say_problems(&mut self) {
-        say_problems(
-            &mut self.said,
-            self.problems.iter().chain(&self.lease_trouble).chain(&self.voice_trouble).cloned(),
-        );
+        let troubles =
+            [self.lease_trouble.clone(), self.voice_trouble.clone(), self.reconciler.unread()].into_iter();
+        say_problems(&mut self.said, self.problems.iter().cloned().chain(troubles.flatten()));
     }
 
     /// Ends in order: what was sent is answered, and another replica leads at once.
@@ -309,6 +308,7 @@ impl Controller {
         let repairing = self.reconciler.is_planned();
         let (changes, refusals) = self.reconciler.step(self.northbound.replica());
         refusals.iter().for_each(say_refusals);
+        self.say_problems();
         self.measure(&changes, repairing, now);
         self.voice.stir(now);
         if changes.is_empty() {

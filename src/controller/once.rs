@@ -1,6 +1,7 @@
 //! `--once`: what was written, and when it is enough.
 
 use std::fmt::Write;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -34,8 +35,14 @@ impl Once {
         let _ = write!(self.lines, "{changes}");
     }
 
+    /// Prints what was written; an error where something could not be read, so that not all may be as it should be.
+    pub fn end(&self, now: Instant, unread: Option<String>) -> anyhow::Result<ExitCode> {
+        print!("{}", self.summary(now));
+        unread.map_or(Ok(ExitCode::SUCCESS), |why| anyhow::bail!("{why}"))
+    }
+
     /// What to print at the end.
-    pub fn summary(&self, now: Instant) -> String {
+    fn summary(&self, now: Instant) -> String {
         let took = (now - self.started).as_millis();
         match self.writes {
             0 => format!("nothing to write: the northbound is as it should be ({took} ms)\n"),

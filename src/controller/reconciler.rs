@@ -3,21 +3,25 @@
 //! One function serves events and resync: [`Reconciler::reconcile`] plans what is dirty and compares what was
 //! touched with what is there.
 
+mod touch;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::model::{Change, Dirty, Network, ServiceKey, Sources, SubnetName, World};
+use crate::model::{Change, Dirty, Network, Object, ServiceKey, Sources, SubnetName, World};
 use crate::nb::diff::{Changes, Touched, diff};
 use crate::nb::network::{NetworkDirty, NetworkIndex};
 use crate::nb::owner::{Owner, RowKey, SubnetRow};
 use crate::nb::render::{Desired, Dialect, needs_router_port};
-use crate::nb::rows::{ACL, GROUP, LOAD_BALANCER, ROUTER, ROUTER_PORT, SWITCH, SWITCH_PORT, Selection};
-use crate::ovsdb::{ChangeKind, Datum, Replica, RowChange};
+use crate::nb::rows::Selection;
+use crate::ovsdb::{Replica, RowChange};
 use crate::plan::{Policy, Refusal, derived_steering_mac, is_eligible, plan_services};
 use crate::settings::OwnRouterPort;
+
+use super::kept::{Kept, Seen};
 
 /// The settings of a reconciler.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +45,10 @@ pub struct Reconciler {
     dirty: Dirty,
     /// Services that are dirty because a row of theirs went.
     bereft: BTreeSet<ServiceKey>,
+    /// What is not gone, although nothing tells of it.
+    kept: Kept,
+    /// A Service had our class.
+    class_matched: bool,
     touched: Touched,
     compared: Touched,
     refusals: BTreeMap<ServiceKey, BTreeSet<Refusal>>,
@@ -60,6 +68,8 @@ pub struct Outcome {
     pub serves: bool,
     /// Who may reach it.
     pub sources: Sources,
+    /// It has more than was planned, since something cannot be read.
+    pub kept: bool,
 }
 
 /// A Service's refusals, where they are other than before.
@@ -84,6 +94,8 @@ impl Reconciler {
             subnet_rows: BTreeSet::new(),
             dirty: Dirty::everything(),
             bereft: BTreeSet::new(),
+            kept: Kept::default(),
+            class_matched: false,
             touched: Touched::everything(),
             compared: Touched::default(),
             refusals: BTreeMap::new(),
@@ -160,6 +172,11 @@ impl Reconciler {
     /// Takes changes of the cluster in.
     pub fn cluster_changed(&mut self, changes: impl IntoIterator<Item = Change>) {
         for change in changes {
+            let ours = matches!(&change, Change::Apply(Object::Service(service)) if self.rules.policy.serves(service));
+            if matches!(change, Change::Gaps(_)) || (ours && !self.class_matched) {
+                self.start_over();
+            }
+            self.class_matched |= ours;
             let dirty = self.world.apply(change);
             self.dirty.merge(dirty);
         }
@@ -223,7 +240,13 @@ impl Reconciler {
             self.world.affected(&dirty).services
         };
         let mut refusal_changes = Vec::new();
-        let plans = plan_services(&self.world, self.network.network(), &self.rules.policy, &services);
+        let mut plans = plan_services(&self.world, self.network.network(), &self.rules.policy, &services);
+        let nobodys_class = self.is_nobodys_class();
+        let Rules { owner, policy, .. } = &self.rules;
+        let (world, network) = (&self.world, self.network.network());
+        let seen = Seen { world, network, replica, owner, policy, nobodys_class };
+        let kept = self.kept.complete(seen, &mut plans);
+        self.touched.gates |= self.desired.gates.keep(self.kept.gates());
         for (key, plan) in plans {
             // Not every VIP that it has: one whose ports are all another Service's is in no row of its own.
             let balanced = plan.load_balancers.iter().flat_map(|row| row.vips.keys());
@@ -236,7 +259,7 @@ impl Reconciler {
             let mut balanced = plan.load_balancers.iter().flat_map(|row| row.vips.values());
             let serves = balanced.any(|backends| !backends.is_empty());
             let sources = self.world.service(key).map(|service| service.sources.clone()).unwrap_or_default();
-            self.put_outcome(key, Outcome { vips: plan.vips, serves, sources });
+            self.put_outcome(key, Outcome { vips: plan.vips, serves, sources, kept: kept.contains(key) });
             refusal_changes.extend(self.put_refusals(key.clone(), plan.refusals));
         }
         let touched = std::mem::take(&mut self.touched);
@@ -255,7 +278,27 @@ impl Reconciler {
         (changes, refusals)
     }
 
+    /// Whether there are Services, and none has our class or ever had: the setting may be wrong.
+    pub fn is_nobodys_class(&self) -> bool {
+        !self.class_matched && self.world.services().next().is_some()
+    }
+
+    /// What cannot be read, for people; `None` where all was understood.
+    pub fn unread(&self) -> Option<String> {
+        let gaps = self.world.gaps();
+        if !gaps.is_empty() {
+            return Some(format!("{gaps} cannot be read: nothing that may be theirs is deleted"));
+        }
+        let is_kept = self.is_nobodys_class() && self.outcomes.values().any(|outcome| outcome.kept);
+        is_kept.then(|| {
+            "no Service has the class of --load-balancer-class, and there are rows of ours: nothing is deleted; \
+             correct the flag, or remove everything with `ovn-vip remove`"
+                .to_owned()
+        })
+    }
+
     fn plan_subnets(&mut self) {
+        self.desired.gaps = self.world.gaps().clone();
         let network = self.network.network();
         let auto = self.rules.own_router_port == OwnRouterPort::Auto;
         let subnets = self
@@ -276,9 +319,11 @@ impl Reconciler {
 
     fn put_outcome(&mut self, service: &ServiceKey, outcome: Outcome) {
         count(&mut self.served, outcome.vips.keys().copied());
-        let old = match self.world.service(service) {
-            Some(_) => self.outcomes.insert(service.clone(), outcome),
-            None => self.outcomes.remove(service),
+        let is_there = self.world.service(service).is_some() || outcome.kept;
+        let old = if is_there {
+            self.outcomes.insert(service.clone(), outcome)
+        } else {
+            self.outcomes.remove(service)
         };
         uncount(&mut self.served, old.into_iter().flat_map(|old| old.vips.into_keys()));
     }
@@ -303,49 +348,6 @@ impl Reconciler {
             self.dirty.vips.insert(*address);
         }
     }
-
-    /// Marks what a change of the northbound may have altered of ours: somebody deleted or edited it.
-    fn touch(&mut self, replica: &Replica, change: &RowChange) {
-        let RowChange { table, uuid, kind, old } = change;
-        match &**table {
-            LOAD_BALANCER => {
-                let row = replica.row(LOAD_BALANCER, uuid);
-                let ours = row.is_some_and(|row| self.rules.owner.owns_load_balancer(*uuid, row));
-                if ours || self.desired.load_balancers.contains_key(uuid) {
-                    self.touched.load_balancers.insert(*uuid);
-                }
-            }
-            GROUP => {
-                let left = old.as_ref().and_then(|old| old.get("load_balancer"));
-                self.touched.load_balancers.extend(left.into_iter().flat_map(Datum::uuid_members));
-                let modified = matches!(kind, ChangeKind::Modified { .. });
-                self.touched.members |= !modified && self.subnet_rows.contains(uuid);
-                self.touched.subnets |= self.subnet_rows.contains(uuid) && !only_members(kind);
-            }
-            ACL => {
-                let row = replica.row(ACL, uuid).or(old.as_ref());
-                self.touched.gates |= row.is_some_and(|row| self.rules.owner.owns_gate(*uuid, row));
-            }
-            SWITCH => {
-                self.touched.gates |= !matches!(kind, ChangeKind::Modified { columns }
-                    if columns.iter().all(|column| &**column != "acls"));
-                let group = matches!(kind, ChangeKind::Modified { columns }
-                    if columns.iter().any(|column| &**column == "load_balancer_group"));
-                let left = old.as_ref().and_then(|old| old.get("ports"));
-                let ours = left
-                    .into_iter()
-                    .flat_map(Datum::uuid_members)
-                    .any(|port| self.subnet_rows.contains(&port));
-                self.touched.subnets |= group || ours;
-            }
-            SWITCH_PORT | ROUTER | ROUTER_PORT => self.touched.subnets |= self.subnet_rows.contains(uuid),
-            _ => {}
-        }
-    }
-}
-
-fn only_members(kind: &ChangeKind) -> bool {
-    matches!(kind, ChangeKind::Modified { columns } if columns.iter().all(|column| &**column == "load_balancer"))
 }
 
 fn count<K: Ord>(counts: &mut BTreeMap<K, usize>, members: impl IntoIterator<Item = K>) {

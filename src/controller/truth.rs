@@ -61,7 +61,8 @@ pub fn served(world: &World, outcome: &Outcome, refusals: Option<&BTreeSet<Refus
         return None;
     }
     let doubt = outcome.vips.iter().find_map(|(vip, subnet)| doubt(world, &refusals, subnet, *vip));
-    let darkens = refusals.iter().find(|refusal| darkens(refusal));
+    let doubt = doubt.or_else(|| outcome.kept.then(|| unread(world)));
+    let darkens = refusals.iter().find(|refusal| darkens(refusal) && !outcome.kept);
     let (status, reason) = match (&doubt, darkens, refusals.first()) {
         (_, _, Some(refusal)) if !serves => (Status::False, refusal.reason()),
         (_, _, None) if !serves => (Status::False, "NotServed"),
@@ -106,6 +107,16 @@ fn is_served_by_kube_ovn(refusals: &[&Refusal]) -> bool {
         })
     };
     refusals.iter().filter_map(|refusal| native_key(refusal)).any(|served| !is_empty(served))
+}
+
+/// What is kept may be other than it should be.
+fn unread(world: &World) -> (Status, &'static str, String) {
+    let words = if world.gaps().is_empty() {
+        "it is kept as it was: no Service has the class of --load-balancer-class; correct that".to_owned()
+    } else {
+        format!("it is kept as it was, since {} cannot be read: the controller's log says why", world.gaps())
+    };
+    (Status::Unknown, "Unread", words)
 }
 
 /// Whether a VIP is dark while this is so, although it is programmed.
@@ -216,7 +227,8 @@ mod tests {
     const CANNOT: u64 = 7;
 
     fn outcome(serves: bool) -> Outcome {
-        Outcome { vips: BTreeMap::from([(VIP, "s".into())]), serves, sources: Sources::Everybody }
+        let vips = BTreeMap::from([(VIP, "s".into())]);
+        Outcome { vips, serves, sources: Sources::Everybody, kept: false }
     }
 
     /// A world with nodes, ready or not; each with what its speaker holds, if that reports.
@@ -321,6 +333,17 @@ mod tests {
         let ours = verdict(&held, false, std::slice::from_ref(&empty));
         assert_eq!(ours.1, "NoReadyBackend");
         assert_eq!(verdict(&held, false, &[left_to(Holder::KubeOvn), empty]), ours);
+    }
+
+    #[test]
+    fn what_is_kept_because_something_cannot_be_read_is_not_known_to_be_served() {
+        let mut world = world(&[("a", true, Some(&[1]))]);
+        let subnet = crate::model::ObjectKey::Subnet("s".into());
+        let gaps = crate::model::Gaps { objects: [(subnet, None)].into(), anything: false };
+        world.apply(Change::Gaps(gaps));
+        let said = served(&world, &Outcome { kept: true, ..outcome(true) }, None).unwrap();
+        assert_eq!((said.status, &*said.reason), (Status::Unknown, "Unread"));
+        assert!(said.message.contains("since Subnet s cannot be read"), "{}", said.message);
     }
 
     #[test]

@@ -44,8 +44,8 @@ pub struct News {
     pub problems: Vec<String>,
 }
 
-const EMPTY: &str = "the cluster's folder has no object: nothing is done until it has one \
-                     (controller --once takes an empty folder at its word, and everything of ours out)";
+const EMPTY: &str = "the cluster's folder has no object of a kind that is read: nothing is done until it has one \
+                     (to take everything of ours out: ovn-vip remove)";
 
 /// Why a cluster cannot be followed at all.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +80,8 @@ impl Cluster {
                 let Reading { changes, problems } = folder.reread();
                 let mut problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
                 if *read != Read::Whole {
-                    *read = if changes.is_empty() { Read::Empty } else { Read::Whole };
+                    let is_object = |change: &Change| matches!(change, Change::Apply(_));
+                    *read = if changes.iter().any(is_object) { Read::Whole } else { Read::Empty };
                 }
                 if *read == Read::Empty {
                     problems.push(EMPTY.to_owned());

@@ -4,6 +4,7 @@
 //! what cannot be understood is refused where it is read (`io/`), with the object, the field and the cure.
 
 mod announcement;
+mod gaps;
 mod gate;
 mod load_balancer;
 mod metallb;
@@ -20,6 +21,7 @@ mod topology;
 mod world;
 
 pub use announcement::{AnnouncePlan, ETHERTYPE_BEAT, PlannedClaim, SegmentPlan, Steered};
+pub use gaps::Gaps;
 pub use gate::{Gate, MARK_BIT};
 pub use load_balancer::{LoadBalancer, Locality, Network, Port, Switch};
 pub use metallb::{AddressPool, Advertisement, L2Status};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::{
-    AddressPool, Advertisement, AdvertisementKey, Allocation, AllocationName, EndpointSlice, L2Status,
+    AddressPool, Advertisement, AdvertisementKey, Allocation, AllocationName, EndpointSlice, Gaps, L2Status,
     L2StatusKey, Node, NodeName, PoolKey, ProviderName, ProviderNetwork, ReportKey, Service, ServiceKey,
     SliceKey, SpeakerReport, Subnet, SubnetName, Vlan, VlanName,
 };
@@ -108,6 +108,8 @@ pub enum Change {
     Apply(Object),
     /// The object does not exist, or is none of ours (a Service that is no LoadBalancer).
     Remove(ObjectKey),
+    /// These are all that cannot be read now.
+    Gaps(Gaps),
 }
 
 /// What a change alters by itself; [`World::affected`](super::World::affected) has what follows from it.

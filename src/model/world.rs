@@ -9,7 +9,7 @@ use put::put;
 
 use super::{
     AddressPool, Advertisement, AdvertisementKey, Affected, Allocation, AllocationName, Change, Dirty,
-    EndpointSlice, L2Status, L2StatusKey, Node, NodeName, Object, ObjectKey, PoolKey, ProviderName,
+    EndpointSlice, Gaps, L2Status, L2StatusKey, Node, NodeName, Object, ObjectKey, PoolKey, ProviderName,
     ProviderNetwork, ReportKey, Service, ServiceKey, SliceKey, SpeakerReport, Subnet, SubnetName, Vlan,
     VlanName,
 };
@@ -36,6 +36,7 @@ pub struct World {
     statuses_of: BTreeMap<ServiceKey, BTreeSet<L2StatusKey>>,
     reports_of: BTreeMap<NodeName, BTreeSet<ReportKey>>,
     holders_of: BTreeMap<IpAddr, BTreeSet<ReportKey>>,
+    gaps: Gaps,
 }
 
 impl World {
@@ -68,7 +69,13 @@ impl World {
             Change::Remove(ObjectKey::L2Status(key)) => self.put_status(key, None),
             Change::Apply(Object::Report(report)) => self.put_report(report.key.clone(), Some(report)),
             Change::Remove(ObjectKey::Report(key)) => self.put_report(key, None),
+            Change::Gaps(gaps) => self.put_gaps(gaps),
         }
+    }
+
+    /// What is there and cannot be read.
+    pub fn gaps(&self) -> &Gaps {
+        &self.gaps
     }
 
     /// All Services, in order.

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::model::{Family, Gate, MARK_BIT, Protocol, ServiceKey, Sources, SubnetName, whole};
 
 use super::Owner;
+use super::kept::{KeptGates, Outside};
 use super::owner::{GateRow, RowKey};
 use super::rows::AclRow;
 
@@ -31,32 +32,42 @@ const LONGEST_NAME: usize = 63;
 
 /// The gates of all Services.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Gates(BTreeMap<ServiceKey, (String, BTreeMap<SubnetName, Gate>)>);
+pub struct Gates {
+    services: BTreeMap<ServiceKey, (String, BTreeMap<SubnetName, Gate>)>,
+    kept: KeptGates,
+}
 
 impl Gates {
     /// Replaces one Service's, given with its uid; whether that altered anything.
     pub fn put(&mut self, service: &ServiceKey, uid: &str, gates: BTreeMap<SubnetName, Gate>) -> bool {
         let new = (!gates.is_empty()).then(|| (uid.to_owned(), gates));
-        if self.0.get(service) == new.as_ref() {
+        if self.services.get(service) == new.as_ref() {
             return false;
         }
         match new {
-            Some(new) => self.0.insert(service.clone(), new),
-            None => self.0.remove(service),
+            Some(new) => self.services.insert(service.clone(), new),
+            None => self.services.remove(service),
         };
         true
     }
 
+    /// Replaces what closes VIPs of Services that cannot be read; whether that altered anything.
+    pub fn keep(&mut self, kept: KeptGates) -> bool {
+        let altered = self.kept != kept;
+        self.kept = kept;
+        altered
+    }
+
     /// The Services that have one.
     pub fn services(&self) -> impl Iterator<Item = &ServiceKey> {
-        self.0.keys()
+        self.services.keys()
     }
 
     /// The rows, each with the subnet whose switch has it.
     pub fn rows(&self, owner: &Owner) -> BTreeMap<Uuid, (SubnetName, AclRow)> {
         let mut rows = BTreeMap::new();
         let mut by_subnet: BTreeMap<&SubnetName, Vec<&Gate>> = BTreeMap::new();
-        for (service, (uid, gates)) in &self.0 {
+        for (service, (uid, gates)) in &self.services {
             for (subnet, gate) in gates {
                 by_subnet.entry(subnet).or_default().push(gate);
                 let Some(matches) = inside(gate) else { continue };
@@ -69,12 +80,21 @@ impl Gates {
                 }
             }
         }
-        for (subnet, gates) in by_subnet {
+        for (key, row) in &self.kept.inside {
+            if let RowKey::Gate(_, subnet, _) = key {
+                rows.insert(owner.gate(key), (subnet.clone(), row.clone()));
+            }
+        }
+        let closed: BTreeSet<&SubnetName> =
+            by_subnet.keys().copied().chain(self.kept.outside.keys()).collect();
+        for subnet in closed {
+            let gates = by_subnet.get(subnet).map(Vec::as_slice).unwrap_or_default();
+            let all = all_of(gates, self.kept.outside.get(subnet));
             let marks: BTreeMap<String, String> = owner.gate_marks(subnet).into_iter().collect();
             for row in GateRow::ALL {
                 let uuid = owner.gate(&RowKey::Outside(subnet.clone(), row));
                 let name = name(&format!("outside {subnet}"), row);
-                rows.insert(uuid, (subnet.clone(), acl(name, row, &outside(&gates), &marks)));
+                rows.insert(uuid, (subnet.clone(), acl(name, row, &outside(&all), &marks)));
             }
         }
         rows
@@ -127,9 +147,8 @@ fn inside(gate: &Gate) -> Option<String> {
 
 /// What is refused for every VIP of a switch that has a gate. What comes from another's router port is not translated in
 /// this switch, and meets the bridge of the node that announces.
-fn outside(gates: &[&Gate]) -> String {
-    let vips: BTreeSet<IpAddr> = gates.iter().flat_map(|gate| &gate.keys).map(|(_, key)| key.ip()).collect();
-    let cidrs: BTreeSet<IpNet> = gates.iter().flat_map(|gate| &gate.cidrs).map(IpNet::trunc).collect();
+fn outside(all: &Outside) -> String {
+    let Outside { vips, cidrs, router } = all;
     let parts = [Family::V4, Family::V6].into_iter().filter_map(|family| {
         let of_family: BTreeSet<IpAddr> =
             vips.iter().filter(|vip| Family::of(**vip) == family).copied().collect();
@@ -145,9 +164,23 @@ fn outside(gates: &[&Gate]) -> String {
         })
     });
     let parts: Vec<String> = parts.collect();
-    let router = gates.iter().find_map(|gate| gate.router);
     let router = router.map(|mac| format!(" && eth.src != {mac}")).unwrap_or_default();
     format!("{}{router} && ({})", unmarked(), parts.join(" || "))
+}
+
+/// All gates of a switch, with what must go on to be closed. The Subnet's own word on its networks counts more.
+fn all_of(gates: &[&Gate], kept: Option<&Outside>) -> Outside {
+    let kept = kept.cloned().unwrap_or_default();
+    if gates.is_empty() {
+        return kept;
+    }
+    let cidrs: BTreeSet<IpNet> = gates.iter().flat_map(|gate| &gate.cidrs).map(IpNet::trunc).collect();
+    let vips = gates.iter().flat_map(|gate| &gate.keys).map(|(_, key)| key.ip());
+    Outside {
+        vips: vips.chain(kept.vips).collect(),
+        cidrs: cidrs.into_iter().collect(),
+        router: gates.iter().find_map(|gate| gate.router),
+    }
 }
 
 fn unmarked() -> String {

@@ -9,6 +9,7 @@ pub mod foreign;
 pub mod gate;
 mod gate_diff;
 mod globals;
+pub mod kept;
 pub mod network;
 pub mod owner;
 pub mod render;

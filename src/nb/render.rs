@@ -6,7 +6,9 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 use uuid::Uuid;
 
-use crate::model::{LoadBalancer, Locality, Mac, Network, Port, Protocol, ServiceKey, Subnet, SubnetName};
+use crate::model::{
+    Gaps, LoadBalancer, Locality, Mac, Network, Port, Protocol, ServiceKey, Subnet, SubnetName,
+};
 
 use super::Owner;
 use super::gate::Gates;
@@ -16,7 +18,7 @@ use super::rows::{LoadBalancerRow, Selection};
 
 /// `external_ids` key of Kube-OVN's OVN (1.15.20 and newer), before a VIP and port: the port of the node whose chassis alone
 /// translates it. Any other hands the packet on, out of the switch. Older ones ignore it.
-const ONLY_ON: &str = "kube-ovn.io/local-external-vip/";
+pub(super) const ONLY_ON: &str = "kube-ovn.io/local-external-vip/";
 
 /// What this OVN understands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +42,8 @@ pub struct Desired {
     pub gates: Gates,
     /// Keys that a row of ours takes over, by our row: the rows of Kube-OVN's that have them.
     pub takeovers: BTreeMap<Uuid, BTreeMap<Uuid, BTreeSet<SocketAddr>>>,
+    /// What cannot be read: rows for these subnets stay.
+    pub gaps: Gaps,
     rows_of: BTreeMap<ServiceKey, BTreeSet<Uuid>>,
     vips_of: BTreeMap<ServiceKey, BTreeMap<IpAddr, SubnetName>>,
     holders: BTreeMap<(SubnetName, IpAddr), BTreeSet<ServiceKey>>,

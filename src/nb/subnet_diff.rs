@@ -79,9 +79,13 @@ fn attach(
 /// taken out too; a switch port goes when the switch no longer names it, a router port with its router (they are
 /// in no root table).
 fn remove_strays(owner: &Owner, desired: &Desired, replica: &Replica, changes: &mut Vec<Change>) {
+    // What cannot be read is not gone.
+    let is_unwanted = |subnet: &SubnetName| !desired.gaps.cover_subnet(subnet);
     for (uuid, row) in replica.rows(GROUP) {
         let name = text(row, "name");
-        if subnet_of_group(name).is_some_and(|subnet| !desired.groups.contains_key(&subnet)) {
+        if subnet_of_group(name)
+            .is_some_and(|subnet| is_unwanted(&subnet) && !desired.groups.contains_key(&subnet))
+        {
             changes.push(Change::Delete { table: GROUP, uuid: *uuid, name: name.to_owned() });
             detach(replica, "load_balancer_group", *uuid, changes);
         }
@@ -91,7 +95,7 @@ fn remove_strays(owner: &Owner, desired: &Desired, replica: &Replica, changes: &
         else {
             continue;
         };
-        if desired.router_ports.contains_key(&subnet) {
+        if desired.router_ports.contains_key(&subnet) || !is_unwanted(&subnet) {
             continue;
         }
         changes.push(Change::Delete { table: ROUTER, uuid: *uuid, name: text(row, "name").to_owned() });

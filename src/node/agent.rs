@@ -151,7 +151,7 @@ impl Agent {
         self.published = match change {
             Change::Apply(Object::Report(report)) if report.key == own => Some(report.clone()),
             Change::Remove(ObjectKey::Report(key)) if *key == own => None,
-            Change::Apply(_) | Change::Remove(_) => return false,
+            Change::Apply(_) | Change::Remove(_) | Change::Gaps(_) => return false,
         };
         true
     }

@@ -12,7 +12,8 @@ Exit code: 0 nothing would change, 2 something would, 1 an error.
 
 Examples:
   Make a folder of the objects that decide, and see what they come to:
-    kubectl get -A -o yaml svc,endpointslices,nodes,subnets,vlans,provider-networks > cluster/all.yaml
+    kubectl get -A -o yaml svc,endpointslices,nodes,subnets,vlans,provider-networks > cluster/.all \\
+      && mv cluster/.all cluster/all.yaml
     ovn-vip plan -f cluster
 
   Compare with what is there, from where the northbound can be reached:
@@ -25,7 +26,7 @@ Exit code: 0 no errors (perhaps warnings), 1 errors.
 
 Examples:
   kubectl get -A -o yaml svc,endpointslices,nodes,subnets,vlans,provider-networks,ips,ipaddresspools,l2advertisements \\
-    > cluster/all.yaml
+    > cluster/.all && mv cluster/.all cluster/all.yaml
   ovn-vip check -f cluster
   ovn-vip check -f cluster -o json | jq '.findings[] | select(.severity == \"error\")'
 

@@ -51,7 +51,7 @@ fn packets((protocol, key): (Protocol, SocketAddr)) -> impl Iterator<Item = Pack
 }
 
 /// The keys that the switch translates, by our rows, and whose they are.
-fn keys(beside: &Beside) -> BTreeMap<(Protocol, SocketAddr), ServiceKey> {
+pub fn keys(beside: &Beside) -> BTreeMap<(Protocol, SocketAddr), ServiceKey> {
     let rows = beside.northbound.rows("Load_Balancer").filter(|(uuid, _)| uuid.get_version_num() == 5);
     let keys = rows.flat_map(|(_, row)| {
         let name = row["name"].as_str().unwrap().rsplit_once('/').unwrap();
@@ -73,7 +73,7 @@ fn is_held_by_none(worlds: [&World; 2], packet: &Packet) -> bool {
 }
 
 /// Writes until there is nothing to write, and looks at every state in between.
-fn converge(beside: &mut Beside, before: &World) {
+pub fn converge(beside: &mut Beside, before: &World) {
     for _ in 0..8 {
         let (changes, _) = beside.reconciler.step(beside.northbound.replica());
         if changes.is_empty() {
@@ -90,6 +90,15 @@ fn converge(beside: &mut Beside, before: &World) {
         }
     }
     panic!("writes again and again");
+}
+
+/// Whoever had no way in, and is let in by no Service, has none now.
+pub fn never_opens(before: &Beside, after: &Beside) {
+    let worlds = [before.reconciler.world(), after.reconciler.world()];
+    for packet in keys(after).into_keys().flat_map(packets) {
+        let open = !is_refused(&after.northbound, &packet) && is_held_by_none(worlds, &packet);
+        assert!(!open || !is_refused(&before.northbound, &packet), "{packet:?} gets in");
+    }
 }
 
 /// At rest: whom the ranges hold gets in, by the bridge or, inside the subnet, by the switch; nobody else does.

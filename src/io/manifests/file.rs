@@ -50,6 +50,8 @@ pub(super) struct File {
     pub contents: Contents,
     /// What it said of objects that it cannot be asked about now.
     pub kept: BTreeMap<ObjectKey, Entry>,
+    /// It says something that was never read.
+    pub has_gap: bool,
 }
 
 impl File {
@@ -76,7 +78,7 @@ impl File {
         let digest = Some(Sha256::digest(&bytes).into());
         match old {
             Some(old) if old.digest == digest => Some(File { stamp, ..old }),
-            old => Some(Self::replace(stamp, digest, contents(path, bytes, old.as_ref()), old)),
+            old => Some(Self::replace(stamp, digest, contents(path, bytes), old)),
         }
     }
 
@@ -98,22 +100,19 @@ impl File {
         old: Option<File>,
     ) -> File {
         let mut kept = BTreeMap::new();
+        let has_gap = !contents.intact && old.as_ref().is_none_or(|old| old.has_gap);
         if let Some(old) = old.filter(|_| !contents.intact) {
             kept = old.kept;
             kept.extend(old.contents.objects);
             kept.retain(|key, _| !contents.objects.contains_key(key));
         }
-        File { stamp, digest, contents, kept }
-    }
-
-    fn holds_objects(&self) -> bool {
-        !self.contents.objects.is_empty() || !self.kept.is_empty()
+        File { stamp, digest, contents, kept, has_gap }
     }
 }
 
-fn contents(path: &Path, bytes: Vec<u8>, old: Option<&File>) -> Contents {
+fn contents(path: &Path, bytes: Vec<u8>) -> Contents {
     // `kubectl get … > file` empties the file first and asks the API server then.
-    if bytes.is_empty() && old.is_some_and(File::holds_objects) {
+    if bytes.is_empty() {
         let why = "it is empty, as if a write were under way: remove the file to remove its objects";
         return Contents::unreadable(path, why);
     }

@@ -10,7 +10,7 @@ mod file;
 mod problem;
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{fs, io};
@@ -20,7 +20,7 @@ use file::File;
 pub use problem::{ManifestError, ManifestProblem};
 use watch::{Due, Watch};
 
-use crate::model::{Change, Object, ObjectKey};
+use crate::model::{Change, Gaps, Object, ObjectKey};
 
 /// How often the time stamps are looked at, for what no event tells.
 const POLL: Duration = Duration::from_secs(2);
@@ -30,6 +30,8 @@ pub struct ManifestFolder {
     dir: PathBuf,
     files: BTreeMap<PathBuf, File>,
     told: BTreeMap<ObjectKey, Object>,
+    /// What could not be read, as last told.
+    gaps: Gaps,
     /// Why the folder could not be listed, the last time.
     unlisted: Option<ManifestProblem>,
     watch: Watch,
@@ -53,6 +55,7 @@ impl ManifestFolder {
             dir: dir.into(),
             files: BTreeMap::new(),
             told: BTreeMap::new(),
+            gaps: Gaps::default(),
             unlisted: None,
             watch: Watch::new(dir),
             polled: Instant::now(),
@@ -151,9 +154,34 @@ impl ManifestFolder {
             self.told.remove(key);
         }
         self.told.extend(changed.iter().map(|object| (object.key(), object.clone())));
+        let gaps = gaps(&self.files, &self.told, &wanted, &problems);
+        let gaps = (gaps != self.gaps).then(|| std::mem::replace(&mut self.gaps, gaps.clone())).map(|_| gaps);
         let gone = gone.into_iter().map(Change::Remove);
-        Reading { changes: gone.chain(changed.into_iter().map(Change::Apply)).collect(), problems }
+        let changes = gone.chain(changed.into_iter().map(Change::Apply)).chain(gaps.map(Change::Gaps));
+        Reading { changes: changes.collect(), problems }
     }
+}
+
+/// What cannot be read, or not whole, or was never read. A folder without any object is no decision: perhaps it is not
+/// mounted yet.
+fn gaps(
+    files: &BTreeMap<PathBuf, File>,
+    told: &BTreeMap<ObjectKey, Object>,
+    wanted: &BTreeMap<&ObjectKey, (&Entry, Option<&Path>)>,
+    problems: &[ManifestProblem],
+) -> Gaps {
+    let with_problems: BTreeSet<&str> = problems.iter().filter_map(ManifestProblem::object).collect();
+    let is_gap = |key: &ObjectKey, entry: &Entry| {
+        *entry == Entry::Unusable || with_problems.contains(key.to_string().as_str())
+    };
+    let keys = wanted.iter().filter(|(key, _)| Gaps::counts(key) && !with_problems.is_empty());
+    let keys = keys.filter(|(key, (entry, _))| is_gap(key, entry));
+    let owner = |key: &ObjectKey| match told.get(key) {
+        Some(Object::EndpointSlice(slice)) => Some(slice.service.clone()),
+        _ => None,
+    };
+    let objects = keys.map(|(key, _)| ((*key).clone(), owner(key))).collect();
+    Gaps { anything: told.is_empty() || files.values().any(|file| file.has_gap), objects }
 }
 
 /// The folder's manifests, in the order in which they count.

@@ -64,6 +64,16 @@ pub enum ManifestProblem {
     },
 }
 
+impl ManifestProblem {
+    /// Kind and name of the object whose field it is.
+    pub(super) fn object(&self) -> Option<&str> {
+        match self {
+            Self::Field { problem, .. } => Some(&problem.object),
+            Self::Broken { .. } | Self::Unreadable { .. } | Self::Twice { .. } => None,
+        }
+    }
+}
+
 fn named(object: &Option<String>) -> String {
     object.as_ref().map_or_else(String::new, |object| format!("{object} "))
 }

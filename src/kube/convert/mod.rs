@@ -24,7 +24,7 @@ pub use metallb::{address_pool, advertisement, l2_status};
 pub use node::node;
 pub use report::{REPORT, report, written};
 pub use service::service;
-pub use slice::endpoint_slice;
+pub use slice::{endpoint_slice, slice_owner};
 pub use subnet::{allocation, subnet};
 pub use underlay::{provider_network, vlan};
 

@@ -1,10 +1,13 @@
 //! EndpointSlices.
 
 use k8s_openapi::api::discovery::v1 as discovery;
+use serde_json::Value;
 
 use super::{Converted, Notes};
 use crate::kube::{Kind, Problem};
-use crate::model::{Endpoint, EndpointSlice, Family, NodeName, Object, ServiceKey, SliceKey, SlicePort};
+use crate::model::{
+    Endpoint, EndpointSlice, Family, NodeName, Object, ObjectKey, ServiceKey, SliceKey, SlicePort,
+};
 
 /// The label that joins a slice to its Service (Kubernetes API, well-known labels).
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
@@ -32,6 +35,13 @@ pub fn endpoint_slice(object: &discovery::EndpointSlice, problems: &mut Vec<Prob
 fn service_of(key: &SliceKey, object: &discovery::EndpointSlice) -> Option<ServiceKey> {
     let name = object.metadata.labels.as_ref()?.get(SERVICE_NAME).filter(|name| !name.is_empty())?;
     Some(ServiceKey { namespace: key.namespace.clone(), name: name.as_str().into() })
+}
+
+/// The Service that an EndpointSlice says it belongs to, also of one that is otherwise unreadable.
+pub fn slice_owner(key: &ObjectKey, object: &Value) -> Option<ServiceKey> {
+    let ObjectKey::EndpointSlice(key) = key else { return None };
+    let name = object["metadata"]["labels"][SERVICE_NAME].as_str().filter(|name| !name.is_empty())?;
+    Some(ServiceKey { namespace: key.namespace.clone(), name: name.into() })
 }
 
 fn slice_port(i: usize, entry: &discovery::EndpointPort, notes: &mut Notes) -> Option<SlicePort> {

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::model::{
-    Allocation, AllocationName, Dirty, EndpointSlice, L2Status, L2StatusKey, Mac, Node, NodeName, ReportKey,
-    SegmentReport, Service, ServiceKey, SliceKey, SpeakerReport, Subnet, SubnetName, Term, World,
+    Allocation, AllocationName, Dirty, EndpointSlice, Gaps, L2Status, L2StatusKey, Mac, Node, NodeName,
+    ReportKey, SegmentReport, Service, ServiceKey, SliceKey, SpeakerReport, Subnet, SubnetName, Term, World,
 };
 
 impl World {
@@ -22,6 +22,14 @@ impl World {
         let altered = old_vips.union(&vips).copied().collect();
         reindex(&mut self.services_at, &key, old_vips, vips);
         Dirty { services: BTreeSet::from([key]), vips: altered, everything: false }
+    }
+
+    pub(super) fn put_gaps(&mut self, gaps: Gaps) -> Dirty {
+        if self.gaps == gaps {
+            return Dirty::default();
+        }
+        self.gaps = gaps;
+        Dirty::everything()
     }
 
     /// What is served in a subnet, and what OVN cannot deliver to there, is our own word, written often: it alters only

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use kube::runtime::watcher::Event;
 
 use super::raw::{Need, Raw, Watched};
+use crate::kube::convert::slice_owner;
 use crate::kube::marks::Marks;
 use crate::kube::{Converted, Kind, Problem};
-use crate::model::{Change, ObjectKey};
+use crate::model::{Change, Gaps, ObjectKey, ServiceKey};
 
 /// How far a kind is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub(super) struct Feed {
     /// While a list is under way: it takes effect as a whole.
     list: Option<List>,
     problems: BTreeMap<ObjectKey, Vec<Problem>>,
+    /// Of EndpointSlices with problems, whose they are.
+    owners: BTreeMap<ObjectKey, ServiceKey>,
     /// What we said on objects ourselves, as it stands there.
     marks: BTreeMap<ObjectKey, Marks>,
 }
@@ -42,7 +45,8 @@ struct List {
 impl Feed {
     pub fn new(watched: &'static Watched) -> Self {
         let (keys, problems, marks) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
-        Self { watched, known: Known::NotYet, keys, list: None, problems, marks }
+        let owners = BTreeMap::new();
+        Self { watched, known: Known::NotYet, keys, list: None, problems, owners, marks }
     }
 
     /// Whether decisions may stand on it.
@@ -83,6 +87,12 @@ impl Feed {
     /// The same of one object.
     pub fn problems_of(&self, key: &ObjectKey) -> Option<&[Problem]> {
         self.problems.get(key).map(Vec::as_slice)
+    }
+
+    /// The objects that could not be understood, or not whole.
+    pub fn gaps(&self) -> impl Iterator<Item = (ObjectKey, Option<ServiceKey>)> {
+        let keys = self.problems.keys().filter(|key| Gaps::counts(key));
+        keys.map(|key| (key.clone(), self.owners.get(key).cloned()))
     }
 
     /// Takes an event in, and adds what it alters.
@@ -128,6 +138,9 @@ impl Feed {
             self.problems.remove(&key);
         } else {
             self.problems.insert(key.clone(), problems);
+            if let Some(owner) = slice_owner(&key, &object.body) {
+                self.owners.insert(key.clone(), owner);
+            }
         }
         let marks = Marks::read(&object.body);
         // An Event on a Subnet needs its uid, and so does what belongs to a Node, and whoever takes a status of ours
@@ -185,6 +198,7 @@ mod tests {
         let words = changes.iter().map(|change| match change {
             Change::Apply(object) => format!("+{}", object.key()),
             Change::Remove(key) => format!("-{key}"),
+            Change::Gaps(gaps) => format!("?{gaps}"),
         });
         words.collect()
     }

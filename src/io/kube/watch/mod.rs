@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use crate::kube::marks::Marks;
 use crate::kube::{Kind, Problem};
-use crate::model::{Change, ObjectKey};
+use crate::model::{Change, Gaps, ObjectKey};
 use feed::Feed;
 pub use raw::Need;
 use raw::{Raw, WATCHED, Watched};
@@ -44,6 +44,8 @@ pub struct KubeWatch {
     feeds: Vec<Feed>,
     /// For each kind: what is the matter.
     troubles: Vec<Option<Lasting<Trouble>>>,
+    /// What could not be read, as last told.
+    gaps: Gaps,
 }
 
 /// What happened since the last time.
@@ -63,6 +65,7 @@ impl KubeWatch {
             told: streams.map(|(at, watched)| watch(client, at, watched)).collect(),
             feeds: WATCHED.iter().map(Feed::new).collect(),
             troubles: vec![None; WATCHED.len()],
+            gaps: Gaps::default(),
         }
     }
 
@@ -121,6 +124,12 @@ impl KubeWatch {
             }
         }
         reading.problems = self.problems();
+        let objects = self.feeds.iter().flat_map(Feed::gaps).collect();
+        let gaps = Gaps { anything: false, objects };
+        if gaps != self.gaps {
+            self.gaps = gaps.clone();
+            reading.changes.push(Change::Gaps(gaps));
+        }
         reading
     }
 
