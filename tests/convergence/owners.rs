@@ -360,6 +360,7 @@ fn the_native_path_is_switched_on_and_off_again_and_again_and_whoever_is_to_serv
                 together.switch(false);
                 together.pass(60);
                 assert_eq!(together.ours(), 2, "{release:?}: it is ours");
+                assert_eq!(together.longest_dark(), Duration::ZERO, "{release:?}");
                 assert!(together.transactions <= 2 && together.sayings == 0, "{}", together.transactions);
             }
         }

@@ -80,7 +80,7 @@ impl Foreign {
             let at_key = self.holding.entry(*key).or_default();
             at_key.retain(|held| held.uuid != uuid);
             at_key.extend(new.get(key).map(|holder| NativeRow { holder: *holder, uuid, name: name.clone() }));
-            self.patience.saw(*key, before, at_key.first());
+            self.patience.saw(*key, before, at_key.first(), row.is_none());
             if at_key.is_empty() {
                 self.holding.remove(key);
             }

@@ -37,16 +37,25 @@ struct Turn {
     left_until: Duration,
     /// Who had it, while nobody does.
     gone_from: Option<NativeRow>,
+    /// The row itself is gone: nobody took the key out by the way.
+    with_its_row: bool,
 }
 
 impl Patience {
-    /// A key has another holder, or none. The first one that it ever has makes no difference.
-    pub(super) fn saw(&mut self, key: Key, before: Option<NativeRow>, after: Option<&NativeRow>) {
+    /// A key has another holder, or none, and with its row or without. The first one that it ever has makes no difference.
+    pub(super) fn saw(
+        &mut self,
+        key: Key,
+        before: Option<NativeRow>,
+        after: Option<&NativeRow>,
+        with_its_row: bool,
+    ) {
         let now = self.now;
         let turn = match (before, after) {
             (Some(before), None) if before.holder != Holder::Stranger => {
                 let turn = self.turns.entry(key).or_default();
                 turn.gone_from = Some(before);
+                turn.with_its_row = with_its_row;
                 turn
             }
             (None, Some(_)) => {
@@ -103,8 +112,8 @@ impl Patience {
 impl Turn {
     fn free_at(&self) -> Duration {
         match self.gone_from {
-            Some(_) => self.left_until.max(self.changed + GONE),
-            None => self.left_until,
+            Some(_) if !self.with_its_row => self.left_until.max(self.changed + GONE),
+            _ => self.left_until,
         }
     }
 

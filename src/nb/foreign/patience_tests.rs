@@ -22,11 +22,15 @@ struct Story {
 
 impl Story {
     fn becomes(&mut self, at: u64, holder: Option<Holder>) {
+        self.changes(at, holder, false);
+    }
+
+    fn changes(&mut self, at: u64, holder: Option<Holder>, with_its_row: bool) {
         self.patience.advance(Duration::from_millis(at));
         let held = holder.map(row);
         let before = std::mem::replace(&mut self.held, held);
         if before != self.held {
-            self.patience.saw(key(), before, self.held.as_ref());
+            self.patience.saw(key(), before, self.held.as_ref(), with_its_row);
         }
     }
 
@@ -45,6 +49,18 @@ fn a_key_that_is_gone_for_less_than_a_second_is_not_gone() {
     assert_eq!(story.patience.due(), Some(Duration::from_secs(11)));
     assert_eq!(story.at(10_999), Some(Holder::Awaited));
     assert_eq!(story.at(11_000), None);
+}
+
+#[test]
+fn a_key_whose_row_is_gone_is_given_up_and_left_alone_only_if_it_came_back_before() {
+    let mut story = Story::default();
+    story.becomes(0, Some(Holder::KubeOvn));
+    story.changes(10_000, None, true);
+    assert_eq!(story.at(10_000), None);
+    story.becomes(10_100, Some(Holder::KubeOvn));
+    story.changes(10_200, None, true);
+    assert_eq!(story.at(12_099), Some(Holder::Awaited));
+    assert_eq!(story.at(12_100), None);
 }
 
 #[test]
