@@ -7,18 +7,13 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::Value;
-use serde_saphyr::{Options, Spanned};
 
 use super::ManifestProblem;
+use super::json;
+use super::yaml::{self, Fault, Guess, Pieces};
 use crate::kube::{Converted, Kind};
 use crate::model::{Object, ObjectKey};
-
-/// Deepest nesting that is followed: custom resource definitions reach about 40, and an unoptimised build of the
-/// parser needs 20 kB of stack a level, of the 2 MiB that a thread has.
-const DEEPEST: usize = 80;
 
 /// What a file says of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,25 +49,67 @@ impl Contents {
     /// Reads a file's text. `file` is only for what is said about it.
     pub fn read(file: &Path, text: &str) -> Self {
         let mut contents = Self { objects: BTreeMap::new(), problems: vec![], intact: true, ignored: 0 };
-        for document in split(text) {
-            contents.take(file, &document);
+        // A mark of the byte order may stand before any document (YAML 1.2 §5.2): editors and shells leave them.
+        let text = text.replace("\n\u{feff}", "\n");
+        let (values, rest) = json::values(text.trim_start_matches('\u{feff}'));
+        for (line, value) in values {
+            contents.value(file, &Document { line, text: "" }, &value);
+        }
+        for document in split(rest.text) {
+            let line = rest.line + document.line - 1;
+            contents.take(file, &Document { line, ..document });
         }
         contents
     }
 
     fn take(&mut self, file: &Path, document: &Document) {
-        let value = match serde_saphyr::from_str_with_options::<Value>(document.text, options()) {
-            Ok(Value::Null) => return,
-            Ok(value) => value,
-            Err(error) => {
-                let (line, why) = place(&error);
-                return self.broken(file, document.line + line, sniff(document.text), why);
-            }
+        match yaml::parse(document.text) {
+            Ok(Value::Null) => {}
+            Ok(value) => self.value(file, document, &value),
+            Err(fault) => match yaml::take_apart(document.text) {
+                Some(pieces) => self.pieces(file, document, &pieces, fault),
+                None => self.unparsed(file, document.line + fault.line, document.text, fault.why),
+            },
+        }
+    }
+
+    /// A list of which a part is no YAML: each item is read by itself.
+    fn pieces(&mut self, file: &Path, document: &Document, pieces: &Pieces, fault: Fault) {
+        let Ok(head) = yaml::parse(&pieces.head) else {
+            return self.unparsed(file, document.line + fault.line, document.text, fault.why);
         };
+        for (line, text) in &pieces.items {
+            let line = document.line + line;
+            match yaml::parse(text) {
+                Ok(value) => {
+                    let item = Value::Array(vec![value]);
+                    let mut list = head.clone();
+                    list["items"] = item;
+                    self.value(file, &Document { line, text: "" }, &list);
+                }
+                Err(fault) => self.unparsed(file, line + fault.line, text, fault.why),
+            }
+        }
+    }
+
+    /// What cannot be parsed; it is none of ours where it says so.
+    fn unparsed(&mut self, file: &Path, line: usize, text: &str, why: String) {
+        let guess = Guess::of(text);
+        let ours = |kind: &String| {
+            let api_version = guess.api_version.as_deref().unwrap_or("v1");
+            kind.ends_with("List") || guess.api_version.is_none() || Kind::of(api_version, kind).is_some()
+        };
+        if guess.kind.as_ref().is_none_or(ours) {
+            return self.broken(file, line, guess.object(), why);
+        }
+        self.ignored += 1;
+    }
+
+    fn value(&mut self, file: &Path, document: &Document, value: &Value) {
         let item_lines = OnceCell::new();
-        for Part { index, api_version, kind, value } in parts(&value) {
+        for Part { index, api_version, kind, value } in parts(value) {
             let line = || {
-                let lines = || item_lines.get_or_init(|| lines_of_items(document.text));
+                let lines = || item_lines.get_or_init(|| yaml::lines_of_items(document.text));
                 document.line + index.and_then(|index| lines().get(index).copied()).unwrap_or(0)
             };
             if kind.is_empty() {
@@ -145,63 +182,16 @@ fn parts(document: &Value) -> Vec<Part<'_>> {
     }
 }
 
-fn options() -> Options {
-    serde_saphyr::options! {
-        // A cluster of thousands of Services is no attack: only depth and aliases are bounded.
-        budget: serde_saphyr::budget! {
-            max_events: usize::MAX,
-            max_nodes: usize::MAX,
-            max_total_scalar_bytes: usize::MAX,
-            max_total_comment_bytes: usize::MAX,
-            max_depth: DEEPEST,
-        },
-        with_snippet: false,
-    }
-}
-
-/// The line of an error, counted from 0, and its message without the place.
-fn place(error: &serde_saphyr::Error) -> (usize, String) {
-    let line = error.location().map_or(0, |location| location.line().saturating_sub(1));
-    let message = error.to_string();
-    let why = message.rsplit_once(" at line ").map_or(message.as_str(), |(why, _)| why).to_owned();
-    (usize::try_from(line).unwrap_or(usize::MAX), why)
-}
-
-/// Where a list's items begin, counted from 0. A second parse, for documents with a problem only.
-fn lines_of_items(text: &str) -> Vec<usize> {
-    #[derive(Deserialize)]
-    struct Items {
-        items: Vec<Spanned<IgnoredAny>>,
-    }
-    let items = serde_saphyr::from_str_with_options::<Items>(text, options()).map(|list| list.items);
-    let lines = items.unwrap_or_default();
-    let lines = lines.iter().map(|item| usize::try_from(item.referenced.line()).unwrap_or(1));
-    lines.map(|line| line.saturating_sub(1)).collect()
-}
-
-/// Kind and name of a document that cannot be parsed, from the lines where they usually stand.
-fn sniff(text: &str) -> Option<String> {
-    let value = |line: &str, field: &str| {
-        let value = line.strip_prefix(field)?.trim().trim_matches(['"', '\'']);
-        (!value.is_empty()).then(|| value.to_owned())
-    };
-    let kind = text.lines().find_map(|line| value(line, "kind:"))?;
-    let metadata = text.lines().skip_while(|line| !line.starts_with("metadata:")).skip(1);
-    let mut metadata = metadata.take_while(|line| line.starts_with([' ', '#']) || line.is_empty());
-    let name = metadata.find_map(|line| value(line, "  name:"))?;
-    Some(format!("{kind} {name}"))
-}
-
 /// One document of a file.
-#[derive(Debug, PartialEq, Eq)]
-struct Document<'a> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Document<'a> {
     /// Where it begins, counted from 1.
-    line: usize,
-    text: &'a str,
+    pub line: usize,
+    /// What stands there.
+    pub text: &'a str,
 }
 
 fn split(text: &str) -> Vec<Document<'_>> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut documents = Vec::new();
     let (mut start, mut line, mut offset, mut says) = (0, 1, 0, false);
     for (index, content) in text.split_inclusive('\n').enumerate() {
@@ -234,6 +224,7 @@ fn has_content(line: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn read(text: &str) -> (Vec<String>, Vec<String>) {
         let contents = Contents::read(Path::new("f.yaml"), text);
@@ -301,6 +292,94 @@ mod tests {
         assert_eq!(problems.len(), 1);
         let (_, problems) = read(&format!("kind: Pod\nx: {}{}", "[".repeat(70), "]".repeat(70)));
         assert!(problems.is_empty(), "{problems:?}");
+    }
+
+    #[test]
+    fn several_json_values_in_a_file_are_as_many_documents() {
+        let node = |name: &str| {
+            format!("{{\"kind\": \"Node\", \"apiVersion\": \"v1\",\n\"metadata\": {{\"name\": \"{name}\"}}}}")
+        };
+        for between in ["\n", "", "\n\n"] {
+            let text = [node("a"), node("b")].join(between);
+            assert_eq!(read(&text), (vec!["Node a".into(), "Node b".into()], vec![]), "{text}");
+        }
+        let (objects, problems) = read(&format!("{}\n{}\n{{\"kind\": ", node("a"), node("b")));
+        assert_eq!(objects, ["Node a", "Node b"]);
+        assert!(problems.len() == 1 && problems[0].starts_with("f.yaml:5: "), "{problems:?}");
+    }
+
+    #[test]
+    fn a_mark_of_the_byte_order_may_stand_before_each_document() {
+        let text = format!("\u{feff}{NODE_A}---\n\u{feff}{}", NODE_A.replace(": a", ": b"));
+        assert_eq!(read(&text), (vec!["Node a".into(), "Node b".into()], vec![]));
+        let text = format!("{NODE_A}\u{feff}---\n{}", NODE_A.replace(": a", ": b"));
+        assert_eq!(read(&text).0, ["Node a", "Node b"]);
+    }
+
+    #[test]
+    fn one_bad_item_of_a_list_costs_no_other_and_kinds_that_are_not_read_break_nothing() {
+        let item = |kind: &str, name: &str| {
+            format!(
+                "- apiVersion: v1\n  kind: {kind}\n  metadata:\n    name: {name}\n    labels: {{v: 55e8921}}\n"
+            )
+        };
+        let list = |middle: &str| {
+            format!("apiVersion: v1\nitems:\n{}{middle}{}kind: List\n", item("Node", "a"), item("Node", "b"))
+        };
+        assert_eq!(read(&list("")).0, ["Node a", "Node b"]);
+        for damage in ["    labels: {v: 1}\n", "  spec: [\n", "  x: y: z\n", "\t- tab\n", "  *nowhere\n"] {
+            let (objects, problems) = read(&list(&(item("Service", "s") + damage)));
+            assert_eq!(objects, ["Node a", "Node b"], "{damage:?}");
+            assert!(problems.len() == 1 && problems[0].contains("Service s cannot be read"), "{problems:?}");
+            let (objects, problems) = read(&list(&(item("ConfigMap", "c") + damage)));
+            assert_eq!((objects.len(), problems), (2, vec![]), "{damage:?}");
+        }
+    }
+
+    fn damaged() -> impl Strategy<Value = String> {
+        let service = "- apiVersion: v1\n  kind: Service\n  metadata:\n    name: s\n    annotations:\n      a: \"x: {y}\"\n  \
+                       spec:\n    ports: [{port: 80}]\n    type: LoadBalancer\n";
+        let other = service.replace("Service", "ConfigMap");
+        let text = prop_oneof![Just(service.to_owned()), Just(other)];
+        let junk = prop_oneof![
+            Just("1e4000"),
+            Just("55e8921"),
+            Just("]"),
+            Just("{"),
+            Just("\""),
+            Just("'"),
+            Just("*a"),
+            Just("&a"),
+            Just("!!float x"),
+            Just(": :"),
+            Just("|"),
+            Just(">"),
+            Just("%"),
+            Just("@"),
+            Just("\u{7}"),
+            Just("\t"),
+            Just("? "),
+            Just("ünï")
+        ];
+        (text, any::<prop::sample::Index>(), 0..30_usize, junk).prop_map(|(text, at, cut, junk)| {
+            let at = 2 + at.index(text.len() - 2);
+            let end = (at + cut).min(text.len());
+            let rest = if text[end..].ends_with('\n') { &text[end..] } else { "\n" };
+            format!("{}{junk}{rest}", &text[..at])
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_becomes_of_one_item_of_a_list_the_others_are_read(damaged in damaged()) {
+            // What is cut may join two lines, but begins no item of its own.
+            prop_assume!(!damaged.lines().skip(1).any(|line| !line.starts_with(' ')));
+            let node = |name: &str| NODE_A.replace(": a", &format!(": {name}")).replace('\n', "\n  ").trim_end().to_owned();
+            let text = format!("apiVersion: v1\nkind: List\nitems:\n- {}\n{damaged}- {}\n", node("a"), node("b"));
+            let (objects, _) = read(&text);
+            prop_assert!(objects.iter().any(|name| name == "Node a"), "{text}");
+            prop_assert!(objects.iter().any(|name| name == "Node b"), "{text}");
+        }
     }
 
     #[test]

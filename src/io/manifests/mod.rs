@@ -7,8 +7,10 @@
 
 mod document;
 mod file;
+mod json;
 mod problem;
 mod watch;
+mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -1,0 +1,242 @@
+//! YAML as Kubernetes writes it, to plain values; and what to save of a document that is no YAML as a whole.
+//!
+//! Kubernetes' own printer leaves a string without quotes that YAML 1.2 reads as a number too large to be one: a label
+//! `55e8921`, a commit's hash. What fits no number is the string that stands there.
+
+use std::borrow::Cow;
+
+use granit_parser::{Event, Parser, ScalarStyle};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+use serde_saphyr::{Error, Options, Spanned};
+
+/// Deepest nesting that is followed: custom resource definitions reach about 40, and an unoptimised build of the
+/// parser needs 20 kB of stack a level, of the 2 MiB that a thread has.
+const DEEPEST: usize = 80;
+
+/// Why a document cannot be read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// The line, counted from 0.
+    pub line: usize,
+    /// What is wrong.
+    pub why: String,
+}
+
+/// Reads a document.
+pub(super) fn parse(text: &str) -> Result<Value, Fault> {
+    let parse = |text: &str| serde_saphyr::from_str_with_options::<Value>(text, options());
+    let read = match parse(text) {
+        Err(Error::NonFiniteFloat { .. }) => parse(&with_strings(text)),
+        read => read,
+    };
+    read.map_err(|error| fault(&error))
+}
+
+/// The same text, in which what is no finite number stands in quotes.
+fn with_strings(text: &str) -> Cow<'_, str> {
+    let mut quoted = String::with_capacity(text.len() + 64);
+    let mut copied = 0;
+    for (event, span) in Parser::new_from_str(text).map_while(Result::ok) {
+        let Event::Scalar(scalar, ScalarStyle::Plain, _, None) = event else { continue };
+        let (Some(start), Some(end)) = (span.start.byte_offset(), span.end.byte_offset()) else { continue };
+        if !is_no_number(&scalar) || text.get(start..end).map(str::trim_end) != Some(&*scalar) {
+            continue;
+        }
+        let end = start + scalar.len();
+        for part in [text.get(copied..start).unwrap_or_default(), "'", &scalar, "'"] {
+            quoted.push_str(part);
+        }
+        copied = end;
+    }
+    if copied == 0 {
+        return text.into();
+    }
+    quoted.push_str(text.get(copied..).unwrap_or_default());
+    quoted.into()
+}
+
+/// Whether YAML 1.2's core schema (§10.3.2) takes it for a number that no computer holds: too large, infinite, or none.
+fn is_no_number(scalar: &str) -> bool {
+    let digits = scalar.trim_start_matches(['-', '+']);
+    if matches!(digits, ".inf" | ".Inf" | ".INF" | ".nan" | ".NaN" | ".NAN") {
+        return true;
+    }
+    digits.starts_with(|first: char| first.is_ascii_digit() || first == '.')
+        && scalar.parse::<f64>().is_ok_and(|number| !number.is_finite())
+}
+
+fn options() -> Options {
+    serde_saphyr::options! {
+        // A cluster of thousands of Services is no attack: only depth and aliases are bounded.
+        budget: serde_saphyr::budget! {
+            max_events: usize::MAX,
+            max_nodes: usize::MAX,
+            max_total_scalar_bytes: usize::MAX,
+            max_total_comment_bytes: usize::MAX,
+            max_depth: DEEPEST,
+        },
+        with_snippet: false,
+    }
+}
+
+/// The library's word, without the place and without cures for programmers.
+fn fault(error: &Error) -> Fault {
+    let line = error.location().map_or(0, |location| location.line().saturating_sub(1));
+    let line = usize::try_from(line).unwrap_or(usize::MAX);
+    let why = match error {
+        Error::DuplicateMappingKey { key: Some(key), .. } => {
+            format!("the key {key} stands there twice: remove one of the two")
+        }
+        Error::DuplicateMappingKey { key: None, .. } => {
+            "a key stands there twice: remove one of the two".to_owned()
+        }
+        error => {
+            let message = error.to_string();
+            message.rsplit_once(" at line ").map_or(message.as_str(), |(why, _)| why).to_owned()
+        }
+    };
+    Fault { line, why }
+}
+
+/// Where a list's items begin, counted from 0. A second parse, for documents with a problem only.
+pub(super) fn lines_of_items(text: &str) -> Vec<usize> {
+    #[derive(Deserialize)]
+    struct Items {
+        items: Vec<Spanned<IgnoredAny>>,
+    }
+    let items = serde_saphyr::from_str_with_options::<Items>(text, options()).map(|list| list.items);
+    let lines = items.unwrap_or_default();
+    let lines = lines.iter().map(|item| usize::try_from(item.referenced.line()).unwrap_or(1));
+    lines.map(|line| line.saturating_sub(1)).collect()
+}
+
+/// A list that is no YAML as a whole, taken apart by its lines.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Pieces {
+    /// What is not an item: the list's own `apiVersion` and `kind`.
+    pub head: String,
+    /// Each item as a document of its own, with the line where it begins, counted from 0.
+    pub items: Vec<(usize, String)>,
+}
+
+/// Takes a list apart: items begin at the dash that stands furthest to the left under `items:` (YAML 1.2 §8.2.1), and
+/// nothing within an item can stand there. `None` where it does not look like one.
+pub(super) fn take_apart(text: &str) -> Option<Pieces> {
+    let mut lines = text.split_inclusive('\n').enumerate();
+    let mut pieces = Pieces { head: String::new(), items: Vec::new() };
+    lines.by_ref().find(|(_, line)| {
+        let is_items = line.trim_end() == "items:";
+        if !is_items {
+            pieces.head.push_str(line);
+        }
+        is_items
+    })?;
+    let mut dash = None;
+    for (number, line) in lines {
+        let indent = line.len() - line.trim_start_matches(' ').len();
+        let is_item = line[indent..].starts_with("- ") || line[indent..].trim_end() == "-";
+        if is_item && *dash.get_or_insert(indent) == indent {
+            let first = line.replacen('-', " ", 1);
+            pieces.items.push((number, first));
+        } else if dash.is_none_or(|dash| indent <= dash) && is_key(&line[indent..]) {
+            // The list's own keys again, behind its items.
+            pieces.head.push_str(line);
+        } else if let Some((_, item)) = pieces.items.last_mut() {
+            item.push_str(line);
+        }
+    }
+    (!pieces.items.is_empty()).then_some(pieces)
+}
+
+fn is_key(line: &str) -> bool {
+    ["apiVersion:", "kind:", "metadata:"].into_iter().any(|key| line.starts_with(key))
+}
+
+/// What an object that cannot be parsed seems to be, from the lines where that usually stands.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Guess {
+    /// `apiVersion`.
+    pub api_version: Option<String>,
+    /// `kind`.
+    pub kind: Option<String>,
+    /// `metadata.name`.
+    pub name: Option<String>,
+}
+
+impl Guess {
+    /// Guesses.
+    pub fn of(text: &str) -> Self {
+        let depth = |line: &str| line.len() - line.trim_start_matches(' ').len();
+        let says =
+            |line: &&str| !line.trim().is_empty() && !line.trim_start_matches(' ').starts_with(['#', '\t']);
+        let Some(own) = text.lines().filter(says).map(depth).min() else { return Self::default() };
+        let value = |line: &str, field: &str| {
+            let value = line.trim_start().strip_prefix(field)?.trim().trim_matches(['"', '\'']);
+            (!value.is_empty()).then(|| value.to_owned())
+        };
+        let of_object = |field: &str| {
+            let mut lines = text.lines().filter(|line| depth(line) == own);
+            lines.find_map(|line| value(line, field))
+        };
+        let is_metadata = |line: &&str| depth(line) == own && line.trim() == "metadata:";
+        let metadata: Vec<&str> = text.lines().skip_while(|line| !is_metadata(line)).skip(1).collect();
+        let metadata = metadata.iter().take_while(|line| depth(line) > own || line.trim().is_empty());
+        let nested = metadata.clone().filter(|line| says(line)).map(|line| depth(line)).min();
+        let mut fields = metadata.filter(|line| Some(depth(line)) == nested);
+        Self {
+            api_version: of_object("apiVersion:"),
+            kind: of_object("kind:"),
+            name: fields.find_map(|line| value(line, "name:")),
+        }
+    }
+
+    /// Kind and name, where both could be guessed.
+    pub fn object(&self) -> Option<String> {
+        self.kind.as_ref().zip(self.name.as_ref()).map(|(kind, name)| format!("{kind} {name}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_fits_no_number_is_a_string_and_numbers_are_numbers() {
+        let text = "a: 55e8921\nb: [1e4000, -1e999, .inf, -.NaN]\nc: {d: 1e400, e: '55e8921'}\nf: 1e3\ng: 7\n\
+                    h: |\n  x: 55e8921\n55e8921: key\ni: 55e8921 # a comment\nj: ünï\nk: 12e3456\n";
+        let wanted = json!({
+            "a": "55e8921", "b": ["1e4000", "-1e999", ".inf", "-.NaN"], "c": { "d": "1e400", "e": "55e8921" },
+            "f": 1000.0, "g": 7, "h": "x: 55e8921\n", "55e8921": "key", "i": "55e8921", "j": "ünï", "k": "12e3456",
+        });
+        assert_eq!(parse(text), Ok(wanted));
+    }
+
+    #[test]
+    fn a_fault_has_a_line_and_a_cure_for_people() {
+        let Fault { line, why } = parse("a: 1\nb:\n  c: 1\n  c: 2\n").unwrap_err();
+        assert_eq!((line, &*why), (3, "the key c stands there twice: remove one of the two"));
+    }
+
+    #[test]
+    fn a_list_is_taken_apart_where_its_items_begin() {
+        let text = "apiVersion: v1\nitems:\n- a: 1\n  b:\n  - c\n  - d: |\n      - e\n\n- f: 2\nkind: List\n";
+        let pieces = take_apart(text).unwrap();
+        assert_eq!(pieces.head, "apiVersion: v1\nkind: List\n");
+        let read: Vec<_> = pieces.items.iter().map(|(line, item)| (*line, parse(item).unwrap())).collect();
+        assert_eq!(read, [(2, json!({ "a": 1, "b": ["c", { "d": "- e\n" }] })), (8, json!({ "f": 2 }))]);
+        assert_eq!(take_apart("kind: Service\nspec:\n  ports:\n  - port: 80\n"), None);
+    }
+
+    #[test]
+    fn an_object_is_guessed_from_its_own_lines() {
+        let guess = Guess::of(
+            "  apiVersion: v1\n  kind: Service\n  metadata:\n    labels:\n      name: no\n    name: web\n  spec: [\n",
+        );
+        assert_eq!(guess.object().as_deref(), Some("Service web"));
+        assert_eq!(guess.api_version.as_deref(), Some("v1"));
+        assert_eq!(Guess::of("").object(), None);
+    }
+}
