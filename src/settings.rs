@@ -13,7 +13,7 @@ use crate::io::kube::connect::KubeTarget;
 use crate::io::ovsdb_client::{TlsConfig, Verify};
 use crate::l2::OnConflict;
 use crate::l2::beat::State;
-use crate::node::{Cadence, Manner};
+use crate::node::{Cadence, Manner, Probe};
 use crate::plan::{ClassRule, ExcludeIps, Policy};
 
 pub use offline::{
@@ -304,6 +304,9 @@ pub struct SpeakerArgs {
     /// What to do when a host that is no node of this cluster claims a VIP that is announced. Its MAC is told either way.
     #[arg(long, env = "OVN_VIP_CONFLICT", default_value = "defend", value_name = "WHAT")]
     pub conflict: ConflictArg,
+    /// When to ask the wire whether somebody has a VIP's address before it is announced (RFC 5227), which takes 0.8 s.
+    #[arg(long, env = "OVN_VIP_PROBE", default_value = "first", value_name = "WHEN")]
+    pub probe: ProbeArg,
     /// How soon a node that dies is noticed by the others: each speaker says on the wire that it is there, and is dead after
     /// three times that it does not. docs/beats.md has the frames.
     #[arg(long, env = "OVN_VIP_LIVENESS", default_value = "default", value_name = "HOW")]
@@ -318,6 +321,17 @@ pub struct SpeakerArgs {
     /// When told to end, hand over at once: for a node that goes for good.
     #[arg(long, env = "OVN_VIP_HAND_OVER_ON_STOP")]
     pub hand_over_on_stop: bool,
+}
+
+/// `--probe`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProbeArg {
+    /// Where no node of the cluster is known to have held it.
+    First,
+    /// Each time, also when a dead node is replaced.
+    Always,
+    /// Never, but where this node was stopped or had no link: a host that has the address is heard of only afterwards.
+    Never,
 }
 
 /// `--liveness`.
@@ -348,7 +362,12 @@ impl SpeakerArgs {
             ConflictArg::Defend => OnConflict::Defend,
             ConflictArg::Yield => OnConflict::Yield,
         };
-        Manner { refresh, on_conflict, beats: None }
+        let probe = match self.probe {
+            ProbeArg::First => Probe::First,
+            ProbeArg::Always => Probe::Always,
+            ProbeArg::Never => Probe::Never,
+        };
+        Manner { refresh, on_conflict, probe, beats: None }
     }
 
     /// How often it says that it is there.

@@ -23,3 +23,4 @@ pub use liveness::{Cadence, Identity};
 pub use segment::{Manner, News};
 pub use sight::Sight;
 pub use telling::{Told, UidOf};
+pub use tenure::Probe;

@@ -17,7 +17,7 @@ use crate::model::{InterfaceName, Mac, SegmentPlan, Steered, SubnetName, Term};
 
 use super::bridge::Located;
 use super::liveness::Identity;
-use super::tenure::Tenure;
+use super::tenure::{Probe, Tenure};
 use beats::Beats;
 
 /// The conflicts over one VIP are told no more often, however many frames somebody sends.
@@ -40,6 +40,8 @@ pub struct Manner {
     pub refresh: Option<Duration>,
     /// What to do about strangers that claim what is held.
     pub on_conflict: OnConflict,
+    /// Which claims ask first.
+    pub probe: Probe,
     /// Whose beats are sent; none: none are.
     pub beats: Option<Arc<Identity>>,
 }
@@ -88,6 +90,7 @@ pub struct Segment {
     /// Since when, for those that were told.
     since: BTreeMap<IpAddr, Timestamp>,
     tenure: Tenure,
+    probe: Probe,
     beats: Option<Beats>,
     conflicts: BTreeMap<IpAddr, (Mac, Instant)>,
     news: VecDeque<News>,
@@ -102,7 +105,7 @@ impl Segment {
         plan: SegmentPlan,
         located: Located,
         held: BTreeMap<IpAddr, Term>,
-        Manner { refresh, on_conflict, beats }: Manner,
+        Manner { refresh, on_conflict, probe, beats }: Manner,
     ) -> Self {
         let mut segment = Self {
             subnet,
@@ -115,6 +118,7 @@ impl Segment {
             answered: BTreeSet::new(),
             since: BTreeMap::new(),
             tenure: Tenure::new(held),
+            probe,
             beats: beats.map(Beats::new),
             conflicts: BTreeMap::new(),
             news: VecDeque::new(),
@@ -274,7 +278,7 @@ impl Segment {
                 self.news.push_back(News::Withdrawn(vip, why));
             }
         }
-        let claims = vips.iter().map(|vip| (*vip, self.tenure.mode(*vip, &self.plan))).collect();
+        let claims = vips.iter().map(|vip| (*vip, self.tenure.mode(*vip, &self.plan, self.probe))).collect();
         self.responder.set_vips(&claims, now);
         self.claimed = vips;
         // What is silent now and another's is let go at once: the report must not say that it is held.

@@ -33,6 +33,18 @@ const LOST_PATIENCE: Duration = Duration::from_millis(300);
 /// How long OVN may take for a VIP that it has not delivered yet: the controller writes, northd and ovn-controller compute.
 const FIRST_PATIENCE: Duration = Duration::from_secs(3);
 
+/// Which claims ask the wire first whether somebody has the address (RFC 5227 §2.1), which takes 0.8 s.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Probe {
+    /// Those of a VIP that no node of the cluster is known to have held.
+    #[default]
+    First,
+    /// Every one, also a fail-over.
+    Always,
+    /// None, but where this node may have missed another's claim.
+    Never,
+}
+
 /// What a node holds on a segment by its own word, and whom it has heard.
 #[derive(Debug, Default)]
 pub struct Tenure {
@@ -146,9 +158,14 @@ impl Tenure {
     }
 
     /// How a VIP is claimed.
-    pub fn mode(&self, vip: IpAddr, plan: &SegmentPlan) -> ClaimMode {
+    pub fn mode(&self, vip: IpAddr, plan: &SegmentPlan, probe: Probe) -> ClaimMode {
+        let asks = |claim: &PlannedClaim| match probe {
+            Probe::First => claim.first,
+            Probe::Always => true,
+            Probe::Never => false,
+        };
         match plan.announced.get(&vip) {
-            Some(claim) if claim.first && !self.holds(vip) => ClaimMode::Probe,
+            Some(claim) if asks(claim) && !self.holds(vip) => ClaimMode::Probe,
             Some(_) if self.doubted.contains(&vip) => ClaimMode::Probe,
             Some(_) | None => ClaimMode::TakeOver,
         }

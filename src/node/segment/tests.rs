@@ -280,3 +280,23 @@ fn what_is_lost_is_reported_so_that_another_node_can_have_it_and_taken_back_when
     segment.set_plan(plan(Whose::HandedOver), located(true), now);
     assert_eq!(segment.wishes().count(), 0);
 }
+
+#[test]
+fn the_wire_is_asked_first_as_an_operator_chose() {
+    for (probe, first, asks) in [
+        (Probe::First, true, true),
+        (Probe::First, false, false),
+        (Probe::Always, true, true),
+        (Probe::Always, false, true),
+        (Probe::Never, true, false),
+        (Probe::Never, false, false),
+    ] {
+        let manner = Manner { probe, ..Manner::default() };
+        let ours = plan(Whose::Ours { first });
+        let mut segment = Segment::new("underlay".into(), ours, located(true), BTreeMap::new(), manner);
+        speak(&mut segment, Instant::now());
+        let news: Vec<News> = std::iter::from_fn(|| segment.next_news(Timestamp::UNIX_EPOCH)).collect();
+        assert_eq!(news.contains(&News::Asking(VIP)), asks, "{probe:?} {first}");
+        assert_eq!(news.last(), Some(&News::Announced(VIP)));
+    }
+}
