@@ -18,7 +18,9 @@ fn differences(
         plan.segments.get(subnet).and_then(|segment| {
             let steered = segment.steered.get(vip)?.clone();
             let claim = segment.announced.get(vip).copied();
-            Some((steered, claim, segment.handed_over.contains(vip), segment.taken_over.contains(vip)))
+            let (handed_over, taken_over) =
+                (segment.handed_over.contains(vip), segment.taken_over.contains(vip));
+            Some((steered, claim, handed_over, taken_over, segment.successors.get(vip).copied()))
         })
     };
     let vips = |plan: &AnnouncePlan| -> Vec<(SubnetName, IpAddr)> {
