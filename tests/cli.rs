@@ -46,7 +46,8 @@ fn check_names_the_two_addresses_that_kube_ovns_own_example_forgets_and_the_line
 
 #[test]
 fn check_finds_nothing_where_nothing_is_wrong() {
-    assert_eq!(run("010-seed-example", &["check"]), (0, "nothing found\n".into(), String::new()));
+    let read = "read 1 EndpointSlice, 3 Nodes, 1 ProviderNetwork, 1 Service, 1 Subnet, 1 Vlan";
+    assert_eq!(run("010-seed-example", &["check"]), (0, format!("{read}\nnothing found\n"), String::new()));
 }
 
 #[test]
@@ -106,6 +107,52 @@ fn a_folder_that_is_not_there_or_a_flag_that_is_none_is_an_error() {
     assert!(code == 1 && error.contains("cannot read the cluster folder /nowhere"), "{error}");
     let (code, _, error) = run_in(Path::new("/nowhere"), &["plan", "--exclude-ips", "maybe"]);
     assert!(code == 1 && error.contains("enforce, warn, fix"), "{error}");
+}
+
+#[test]
+fn what_was_not_read_is_no_all_clear() {
+    let subnet =
+        "apiVersion: kubeovn.io/v1\nkind: Subnet\nmetadata: {name: s}\nspec: {cidrBlock: 10.0.0.0/24}\n";
+    let (utf16, cut) = (b"\xff\xfek\x00i\x00".as_slice(), &subnet.as_bytes()[..30]);
+    for (name, content, told) in [
+        ("ALL.TXT", subnet.as_bytes(), "its name ends in none of"),
+        ("all", subnet.as_bytes(), "its name ends in none of"),
+        ("empty.yaml", b"", "it is empty"),
+        ("utf16.yaml", utf16, "it is UTF-16"),
+        ("error.yaml", b"Unable to connect to the server: EOF\n", "it has no kind"),
+        ("cut.yaml", cut, "CannotBeRead"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(name), content).unwrap();
+        let (code, out, _) = run_in(folder.path(), &["check"]);
+        assert!(
+            code == 1 && out.starts_with("read nothing\n") && out.contains("NothingRead"),
+            "{name}: {out}"
+        );
+        assert!(out.contains(told), "{name}: {out}");
+        let (code, _, error) = run_in(folder.path(), &["plan"]);
+        assert!(code == 1 && error.contains("not the whole plan: read nothing"), "{name}: {error}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("more")).unwrap();
+    std::fs::write(folder.path().join("S.YAML"), subnet).unwrap();
+    let (code, out, _) = run_in(folder.path(), &["check"]);
+    assert!(code == 0 && out.starts_with("read 1 Subnet\n"), "{out}");
+    assert!(out.contains("only files right in the folder are read"), "{out}");
+}
+
+#[test]
+fn what_is_anothers_is_named_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: d}\nspec: {type: LoadBalancer, loadBalancerClass: other/lb}\n";
+    let legacy = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: config}\ndata:\n  config: |\n    address-pools: []\n";
+    let google = "apiVersion: baremetal.cluster.gke.io/v1\nkind: Cluster\nmetadata: {name: c}\n";
+    std::fs::write(folder.path().join("all.yaml"), [service, legacy, google].join("---\n")).unwrap();
+    let (code, out, _) = run_in(folder.path(), &["check"]);
+    assert_eq!(code, 0, "{out}");
+    for told in ["its class is other/lb", "ovn-vip import metallb-configmap", "ovn-vip import gdcv"] {
+        assert_eq!(out.matches(told).count(), 1, "{told}: {out}");
+    }
 }
 
 /// The program without a cluster's folder.

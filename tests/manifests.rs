@@ -45,7 +45,7 @@ impl Cluster {
 
     /// The changes, as `+Node a` and `-Node a`.
     fn reread(&mut self) -> Vec<String> {
-        let Reading { changes, problems } = self.folder.reread();
+        let Reading { changes, problems, .. } = self.folder.reread();
         self.problems = problems.iter().map(ToString::to_string).collect();
         let said = changes.iter().filter_map(|change| match change {
             Change::Apply(object) => Some(format!("+{}", object.key())),
@@ -384,7 +384,7 @@ async fn a_linked_file_that_changes_elsewhere_wakes() {
 fn the_examples_are_read_without_a_problem_and_fit_together() {
     for (name, tag) in [("underlay", None), ("underlay-vlan341", Some(341))] {
         let mut folder = ManifestFolder::open(&Path::new("examples").join(name)).unwrap();
-        let Reading { changes, problems } = folder.reread();
+        let Reading { changes, problems, .. } = folder.reread();
         assert_eq!(problems, [], "{name}");
         let mut world = World::default();
         for change in changes {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use crate::io::manifests::ManifestProblem;
+use crate::io::manifests::{ManifestProblem, Tally};
 use crate::model::World;
 use crate::nb::{NetworkIndex, Owner};
 use crate::ovsdb::Replica;
@@ -13,6 +13,7 @@ use crate::settings::{CheckArgs, Output};
 
 use super::northbound;
 use super::table::Table;
+use super::tally;
 
 /// Checks, prints, and says by its exit code whether there are errors.
 pub async fn run(arguments: &CheckArgs) -> anyhow::Result<ExitCode> {
@@ -30,10 +31,11 @@ pub async fn run(arguments: &CheckArgs) -> anyhow::Result<ExitCode> {
     let network = found.is_some().then(|| index.network());
     let mut findings: Vec<Finding> = reading.problems.iter().map(unreadable).collect();
     findings.extend(check(&world, network, &arguments.folder.policy.policy()));
+    findings.extend(tally::findings(&reading.tally));
     findings.sort();
     match arguments.folder.output {
-        Output::Table => print!("{}", table(&findings)),
-        Output::Json => println!("{:#}", as_json(&findings)),
+        Output::Table => print!("{}\n{}", tally::line(&reading.tally), table(&findings)),
+        Output::Json => println!("{:#}", as_json(&findings, &reading.tally)),
     }
     let errors = findings.iter().any(|finding| finding.severity == Severity::Error);
     Ok(if errors { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -93,7 +95,7 @@ fn counts(findings: &[Finding]) -> [usize; 3] {
         .map(|severity| findings.iter().filter(|finding| finding.severity == severity).count())
 }
 
-fn as_json(findings: &[Finding]) -> Value {
+fn as_json(findings: &[Finding], tally: &Tally) -> Value {
     let all = findings.iter().map(|Finding { severity, object, field, reason, message, cure }| {
         json!({
             "severity": severity.to_string(), "object": object, "field": field, "reason": reason,
@@ -102,5 +104,5 @@ fn as_json(findings: &[Finding]) -> Value {
     });
     let all: Vec<Value> = all.collect();
     let [errors, warnings, infos] = counts(findings);
-    json!({ "findings": all, "errors": errors, "warnings": warnings, "infos": infos })
+    json!({ "read": tally::as_json(tally), "findings": all, "errors": errors, "warnings": warnings, "infos": infos })
 }

@@ -10,6 +10,7 @@ mod plan;
 mod reported;
 mod status;
 mod table;
+mod tally;
 mod version;
 
 use std::process::ExitCode;

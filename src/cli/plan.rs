@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::controller::{Reconciler, Rules};
+use crate::io::manifests::ManifestProblem;
 use crate::model::{Change as WorldChange, World};
 use crate::nb::Owner;
 use crate::nb::diff::{Change, Changes};
@@ -16,7 +17,7 @@ use crate::settings::{Output, PlanArgs};
 
 use super::explain::Step;
 use super::table::Table;
-use super::{assumed, northbound};
+use super::{assumed, northbound, tally};
 
 /// Something would change.
 const CHANGES: u8 = 2;
@@ -37,6 +38,13 @@ pub async fn run(arguments: &PlanArgs) -> anyhow::Result<ExitCode> {
     match arguments.folder.output {
         Output::Table => print!("{}{}", table(&steps), refused(&reconciler)),
         Output::Json => println!("{:#}", as_json(&steps, &reconciler)),
+    }
+    let nothing = reading.tally.objects.is_empty();
+    let unread = reading.problems.iter().any(|problem| !matches!(problem, ManifestProblem::Twice { .. }));
+    if nothing || unread {
+        let line = tally::line(&reading.tally);
+        eprintln!("ovn-vip: this is not the whole plan: {line}, and what is said above could not be read");
+        return Ok(ExitCode::FAILURE);
     }
     Ok(if steps.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(CHANGES) })
 }

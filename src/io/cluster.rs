@@ -77,7 +77,7 @@ impl Cluster {
                 if *read != Read::NotYet {
                     folder.changed().await;
                 }
-                let Reading { changes, problems } = folder.reread();
+                let Reading { changes, problems, tally: _ } = folder.reread();
                 let mut problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
                 if *read != Read::Whole {
                     let is_object = |change: &Change| matches!(change, Change::Apply(_));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{Network, ObjectKey, RangeSet, ServiceKey, Subnet, World};
+use crate::model::{Network, ObjectKey, RangeSet, Service, ServiceKey, Subnet, World};
 
 use super::announce::segment_refusals;
 use super::unit::Units;
@@ -18,11 +18,29 @@ pub fn check(world: &World, network: Option<&Network>, policy: &Policy) -> Vec<F
         let refusals = service::plan(view, &mut units, &found.key).refusals;
         findings.extend(refusals.iter().map(|refusal| Finding::of(refusal, &found.key)));
     }
+    let others = world.services().filter(|found| !policy.serves(found));
+    findings.extend(others.map(of_another_class));
     findings.extend(segment_refusals(world).map(|refusal| of_segment(&refusal)));
     for subnet in world.subnets() {
         findings.extend(of_subnet(subnet));
     }
     findings.into_iter().collect()
+}
+
+/// A Service that is left to somebody else.
+fn of_another_class(service: &Service) -> Finding {
+    let message = match &service.class {
+        Some(class) => format!("its class is {class}: it is left to others"),
+        None => "it has no class: it is left to others".to_owned(),
+    };
+    Finding {
+        severity: Severity::Info,
+        object: ObjectKey::Service(service.key.clone()).to_string(),
+        field: "spec.loadBalancerClass".to_owned(),
+        reason: "OtherClass",
+        message,
+        cure: "--load-balancer-class says which Services are served".to_owned(),
+    }
 }
 
 /// What keeps a node from speaking on a segment; no Service is part of it.

@@ -37,18 +37,27 @@ pub(super) struct Contents {
     pub intact: bool,
     /// Objects of other kinds.
     pub ignored: usize,
+    /// How to bring over what others' objects say.
+    pub to_import: Vec<&'static str>,
 }
 
 impl Contents {
     /// Nothing was read, and that is a problem.
     pub fn unreadable(path: &Path, why: impl Into<String>) -> Self {
         let problem = ManifestProblem::Unreadable { path: path.into(), why: why.into() };
-        Self { objects: BTreeMap::new(), problems: vec![problem], intact: false, ignored: 0 }
+        Self {
+            objects: BTreeMap::new(),
+            problems: vec![problem],
+            intact: false,
+            ignored: 0,
+            to_import: vec![],
+        }
     }
 
     /// Reads a file's text. `file` is only for what is said about it.
     pub fn read(file: &Path, text: &str) -> Self {
-        let mut contents = Self { objects: BTreeMap::new(), problems: vec![], intact: true, ignored: 0 };
+        let mut contents =
+            Self { objects: BTreeMap::new(), problems: vec![], intact: true, ignored: 0, to_import: vec![] };
         // A mark of the byte order may stand before any document (YAML 1.2 §5.2): editors and shells leave them.
         let text = text.replace("\n\u{feff}", "\n");
         let (values, rest) = json::values(text.trim_start_matches('\u{feff}'));
@@ -119,6 +128,7 @@ impl Contents {
             }
             let Some(kind) = Kind::of(api_version, kind) else {
                 self.ignored += 1;
+                self.to_import.extend(to_import(api_version, kind, value));
                 continue;
             };
             self.object(file, kind, value, &line);
@@ -149,6 +159,17 @@ impl Contents {
         self.intact = false;
         self.problems.push(ManifestProblem::Broken { file: file.into(), line, object, why });
     }
+}
+
+/// How to bring over a configuration that is not read: MetalLB's before its 0.13, or Google's.
+fn to_import(api_version: &str, kind: &str, value: &Value) -> Option<&'static str> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    if (api_version, kind) == ("v1", "ConfigMap") && text(&value["data"]["config"]).contains("address-pools")
+    {
+        return Some("ovn-vip import metallb-configmap");
+    }
+    let is_google = kind == "Cluster" && api_version.starts_with("baremetal.cluster.gke.io/");
+    is_google.then_some("ovn-vip import gdcv")
 }
 
 /// An object of a document: the document itself, or an item of its list.
@@ -222,169 +243,5 @@ fn has_content(line: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn read(text: &str) -> (Vec<String>, Vec<String>) {
-        let contents = Contents::read(Path::new("f.yaml"), text);
-        let problems = contents.problems.iter().map(ToString::to_string).collect();
-        (contents.objects.keys().map(ToString::to_string).collect(), problems)
-    }
-
-    const NODE_A: &str = "kind: Node\napiVersion: v1\nmetadata:\n  name: a\n";
-
-    #[test]
-    fn documents_are_split_at_markers_of_the_first_column_only() {
-        let text = "# only a comment\n--- # start\nkind: A\ndata: |\n  ---\n  x\n---x: y\n---\n\n...\nb: 1\n";
-        let found = split(text);
-        assert_eq!(found.iter().map(|document| document.line).collect::<Vec<_>>(), [2, 11]);
-        assert_eq!(found[1].text, "b: 1\n");
-        assert_eq!(split("%YAML 1.2\n---\r\na: 1\r\n--- {b: 2}").len(), 2);
-    }
-
-    #[test]
-    fn a_broken_document_is_named_with_its_line_in_the_file_and_costs_no_other() {
-        let text = format!(
-            "{NODE_A}---\nkind: Service\nmetadata:\n  name: web\n   x: y\n---\n{}",
-            NODE_A.replace(": a", ": b")
-        );
-        let (objects, problems) = read(&text);
-        assert_eq!(objects, ["Node a", "Node b"]);
-        assert!(
-            problems.len() == 1 && problems[0].starts_with("f.yaml:9: Service web cannot be read: "),
-            "{problems:?}"
-        );
-        assert!(!problems[0].contains(" at line "));
-    }
-
-    #[test]
-    fn a_bad_item_of_a_list_is_named_with_the_line_where_it_begins() {
-        let text = "apiVersion: v1\nkind: List\nitems:\n- kind: Node\n  apiVersion: v1\n  metadata: {name: a}\n\
-                    - apiVersion: v1\n  kind: Service\n  metadata: {name: s}\n  spec: {ports: [{port: x}]}\n";
-        let (objects, problems) = read(text);
-        assert_eq!(objects, ["Service default/s", "Node a"]);
-        assert!(
-            problems.len() == 1 && problems[0].starts_with("f.yaml:7: Service default/s: spec.ports[0].port")
-        );
-    }
-
-    #[test]
-    fn a_typed_list_says_once_what_its_items_are() {
-        let json = r#"{"kind":"NodeList","apiVersion":"v1","items":[{"metadata":{"name":"a"}},{"metadata":{"name":"b"}}]}"#;
-        assert_eq!(read(json), (vec!["Node a".into(), "Node b".into()], vec![]));
-        assert_eq!(read("kind: List\napiVersion: v1\nitems: null\n"), (vec![], vec![]));
-    }
-
-    #[test]
-    fn what_is_no_kubernetes_object_is_a_problem_and_other_kinds_are_none() {
-        let pod = "apiVersion: v1\nkind: Pod\nitems: {a: 1}\n";
-        assert_eq!(read(pod), (vec![], vec![]));
-        for text in ["just text", "- a\n- b", "kin: Service", "kind: List\nitems: [{metadata: {name: a}}]"] {
-            let contents = Contents::read(Path::new("f"), text);
-            assert!(!contents.intact && contents.problems.len() == 1, "{text}");
-        }
-    }
-
-    #[test]
-    fn nesting_without_end_is_refused_and_not_followed() {
-        let (_, problems) = read(&"[".repeat(100_000));
-        assert_eq!(problems.len(), 1);
-        let (_, problems) = read(&format!("kind: Pod\nx: {}{}", "[".repeat(70), "]".repeat(70)));
-        assert!(problems.is_empty(), "{problems:?}");
-    }
-
-    #[test]
-    fn several_json_values_in_a_file_are_as_many_documents() {
-        let node = |name: &str| {
-            format!("{{\"kind\": \"Node\", \"apiVersion\": \"v1\",\n\"metadata\": {{\"name\": \"{name}\"}}}}")
-        };
-        for between in ["\n", "", "\n\n"] {
-            let text = [node("a"), node("b")].join(between);
-            assert_eq!(read(&text), (vec!["Node a".into(), "Node b".into()], vec![]), "{text}");
-        }
-        let (objects, problems) = read(&format!("{}\n{}\n{{\"kind\": ", node("a"), node("b")));
-        assert_eq!(objects, ["Node a", "Node b"]);
-        assert!(problems.len() == 1 && problems[0].starts_with("f.yaml:5: "), "{problems:?}");
-    }
-
-    #[test]
-    fn a_mark_of_the_byte_order_may_stand_before_each_document() {
-        let text = format!("\u{feff}{NODE_A}---\n\u{feff}{}", NODE_A.replace(": a", ": b"));
-        assert_eq!(read(&text), (vec!["Node a".into(), "Node b".into()], vec![]));
-        let text = format!("{NODE_A}\u{feff}---\n{}", NODE_A.replace(": a", ": b"));
-        assert_eq!(read(&text).0, ["Node a", "Node b"]);
-    }
-
-    #[test]
-    fn one_bad_item_of_a_list_costs_no_other_and_kinds_that_are_not_read_break_nothing() {
-        let item = |kind: &str, name: &str| {
-            format!(
-                "- apiVersion: v1\n  kind: {kind}\n  metadata:\n    name: {name}\n    labels: {{v: 55e8921}}\n"
-            )
-        };
-        let list = |middle: &str| {
-            format!("apiVersion: v1\nitems:\n{}{middle}{}kind: List\n", item("Node", "a"), item("Node", "b"))
-        };
-        assert_eq!(read(&list("")).0, ["Node a", "Node b"]);
-        for damage in ["    labels: {v: 1}\n", "  spec: [\n", "  x: y: z\n", "\t- tab\n", "  *nowhere\n"] {
-            let (objects, problems) = read(&list(&(item("Service", "s") + damage)));
-            assert_eq!(objects, ["Node a", "Node b"], "{damage:?}");
-            assert!(problems.len() == 1 && problems[0].contains("Service s cannot be read"), "{problems:?}");
-            let (objects, problems) = read(&list(&(item("ConfigMap", "c") + damage)));
-            assert_eq!((objects.len(), problems), (2, vec![]), "{damage:?}");
-        }
-    }
-
-    fn damaged() -> impl Strategy<Value = String> {
-        let service = "- apiVersion: v1\n  kind: Service\n  metadata:\n    name: s\n    annotations:\n      a: \"x: {y}\"\n  \
-                       spec:\n    ports: [{port: 80}]\n    type: LoadBalancer\n";
-        let other = service.replace("Service", "ConfigMap");
-        let text = prop_oneof![Just(service.to_owned()), Just(other)];
-        let junk = prop_oneof![
-            Just("1e4000"),
-            Just("55e8921"),
-            Just("]"),
-            Just("{"),
-            Just("\""),
-            Just("'"),
-            Just("*a"),
-            Just("&a"),
-            Just("!!float x"),
-            Just(": :"),
-            Just("|"),
-            Just(">"),
-            Just("%"),
-            Just("@"),
-            Just("\u{7}"),
-            Just("\t"),
-            Just("? "),
-            Just("ünï")
-        ];
-        (text, any::<prop::sample::Index>(), 0..30_usize, junk).prop_map(|(text, at, cut, junk)| {
-            let at = 2 + at.index(text.len() - 2);
-            let end = (at + cut).min(text.len());
-            let rest = if text[end..].ends_with('\n') { &text[end..] } else { "\n" };
-            format!("{}{junk}{rest}", &text[..at])
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_becomes_of_one_item_of_a_list_the_others_are_read(damaged in damaged()) {
-            // What is cut may join two lines, but begins no item of its own.
-            prop_assume!(!damaged.lines().skip(1).any(|line| !line.starts_with(' ')));
-            let node = |name: &str| NODE_A.replace(": a", &format!(": {name}")).replace('\n', "\n  ").trim_end().to_owned();
-            let text = format!("apiVersion: v1\nkind: List\nitems:\n- {}\n{damaged}- {}\n", node("a"), node("b"));
-            let (objects, _) = read(&text);
-            prop_assert!(objects.iter().any(|name| name == "Node a"), "{text}");
-            prop_assert!(objects.iter().any(|name| name == "Node b"), "{text}");
-        }
-    }
-
-    #[test]
-    fn an_object_written_twice_in_a_file_counts_as_written_last() {
-        let (objects, problems) = read(&format!("{NODE_A}---\n{NODE_A}"));
-        assert_eq!((objects.len(), problems.len()), (1, 1));
-    }
-}
+#[path = "document_tests.rs"]
+mod tests;

@@ -116,6 +116,10 @@ fn contents(path: &Path, bytes: Vec<u8>) -> Contents {
         let why = "it is empty, as if a write were under way: remove the file to remove its objects";
         return Contents::unreadable(path, why);
     }
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        let why = "it is UTF-16, as PowerShell writes: save it as UTF-8 (Out-File -Encoding utf8)";
+        return Contents::unreadable(path, why);
+    }
     match String::from_utf8(bytes) {
         Ok(text) => Contents::read(path, &text),
         Err(error) => {

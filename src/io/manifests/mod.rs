@@ -24,6 +24,9 @@ use watch::{Due, Watch};
 
 use crate::model::{Change, Gaps, Object, ObjectKey};
 
+/// How manifests' names end.
+const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
+
 /// How often the time stamps are looked at, for what no event tells.
 const POLL: Duration = Duration::from_secs(2);
 
@@ -47,6 +50,21 @@ pub struct Reading {
     pub changes: Vec<Change>,
     /// Everything that is wrong now, also what was wrong before.
     pub problems: Vec<ManifestProblem>,
+    /// What the folder comes to.
+    pub tally: Tally,
+}
+
+/// What was read of a folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// How many objects of each kind.
+    pub objects: BTreeMap<String, usize>,
+    /// How many objects of kinds that are not read.
+    pub others: usize,
+    /// Files that were passed over, each with the reason.
+    pub passed_over: Vec<(PathBuf, &'static str)>,
+    /// Objects of others' kinds that say what is to be brought over, each with how.
+    pub to_import: Vec<(PathBuf, &'static str)>,
 }
 
 impl ManifestFolder {
@@ -129,6 +147,25 @@ impl ManifestFolder {
         self.files.keys().filter(|path| path.is_symlink()).cloned().collect()
     }
 
+    fn tally(&self) -> Tally {
+        let mut objects = BTreeMap::new();
+        for key in self.told.keys() {
+            let text = key.to_string();
+            let kind = text.split(' ').next().unwrap_or_default();
+            *objects.entry(kind.to_owned()).or_default() += 1;
+        }
+        let to_import = self
+            .files
+            .iter()
+            .flat_map(|(path, file)| file.contents.to_import.iter().map(move |how| (path.clone(), *how)));
+        Tally {
+            objects,
+            others: self.files.values().map(|file| file.contents.ignored).sum(),
+            passed_over: passed_over(&self.dir),
+            to_import: to_import.collect(),
+        }
+    }
+
     /// What the files say now against what was told before. What a file only said earlier counts least.
     fn compare(&mut self) -> Reading {
         let mut problems: Vec<_> = self.unlisted.iter().cloned().collect();
@@ -160,7 +197,7 @@ impl ManifestFolder {
         let gaps = (gaps != self.gaps).then(|| std::mem::replace(&mut self.gaps, gaps.clone())).map(|_| gaps);
         let gone = gone.into_iter().map(Change::Remove);
         let changes = gone.chain(changed.into_iter().map(Change::Apply)).chain(gaps.map(Change::Gaps));
-        Reading { changes: changes.collect(), problems }
+        Reading { changes: changes.collect(), problems, tally: self.tally() }
     }
 }
 
@@ -200,8 +237,29 @@ fn list(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
+/// What of the folder is passed over, and why.
+fn passed_over(dir: &Path) -> Vec<(PathBuf, &'static str)> {
+    let paths = fs::read_dir(dir).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    let over = paths.filter(|path| !is_hidden(path)).filter_map(|path| {
+        let is_folder = fs::metadata(&path).is_ok_and(|metadata| metadata.is_dir());
+        let why = match (is_folder, is_manifest(&path)) {
+            (true, _) => "a folder: only files right in the folder are read",
+            (false, false) => "its name ends in none of .yaml, .yml and .json",
+            (false, true) => return None,
+        };
+        Some((path, why))
+    });
+    let mut over: Vec<_> = over.collect();
+    over.sort();
+    over
+}
+
 /// By its name; hidden files are editors' own.
 fn is_manifest(path: &Path) -> bool {
-    let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
-    !hidden && path.extension().is_some_and(|ending| ["yaml", "yml", "json"].iter().any(|it| ending == *it))
+    !is_hidden(path)
+        && path.extension().is_some_and(|ending| ENDINGS.iter().any(|it| ending.eq_ignore_ascii_case(it)))
 }

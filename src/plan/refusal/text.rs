@@ -15,7 +15,7 @@ impl Refusal {
     /// What is wrong.
     pub fn fault(&self) -> String {
         match self {
-            Self::NoVip => "the Service has no VIP: status.loadBalancer.ingress names no IP".into(),
+            Self::NoVip => "the Service has no VIP: its status names no IP that can be read".into(),
             Self::HostnameOnly { hostname } => format!(
                 "the Service has no VIP: status.loadBalancer.ingress names the host {hostname} and no IP"
             ),
@@ -46,7 +46,9 @@ impl Refusal {
             Self::PortTaken { key, protocol, by } => {
                 format!("{protocol} {key} is Service {by}'s already")
             }
-            Self::NoReadyBackend { key, protocol } => format!("no endpoint for {protocol} {key} is ready"),
+            Self::NoReadyBackend { key, protocol } => {
+                format!("no endpoint for {protocol} {key} is ready and usable")
+            }
             Self::BadSourceRange { .. } | Self::ClosedToAll { .. } => self.fault_of_ranges(),
             Self::NoVlan { subnet, vlan } => {
                 format!("Subnet {subnet} names Vlan {vlan}, which does not exist")
@@ -154,7 +156,8 @@ impl Refusal {
     /// What to do.
     pub fn cure(&self) -> String {
         match self {
-            Self::NoVip => "is MetalLB's controller running, with a pool that has a free address?".into(),
+            Self::NoVip => "correct the address, if one stands there; else: is MetalLB's controller running, and has a pool that the Service may use a free address of each family that it asks for?"
+                    .into(),
             Self::HostnameOnly { .. } => {
                 "a host name cannot be answered for on a VLAN: let MetalLB give the Service an address".into()
             }
@@ -184,8 +187,10 @@ impl Refusal {
             Self::BackendNoPort { .. } => "OVN would drop its traffic".into(),
             Self::BadSourceRange { .. } | Self::ClosedToAll { .. } => self.cure_of_ranges(),
             Self::BackendElsewhere { .. } => "correct nodeName in its EndpointSlice".into(),
-            Self::NoVlan { .. } => "correct spec.vlan".into(),
-            Self::NoProvider { .. } => "correct spec.provider".into(),
+            Self::NoVlan { .. } => "correct spec.vlan, or make the Vlan; a folder must hold the Vlans, too".into(),
+            Self::NoProvider { .. } => {
+                "correct spec.provider, or make the ProviderNetwork; a folder must hold those, too".into()
+            },
             Self::NoSteeringMac { .. } => "annotate the Subnet with ovn-vip.io/steering-mac".into(),
             Self::VipIsPort { .. } => "take it out of MetalLB's pool, or release the port's address".into(),
             Self::AnnouncedByOthers { .. } => {
