@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use ovn_vip::model::{Holder, L2StatusKey, Protocol, ServiceKey};
+use ovn_vip::model::{Holder, L2StatusKey, Mac, Protocol, ServiceKey, VlanId};
 use ovn_vip::plan::{Finding, Refusal, Reserved};
 
 /// One of each; the compiler asks for those that are new.
@@ -64,7 +64,25 @@ fn after(refusal: &Refusal) -> Option<Refusal> {
             Refusal::NobodyMayAnnounce { vip, hindered: BTreeMap::new(), others: 2 }
         }
         Refusal::NobodyMayAnnounce { .. } => Refusal::DarkPort { key, protocol, node: node() },
-        Refusal::DarkPort { .. } => return None,
+        _ => return after_seen(refusal),
+    })
+}
+
+/// Those of what OVN is seen to be.
+fn after_seen(refusal: &Refusal) -> Option<Refusal> {
+    let subnet = || "underlay".into();
+    Some(match refusal {
+        Refusal::DarkPort { .. } => Refusal::VlanDiffers {
+            vlan: "vlan".into(),
+            id: VlanId::new(342),
+            port: "localnet.u".into(),
+            tag: None,
+        },
+        Refusal::VlanDiffers { .. } => {
+            let (mac, router) = (Mac([2, 0, 0, 0, 0, 1]), Mac([2, 0, 0, 0, 0, 2]));
+            Refusal::SteeringDiffers { subnet: subnet(), mac, router }
+        }
+        _ => return None,
     })
 }
 

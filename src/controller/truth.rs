@@ -15,7 +15,8 @@ use super::reconciler::Outcome;
 /// A doubt that does not last is none: between two holders of a VIP, and before the first, reports are on their way.
 const LASTS: Duration = Duration::from_secs(3);
 /// What reports that are on their way may disprove.
-const DOUBTS: [&str; 4] = ["NotAnnounced", "NotDelivered", "NoSpeaker", "NobodyMayAnnounce"];
+const DOUBTS: [&str; 6] =
+    ["NotAnnounced", "NotDelivered", "NoSpeaker", "NobodyMayAnnounce", "SteeringDiffers", "VlanDiffers"];
 /// The longest message of a condition (Kubernetes API, Condition v1).
 const MESSAGE_LIMIT: usize = 32_768;
 
@@ -121,7 +122,10 @@ fn unread(world: &World) -> (Status, &'static str, String) {
 
 /// Whether a VIP is dark while this is so, although it is programmed.
 fn darkens(refusal: &Refusal) -> bool {
-    matches!(refusal, Refusal::NobodyMayAnnounce { .. })
+    matches!(
+        refusal,
+        Refusal::NobodyMayAnnounce { .. } | Refusal::VlanDiffers { .. } | Refusal::SteeringDiffers { .. }
+    )
 }
 
 /// Why a VIP that is programmed may be dark all the same; none where a speaker holds it.

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 use uuid::Uuid;
 
-use super::{ChassisName, LspName, NativeRow, NodeName, Protocol, ServiceKey, SubnetName};
+use super::{ChassisName, LspName, Mac, NativeRow, NodeName, Protocol, ServiceKey, SubnetName, VlanId};
 
 /// One Service's traffic of one protocol: what becomes one Load_Balancer row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +70,10 @@ pub struct Switch {
     pub kube_ovn: bool,
     /// It has a router port that is not ours.
     pub routed: bool,
+    /// That router port's MAC: the one that a frame must be steered to.
+    pub router_mac: Option<Mac>,
+    /// Its localnet ports, each with its tag.
+    pub wires: BTreeMap<LspName, Option<VlanId>>,
     /// Its ports by address.
     pub ports: BTreeMap<IpAddr, Port>,
 }

@@ -18,6 +18,7 @@ pub mod router;
 pub mod rows;
 mod subnet_diff;
 pub mod transaction;
+mod wires;
 
 pub use diff::{Changes, Touched};
 pub use network::{NetworkDirty, NetworkIndex};

@@ -12,9 +12,10 @@ use crate::ovsdb::{Replica, Row, RowChange};
 
 use super::foreign::{Foreign, Key};
 use super::rows::{
-    CHASSIS, LOAD_BALANCER, NB_GLOBAL, PORT_BINDING, SWITCH, SWITCH_PORT, TEMPLATE_VAR, map, strings, text,
-    uuids,
+    CHASSIS, LOAD_BALANCER, NB_GLOBAL, PORT_BINDING, ROUTER_PORT, SWITCH, SWITCH_PORT, TEMPLATE_VAR, map,
+    strings, text, uuids,
 };
+use super::wires::{RouterPorts, Tie};
 use super::{Owner, globals};
 
 /// What has to be planned again.
@@ -36,6 +37,7 @@ pub struct NetworkIndex {
     home: BTreeMap<Uuid, SubnetName>,
     claims: BTreeMap<(SubnetName, IpAddr), BTreeSet<Uuid>>,
     routers: BTreeSet<(SubnetName, Uuid)>,
+    router_ports: RouterPorts,
     bindings: BTreeMap<LspName, Uuid>,
     foreign: Foreign,
 }
@@ -44,7 +46,7 @@ pub struct NetworkIndex {
 struct SwitchPort {
     name: LspName,
     addresses: BTreeSet<IpAddr>,
-    foreign_router: bool,
+    tie: Tie,
 }
 
 impl NetworkIndex {
@@ -83,6 +85,7 @@ impl NetworkIndex {
                     let keys = self.foreign.put_variables(uuid, replica.row(TEMPLATE_VAR, &uuid), replica);
                     self.settle_holders(keys, &mut dirty);
                 }
+                ROUTER_PORT if self.router_ports.put(uuid, replica) => self.settle_routers(&mut dirty),
                 NB_GLOBAL => dirty.everything |= globals::read(replica, &mut self.network),
                 _ => {}
             }
@@ -247,10 +250,18 @@ impl NetworkIndex {
 
     fn claim(&mut self, home: &SubnetName, uuid: Uuid, dirty: &mut NetworkDirty) {
         let Some(port) = self.ports.get(&uuid) else { return };
-        if port.foreign_router {
-            self.routers.insert((home.clone(), uuid));
-            self.settle_router(home, dirty);
-            return;
+        match &port.tie {
+            Tie::Router(_) => {
+                self.routers.insert((home.clone(), uuid));
+                return self.settle_router(home, dirty);
+            }
+            Tie::Wire(tag) => {
+                if let Some(switch) = self.network.switches.get_mut(home) {
+                    switch.wires.insert(port.name.clone(), *tag);
+                    dirty.everything = true;
+                }
+            }
+            Tie::None => {}
         }
         for address in port.addresses.clone() {
             self.claims.entry((home.clone(), address)).or_default().insert(uuid);
@@ -263,6 +274,10 @@ impl NetworkIndex {
             self.settle_router(home, dirty);
         }
         let Some(port) = self.ports.get(&uuid) else { return };
+        if let (Tie::Wire(_), Some(switch)) = (&port.tie, self.network.switches.get_mut(home)) {
+            switch.wires.remove(&port.name);
+            dirty.everything = true;
+        }
         for address in port.addresses.clone() {
             if let Some(claimants) = self.claims.get_mut(&(home.clone(), address)) {
                 claimants.remove(&uuid);
@@ -295,11 +310,28 @@ impl NetworkIndex {
 
     fn settle_router(&mut self, home: &SubnetName, dirty: &mut NetworkDirty) {
         let from = (home.clone(), Uuid::nil());
-        let routed = self.routers.range(from..).next().is_some_and(|(switch, _)| switch == home);
+        let routers: Vec<Uuid> = self
+            .routers
+            .range(from..)
+            .take_while(|(switch, _)| switch == home)
+            .map(|(_, port)| *port)
+            .collect();
+        let routed = !routers.is_empty();
+        let names = routers.iter().filter_map(|port| match &self.ports.get(port)?.tie {
+            Tie::Router(name) => name.as_deref(),
+            Tie::Wire(_) | Tie::None => None,
+        });
+        let router_mac = self.router_ports.first(&names.collect());
         if let Some(switch) = self.network.switches.get_mut(home) {
-            dirty.everything |= switch.routed != routed;
+            dirty.everything |= switch.routed != routed || switch.router_mac != router_mac;
             switch.routed = routed;
+            switch.router_mac = router_mac;
         }
+    }
+
+    fn settle_routers(&mut self, dirty: &mut NetworkDirty) {
+        let homes: BTreeSet<SubnetName> = self.routers.iter().map(|(home, _)| home.clone()).collect();
+        homes.iter().for_each(|home| self.settle_router(home, dirty));
     }
 }
 
@@ -311,8 +343,8 @@ impl SwitchPort {
             "" => addresses(row),
             _ => BTreeSet::new(),
         };
-        let foreign_router = kind == "router" && !owner.owns(row.get("external_ids"));
-        Self { name: LspName::from(text(row, "name")), addresses, foreign_router }
+        let tie = Tie::read(row, owner.owns(row.get("external_ids")));
+        Self { name: LspName::from(text(row, "name")), addresses, tie }
     }
 }
 

@@ -49,7 +49,7 @@ pub fn northbound_tables() -> TablesWanted {
         .require(ACL, &["name", "direction", "priority", "match", "action", "external_ids"])
         .prefer(ACL, &["tier"])
         .require(SWITCH_PORT, &["name", "type", "addresses", "options", "external_ids"])
-        .prefer(SWITCH_PORT, &["dynamic_addresses"])
+        .prefer(SWITCH_PORT, &["dynamic_addresses", "tag"])
         .require(ROUTER, &["name", "ports", "external_ids"])
         .require(ROUTER_PORT, &["name", "mac", "networks", "external_ids"])
 }

@@ -21,6 +21,7 @@ mod service;
 mod subnet;
 mod unit;
 mod view;
+mod wires;
 
 pub use crate::model::ExcludeIps;
 pub use announcer::{Announcer, Replanned, announce_plan};

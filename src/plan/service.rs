@@ -11,7 +11,7 @@ use crate::model::{
 use super::backends::{Backends, Usable};
 use super::unit::{MemberPort, Place, Units};
 use super::view::View;
-use super::{Policy, Refusal, announcing, exclude_ips, gate, handed_on, subnet};
+use super::{Policy, Refusal, announcing, exclude_ips, gate, handed_on, subnet, wires};
 
 /// What one Service comes to: its load balancers, and everything that was declined on the way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,6 +80,7 @@ pub(super) fn plan<'w>(view: View<'w>, units: &mut Units<'w>, key: &ServiceKey) 
                         place,
                     );
                 }
+                wires::review(view, &mut plan.refusals, subnet);
                 announcing::review(view.world, &mut plan.refusals, member, place, subnet, vip);
             }
             Err(refusal) => {

@@ -1,6 +1,7 @@
 //! Every reason we decline, in one place, each with its cure.
 
 mod native;
+mod seen;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +13,8 @@ use ipnet::IpNet;
 
 use super::Severity;
 use crate::model::{
-    Holder, L2StatusKey, LspName, NodeName, Protocol, ProviderName, ServiceKey, SubnetName, VlanName,
+    Holder, L2StatusKey, LspName, Mac, NodeName, Protocol, ProviderName, ServiceKey, SubnetName, VlanId,
+    VlanName,
 };
 
 /// Why a Service, a VIP, a port or a backend is not served, or what is to be known of it although it is. `Display`
@@ -83,6 +85,10 @@ pub enum Refusal {
     NobodyMayAnnounce { vip: IpAddr, hindered: BTreeMap<Obstacle, BTreeSet<NodeName>>, others: usize },
     /// The node that announces what is tied to the VIP cannot serve this port.
     DarkPort { key: SocketAddr, protocol: Protocol, node: NodeName },
+    /// The Vlan has another number than the localnet port's tag.
+    VlanDiffers { vlan: VlanName, id: Option<VlanId>, port: LspName, tag: Option<VlanId> },
+    /// Frames are steered to a MAC that is not the router port's.
+    SteeringDiffers { subnet: SubnetName, mac: Mac, router: Mac },
 }
 
 /// What keeps a node from announcing a VIP.
@@ -160,6 +166,8 @@ impl Refusal {
             Refusal::NotAdvertised { .. } => "NotAdvertised",
             Refusal::NobodyMayAnnounce { .. } => "NobodyMayAnnounce",
             Refusal::DarkPort { .. } => "DarkPort",
+            Refusal::VlanDiffers { .. } => "VlanDiffers",
+            Refusal::SteeringDiffers { .. } => "SteeringDiffers",
         }
     }
 
@@ -181,7 +189,9 @@ impl Refusal {
             | Refusal::NoProvider { .. }
             | Refusal::NoSteeringMac { .. }
             | Refusal::VipIsPort { .. }
-            | Refusal::NobodyMayAnnounce { .. } => Severity::Error,
+            | Refusal::NobodyMayAnnounce { .. }
+            | Refusal::VlanDiffers { .. }
+            | Refusal::SteeringDiffers { .. } => Severity::Error,
             Refusal::NoVip
             | Refusal::HostnameOnly { .. }
             | Refusal::NoSubnet { .. }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::{Obstacle, Refusal, native};
+use super::{Obstacle, Refusal, native, seen};
 use crate::model::{Family, NodeName, ObjectKey, ServiceKey, whole};
 
 /// How many nodes are named for one obstacle before the rest is counted.
@@ -34,12 +34,6 @@ impl Refusal {
                 format!("VIP {vip} is {reserved} of Subnet {subnet}")
             }
             Self::NoSwitch { subnet } => format!("the northbound has no logical switch {subnet}"),
-            Self::SkipsSubnetAddresses { vip } => {
-                format!("OVN would not balance VIP {vip}: NB_Global.options:ls_ct_skip_dst_lport_ips is true")
-            }
-            Self::SkippedCidr { vip, cidr } => format!(
-                "OVN would not balance VIP {vip}: NB_Global.options:skip_conntrack_dst_cidrs has {cidr}"
-            ),
             Self::NativeOwner { key, protocol, row, holder, subnet: _ } => {
                 native::fault(*holder, row, &format!("{protocol} {key}"))
             }
@@ -73,6 +67,10 @@ impl Refusal {
             | Self::NotAdvertised { .. }
             | Self::NobodyMayAnnounce { .. }
             | Self::DarkPort { .. } => self.fault_of_announcing(),
+            Self::SkipsSubnetAddresses { .. }
+            | Self::SkippedCidr { .. }
+            | Self::VlanDiffers { .. }
+            | Self::SteeringDiffers { .. } => seen::fault(self),
         }
     }
 
@@ -207,6 +205,7 @@ impl Refusal {
                 "run a pod of each Service that shares the VIP on one node, or give them VIPs of their own"
                     .into()
             }
+            Self::VlanDiffers { .. } | Self::SteeringDiffers { .. } => seen::cure(self),
         }
     }
 
@@ -248,8 +247,9 @@ impl Refusal {
                 (ObjectKey::Node(node.clone()).to_string(), "metadata.annotations[ovn.kubernetes.io/chassis]")
             }
             Self::NoVlan { subnet: name, .. } => (subnet(name.clone()), "spec.vlan"),
+            Self::VlanDiffers { vlan, .. } => (ObjectKey::Vlan(vlan.clone()).to_string(), "spec.id"),
             Self::NoProvider { vlan, .. } => (ObjectKey::Vlan(vlan.clone()).to_string(), "spec.provider"),
-            Self::NoSteeringMac { subnet: name } => {
+            Self::NoSteeringMac { subnet: name } | Self::SteeringDiffers { subnet: name, .. } => {
                 (subnet(name.clone()), "metadata.annotations[ovn-vip.io/steering-mac]")
             }
         }

@@ -1,0 +1,47 @@
+//! What is said where OVN is seen to be otherwise than it should be.
+
+use super::Refusal;
+use crate::model::VlanId;
+
+/// What is so.
+pub(super) fn fault(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::SkipsSubnetAddresses { vip } => {
+            format!("OVN would not balance VIP {vip}: NB_Global.options:ls_ct_skip_dst_lport_ips is true")
+        }
+        Refusal::SkippedCidr { vip, cidr } => {
+            format!("OVN would not balance VIP {vip}: NB_Global.options:skip_conntrack_dst_cidrs has {cidr}")
+        }
+        Refusal::VlanDiffers { vlan, id, port, tag } => format!(
+            "Vlan {vlan} has {}, and localnet port {port} of the northbound has {}: frames for the VIP are dropped",
+            number(*id),
+            number(*tag)
+        ),
+        Refusal::SteeringDiffers { subnet, mac, router } => format!(
+            "frames for VIPs of Subnet {subnet} are steered to {mac}, and the router port of its switch has {router}: they are dropped"
+        ),
+        _ => String::new(),
+    }
+}
+
+/// What to do about it.
+pub(super) fn cure(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::VlanDiffers { id, port, .. } => {
+            let set = match id {
+                Some(id) => format!("ovn-nbctl set Logical_Switch_Port {port} tag={}", id.get()),
+                None => format!("ovn-nbctl clear Logical_Switch_Port {port} tag"),
+            };
+            format!("correct spec.id to what the physical network has, or the port: `{set}`")
+        }
+        Refusal::SteeringDiffers { subnet, router, .. } => format!(
+            "correct status.u2oInterconnectionMAC of the Subnet, where it has one (restart kube-ovn-controller), else \
+             `kubectl annotate subnet {subnet} ovn-vip.io/steering-mac={router} --overwrite`"
+        ),
+        _ => String::new(),
+    }
+}
+
+fn number(id: Option<VlanId>) -> String {
+    id.map_or_else(|| "no number".to_owned(), |id| format!("number {}", id.get()))
+}
