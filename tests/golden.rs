@@ -1,7 +1,7 @@
 //! Stories: a cluster and a northbound in; the transactions, what each node announces, its rules, and every "no" out.
 //!
 //! A folder is a story: `world.yaml`, and where it needs them its own `topology.yaml` and `northbound.json` (else
-//! those of `base/`), its `southbound.json`, its settings as flags in `flags.txt`, and `then.yaml`: what `world.yaml` becomes later. The
+//! those of `base/`), its `southbound.json`, what the southbound becomes (`later.json`), its settings as flags in `flags.txt`, and `then.yaml`: what `world.yaml` becomes later. The
 //! northbound is played by both kinds of OVN. `UPDATE_GOLDEN=1 cargo test --test golden` writes the expectations
 //! anew; read the difference as you read code.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Parser;
 use ovn_vip::controller::{Reconciler, Rules};
@@ -92,6 +93,9 @@ fn play(story: &Path) -> BTreeMap<String, String> {
             let transactions = program.take(changes);
             files.insert(format!("{prefix}transaction.{name}.json"), transactions);
         }
+        if let Some(transactions) = program.look(story) {
+            files.insert(format!("later.transaction.{name}.json"), transactions);
+        }
         writeln!(refusals, "# {name}\n{}", program.refusals()).unwrap();
         writeln!(findings, "# {name}\n{}", program.findings(&policy)).unwrap();
     }
@@ -155,6 +159,22 @@ impl Program {
             let changes = Replica::new().become_level_with(southbound.clone());
             self.reconciler.southbound_changed(&southbound, &changes);
         }
+    }
+
+    /// What northd made of it, in stories that say so, and what follows once that has lasted.
+    fn look(&mut self, story: &Path) -> Option<String> {
+        let text = std::fs::read_to_string(story.join("later.json")).ok()?;
+        let southbound = Replica::from_json(serde_json::from_str(&text).unwrap()).unwrap();
+        let changes = Replica::new().become_level_with(southbound.clone());
+        self.reconciler.southbound_changed(&southbound, &changes);
+        self.reconciler.set_southbound_level(true);
+        let mut written = Vec::new();
+        for seconds in [10, 20, 30, 40] {
+            self.reconciler.advance(Duration::from_secs(seconds));
+            written.push(self.take(&[]));
+        }
+        assert_eq!(written.pop().unwrap(), "[\n\n]\n", "it comes to rest");
+        Some(written.concat())
     }
 
     /// What the controller writes, until it has nothing more to write.

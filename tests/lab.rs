@@ -54,5 +54,7 @@ mod ranges;
 mod refusing;
 #[path = "lab/repair.rs"]
 mod repair;
+#[path = "lab/seen.rs"]
+mod seen;
 #[path = "lab/serving.rs"]
 mod serving;

@@ -60,18 +60,27 @@ fn after(refusal: &Refusal) -> Option<Refusal> {
         },
         Refusal::AnnouncedByOthers { .. } => Refusal::Proxied { vip },
         Refusal::Proxied { .. } => Refusal::NotAdvertised { vip },
-        Refusal::NotAdvertised { .. } => {
-            Refusal::NobodyMayAnnounce { vip, hindered: BTreeMap::new(), others: 2 }
-        }
         Refusal::NobodyMayAnnounce { .. } => Refusal::DarkPort { key, protocol, node: node() },
-        _ => return after_seen(refusal),
+        Refusal::NotAdvertised { .. }
+        | Refusal::DarkPort { .. }
+        | Refusal::VlanDiffers { .. }
+        | Refusal::SteeringDiffers { .. }
+        | Refusal::SkippedByFlow { .. }
+        | Refusal::NorthdSilent { .. }
+        | Refusal::FlowMissing { .. } => return after_seen(refusal),
     })
 }
 
 /// Those of what OVN is seen to be.
 fn after_seen(refusal: &Refusal) -> Option<Refusal> {
     let subnet = || "underlay".into();
+    let key = "10.0.0.9:80".parse().unwrap();
+    let protocol = Protocol::Tcp;
     Some(match refusal {
+        Refusal::NotAdvertised { .. } => {
+            let vip = "10.0.0.9".parse().unwrap();
+            Refusal::NobodyMayAnnounce { vip, hindered: BTreeMap::new(), others: 2 }
+        }
         Refusal::DarkPort { .. } => Refusal::VlanDiffers {
             vlan: "vlan".into(),
             id: VlanId::new(342),
@@ -82,6 +91,11 @@ fn after_seen(refusal: &Refusal) -> Option<Refusal> {
             let (mac, router) = (Mac([2, 0, 0, 0, 0, 1]), Mac([2, 0, 0, 0, 0, 2]));
             Refusal::SteeringDiffers { subnet: subnet(), mac, router }
         }
+        Refusal::SteeringDiffers { .. } => {
+            Refusal::SkippedByFlow { vip: "10.0.0.9".parse().unwrap(), cidr: "10.0.0.0/24".parse().unwrap() }
+        }
+        Refusal::SkippedByFlow { .. } => Refusal::NorthdSilent { key, protocol },
+        Refusal::NorthdSilent { .. } => Refusal::FlowMissing { key, protocol },
         _ => return None,
     })
 }

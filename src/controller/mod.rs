@@ -7,6 +7,8 @@ mod leading;
 mod once;
 mod reconciler;
 mod report;
+mod seeing;
+mod southbound;
 pub mod truth;
 mod undeliverable;
 mod wanted;
@@ -23,7 +25,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::io::cluster::{Cluster, News};
 use crate::io::kube::voice::{Said, Tempo, Voice};
-use crate::io::ovsdb_client::{Client, ClientConfig, Endpoint, Event, TlsConfig};
+use crate::io::ovsdb_client::{Client, Event};
 use crate::kube::Kind;
 use crate::model::{ObjectKey, SubnetName};
 use crate::nb::diff::Changes;
@@ -32,7 +34,7 @@ use crate::nb::rows::{
     NORTHBOUND, SOUTHBOUND, Selection, needed_release, northbound_tables, southbound_tables,
 };
 use crate::nb::{Owner, transaction};
-use crate::ovsdb::{MissingRequired, TablesWanted};
+use crate::ovsdb::MissingRequired;
 use crate::settings::ControllerArgs;
 use crate::telemetry::metrics::{ControllerMetrics, Health, replace};
 use crate::telemetry::{Shutdown, say_problems};
@@ -41,6 +43,7 @@ use commits::Commits;
 use leading::Leading;
 use once::Once;
 pub use reconciler::{Outcome, Reconciler, RefusalChange, Rules};
+use southbound::client;
 use truth::Truth;
 use wanted::sayings;
 use words::{say_disconnected, say_refusals, too_old};
@@ -281,24 +284,6 @@ impl Controller {
         }
     }
 
-    fn southbound_event(&mut self, event: Event) {
-        let Some(client) = &self.southbound else { return };
-        match event {
-            Event::Connected { endpoint, missing: _ } => info!(%endpoint, "connected to the southbound"),
-            Event::Disconnected { endpoint, reason, said_before, retry_in } => {
-                self.southbound_answered = true;
-                say_disconnected("southbound", &endpoint, &reason, said_before, retry_in);
-            }
-            Event::SchemaRefused(missing) => {
-                self.southbound_answered = true;
-                error!(%missing, "this southbound cannot be used; ports that move will not be followed");
-            }
-            Event::Synced => self.southbound_answered = true,
-            Event::Changed(changes) => self.reconciler.southbound_changed(client.replica(), &changes),
-            Event::Committed { .. } | Event::Locked { .. } | Event::Unlocked { .. } => {}
-        }
-    }
-
     /// Plans and writes what is missing, once nothing of ours is under way; what it wrote, if anything.
     fn settle(&mut self, now: Instant) -> Option<Changes> {
         if !self.can_write(now) || self.reconciler.is_settled() {
@@ -379,13 +364,6 @@ impl Controller {
             self.said_too_old = Some(network.northd_version.clone());
         }
     }
-}
-
-/// A client of a cluster's leader: only there is a lock the cluster's, and what is read the latest.
-fn client(address: &str, database: &str, tables: TablesWanted, tls: &TlsConfig) -> anyhow::Result<Client> {
-    let config = ClientConfig::new(Endpoint::parse_list(address)?, database, tables);
-    let leader_only = database == NORTHBOUND;
-    Ok(Client::new(ClientConfig { leader_only, tls: Some(tls.clone()), ..config }))
 }
 
 #[expect(clippy::disallowed_methods, reason = "a shell reads the clock")]

@@ -3,6 +3,7 @@
 //! One function serves events and resync: [`Reconciler::reconcile`] plans what is dirty and compares what was
 //! touched with what is there.
 
+mod look;
 mod touch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +23,7 @@ use crate::plan::{Policy, Refusal, derived_steering_mac, is_eligible, plan_servi
 use crate::settings::OwnRouterPort;
 
 use super::kept::{Kept, Seen};
+use super::seeing::Seeing;
 
 /// The settings of a reconciler.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +42,8 @@ pub struct Reconciler {
     rules: Rules,
     world: World,
     network: NetworkIndex,
+    seeing: Seeing,
+    now: Duration,
     desired: Desired,
     subnet_rows: BTreeSet<Uuid>,
     dirty: Dirty,
@@ -90,6 +94,8 @@ impl Reconciler {
             rules,
             world: World::default(),
             network: NetworkIndex::default(),
+            seeing: Seeing::default(),
+            now: Duration::ZERO,
             desired: Desired::default(),
             subnet_rows: BTreeSet::new(),
             dirty: Dirty::everything(),
@@ -196,6 +202,8 @@ impl Reconciler {
         }
         let dirty = self.network.northbound_changed(&self.rules.owner, replica, changes);
         self.network_dirty(&dirty);
+        self.put_rows(replica, changes);
+        self.look();
         for change in changes {
             self.touch(replica, change);
         }
@@ -205,17 +213,21 @@ impl Reconciler {
     pub fn southbound_changed(&mut self, replica: &Replica, changes: &[RowChange]) {
         let dirty = self.network.southbound_changed(replica, changes);
         self.network_dirty(&dirty);
+        self.seeing.southbound_changed(replica, changes);
+        self.look();
     }
 
     /// It is this late, since the start of whoever asks. What Kube-OVN let go a while ago may be ours now.
     pub fn advance(&mut self, now: Duration) {
         let dirty = self.network.advance(now);
         self.network_dirty(&dirty);
+        self.now = now;
+        self.look();
     }
 
     /// When [`Reconciler::advance`] may make a difference.
     pub fn due(&self) -> Option<Duration> {
-        self.network.due()
+        [self.network.due(), self.seeing.due()].into_iter().flatten().min()
     }
 
     /// A write did not come about: look at everything again.

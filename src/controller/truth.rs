@@ -124,7 +124,12 @@ fn unread(world: &World) -> (Status, &'static str, String) {
 fn darkens(refusal: &Refusal) -> bool {
     matches!(
         refusal,
-        Refusal::NobodyMayAnnounce { .. } | Refusal::VlanDiffers { .. } | Refusal::SteeringDiffers { .. }
+        Refusal::NobodyMayAnnounce { .. }
+            | Refusal::VlanDiffers { .. }
+            | Refusal::SteeringDiffers { .. }
+            | Refusal::SkippedByFlow { .. }
+            | Refusal::NorthdSilent { .. }
+            | Refusal::FlowMissing { .. }
     )
 }
 

@@ -32,12 +32,21 @@ pub struct LoadBalancer {
 }
 
 /// How this OVN can be told to prefer the backends of the announcing node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Locality {
     /// Kube-OVN's patched OVN: `options:prefer_local_backend=true`, mappings to `<lsp>:0.0.0.0`.
     PreferLocal,
     /// Upstream OVN 26.03 and newer: `options:distributed=true`, mappings to `<lsp>`.
     Distributed,
+}
+
+/// What is missing in the southbound of a row that was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Unseen {
+    /// Flows with the row's backends: northd has not taken it up.
+    Flows,
+    /// Their keeping DNAT on the node.
+    Locality,
 }
 
 /// What the northbound (and the southbound's port bindings) tell us that decisions depend on.
@@ -59,6 +68,12 @@ pub struct Network {
     pub node_ports: BTreeSet<NodeName>,
     /// The southbound's chassis, by their rows: none where no southbound is watched.
     pub chassis: BTreeMap<Uuid, ChassisName>,
+    /// What is not seen in the southbound of rows that were written a while ago.
+    pub unseen: BTreeMap<(Protocol, SocketAddr), Unseen>,
+    /// What the southbound's own flows leave unbalanced, whatever NB_Global says now.
+    pub skipped_by_flow: BTreeSet<IpNet>,
+    /// What a northd of that version was seen to ignore.
+    pub given_up: (Option<String>, BTreeSet<Locality>),
     /// The VIPs that rows of ours serve already, by Service.
     pub served: BTreeMap<ServiceKey, BTreeSet<IpAddr>>,
 }

@@ -23,7 +23,7 @@ mod world;
 pub use announcement::{AnnouncePlan, ETHERTYPE_BEAT, PlannedClaim, SegmentPlan, Steered};
 pub use gaps::Gaps;
 pub use gate::{Gate, MARK_BIT};
-pub use load_balancer::{LoadBalancer, Locality, Network, Port, Switch};
+pub use load_balancer::{LoadBalancer, Locality, Network, Port, Switch, Unseen};
 pub use metallb::{AddressPool, Advertisement, L2Status};
 pub use names::{
     AdvertisementKey, AllocationName, ChassisName, InterfaceName, L2StatusKey, LspName, NodeName, PoolKey,

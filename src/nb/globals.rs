@@ -6,6 +6,7 @@ use crate::model::{Locality, Network};
 use crate::ovsdb::Replica;
 
 use super::rows::{NB_GLOBAL, map};
+use super::seen::instead;
 
 /// Reads NB_Global's options into the network; whether that altered it.
 pub(super) fn read(replica: &Replica, network: &mut Network) -> bool {
@@ -17,6 +18,7 @@ pub(super) fn read(replica: &Replica, network: &mut Network) -> bool {
     let skips_subnet_addresses = is("ls_ct_skip_dst_lport_ips", "true");
     let kube_ovn = options.contains_key("ls_dnat_mod_dl_dst");
     let locality = locality(northd_version.as_deref().unwrap_or_default(), kube_ovn);
+    let locality = instead(locality, northd_version.as_ref(), &network.given_up);
     let altered = network.locality != locality
         || network.northd_version != northd_version
         || network.skips_subnet_addresses != skips_subnet_addresses

@@ -5,6 +5,7 @@
 //! writes the difference. Nothing here remembers what was written: the replica is the only memory.
 
 pub mod diff;
+pub mod flows;
 pub mod foreign;
 pub mod gate;
 mod gate_diff;
@@ -16,6 +17,7 @@ pub mod render;
 pub mod revision;
 pub mod router;
 pub mod rows;
+pub mod seen;
 mod subnet_diff;
 pub mod transaction;
 mod wires;

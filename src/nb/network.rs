@@ -30,7 +30,7 @@ pub struct NetworkDirty {
 /// [`Network`], with what keeps it level.
 #[derive(Clone, Debug, Default)]
 pub struct NetworkIndex {
-    network: Network,
+    pub(super) network: Network,
     ports: BTreeMap<Uuid, SwitchPort>,
     named: BTreeMap<LspName, Uuid>,
     switches: BTreeMap<Uuid, (SubnetName, BTreeSet<Uuid>)>,
@@ -38,7 +38,7 @@ pub struct NetworkIndex {
     claims: BTreeMap<(SubnetName, IpAddr), BTreeSet<Uuid>>,
     routers: BTreeSet<(SubnetName, Uuid)>,
     router_ports: RouterPorts,
-    bindings: BTreeMap<LspName, Uuid>,
+    pub(super) bindings: BTreeMap<LspName, Uuid>,
     foreign: Foreign,
 }
 

@@ -204,7 +204,8 @@ fn render(owner: &Owner, dialect: &Dialect, load_balancer: &LoadBalancer) -> Loa
     }
 }
 
-fn locality_option(locality: Locality) -> &'static str {
+/// The option of a row that asks for it.
+pub fn locality_option(locality: Locality) -> &'static str {
     match locality {
         Locality::PreferLocal => "prefer_local_backend",
         Locality::Distributed => "distributed",

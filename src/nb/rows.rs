@@ -33,6 +33,8 @@ pub const NB_GLOBAL: &str = "NB_Global";
 /// `Port_Binding`, of the southbound.
 pub const PORT_BINDING: &str = "Port_Binding";
 
+/// `Logical_Flow`, of the southbound.
+pub const LOGICAL_FLOW: &str = "Logical_Flow";
 /// `Chassis`, of the southbound.
 pub const CHASSIS: &str = "Chassis";
 
@@ -56,7 +58,10 @@ pub fn northbound_tables() -> TablesWanted {
 
 /// What we follow of the southbound.
 pub fn southbound_tables() -> TablesWanted {
-    TablesWanted::new().require(PORT_BINDING, &["logical_port", "chassis"]).require(CHASSIS, &["name"])
+    TablesWanted::new()
+        .require(PORT_BINDING, &["logical_port", "chassis"])
+        .require(CHASSIS, &["name"])
+        .require(LOGICAL_FLOW, &["match", "actions", "external_ids"])
 }
 
 /// The newest of the OVN releases in which the missing columns appeared, as `ovsdb-schemas/` has them.

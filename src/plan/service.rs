@@ -80,7 +80,7 @@ pub(super) fn plan<'w>(view: View<'w>, units: &mut Units<'w>, key: &ServiceKey) 
                         place,
                     );
                 }
-                wires::review(view, &mut plan.refusals, subnet);
+                wires::review(view, &mut plan.refusals, subnet, vip);
                 announcing::review(view.world, &mut plan.refusals, member, place, subnet, vip);
             }
             Err(refusal) => {
@@ -155,6 +155,7 @@ fn plan_port(
     if left.is_some() {
         return;
     }
+    plan.refusals.extend(wires::unseen(view, protocol, key));
     let load_balancer = plan.load_balancer(service, protocol);
     load_balancer.vips.insert(key, serving);
     load_balancer.ports.extend(ports);

@@ -2,15 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{LspName, Subnet};
+use std::net::{IpAddr, SocketAddr};
+
+use crate::model::{LspName, Protocol, Subnet, Unseen};
 
 use super::view::View;
 use super::{Refusal, steering_mac};
 
 /// What of a subnet is otherwise in the northbound than the cluster's objects have it. Both are silent black holes: the
 /// switch drops a frame with another tag, and one with another MAC.
-pub(super) fn review(view: View<'_>, refusals: &mut BTreeSet<Refusal>, subnet: &Subnet) {
-    let Some(switch) = view.network.and_then(|network| network.switches.get(&subnet.name)) else { return };
+pub(super) fn review(view: View<'_>, refusals: &mut BTreeSet<Refusal>, subnet: &Subnet, vip: IpAddr) {
+    let Some(network) = view.network else { return };
+    if let Some(cidr) = network.skipped_by_flow.iter().find(|cidr| cidr.contains(&vip)) {
+        refusals.insert(Refusal::SkippedByFlow { vip, cidr: *cidr });
+    }
+    let Some(switch) = network.switches.get(&subnet.name) else { return };
     let port = LspName::from(&*format!("localnet.{}", subnet.name));
     let vlan = subnet.vlan.as_ref().and_then(|name| view.world.vlan(name));
     if let (Some(vlan), Some(tag)) = (vlan, switch.wires.get(&port))
@@ -24,4 +30,13 @@ pub(super) fn review(view: View<'_>, refusals: &mut BTreeSet<Refusal>, subnet: &
     {
         refusals.insert(Refusal::SteeringDiffers { subnet: subnet.name.clone(), mac, router });
     }
+}
+
+/// What of a port that is programmed was not seen in the southbound for a while.
+pub(super) fn unseen(view: View<'_>, protocol: Protocol, key: SocketAddr) -> Option<Refusal> {
+    let unseen = view.network?.unseen.get(&(protocol, key))?;
+    Some(match unseen {
+        Unseen::Flows => Refusal::NorthdSilent { key, protocol },
+        Unseen::Locality => Refusal::FlowMissing { key, protocol },
+    })
 }

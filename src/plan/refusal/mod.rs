@@ -87,6 +87,12 @@ pub enum Refusal {
     DarkPort { key: SocketAddr, protocol: Protocol, node: NodeName },
     /// The Vlan has another number than the localnet port's tag.
     VlanDiffers { vlan: VlanName, id: Option<VlanId>, port: LspName, tag: Option<VlanId> },
+    /// OVN was told once to balance nothing for this CIDR, and still has the flow.
+    SkippedByFlow { vip: IpAddr, cidr: IpNet },
+    /// northd has not taken the row up.
+    NorthdSilent { key: SocketAddr, protocol: Protocol },
+    /// northd took the row up and does not keep DNAT on the node.
+    FlowMissing { key: SocketAddr, protocol: Protocol },
     /// Frames are steered to a MAC that is not the router port's.
     SteeringDiffers { subnet: SubnetName, mac: Mac, router: Mac },
 }
@@ -168,6 +174,9 @@ impl Refusal {
             Refusal::DarkPort { .. } => "DarkPort",
             Refusal::VlanDiffers { .. } => "VlanDiffers",
             Refusal::SteeringDiffers { .. } => "SteeringDiffers",
+            Refusal::SkippedByFlow { .. } => "SkippedByFlow",
+            Refusal::NorthdSilent { .. } => "NorthdSilent",
+            Refusal::FlowMissing { .. } => "FlowMissing",
         }
     }
 
@@ -191,6 +200,9 @@ impl Refusal {
             | Refusal::VipIsPort { .. }
             | Refusal::NobodyMayAnnounce { .. }
             | Refusal::VlanDiffers { .. }
+            | Refusal::SkippedByFlow { .. }
+            | Refusal::NorthdSilent { .. }
+            | Refusal::FlowMissing { .. }
             | Refusal::SteeringDiffers { .. } => Severity::Error,
             Refusal::NoVip
             | Refusal::HostnameOnly { .. }

@@ -6,6 +6,8 @@ use crate::model::VlanId;
 /// What is so.
 pub(super) fn fault(refusal: &Refusal) -> String {
     match refusal {
+        Refusal::NoSwitch { subnet } => format!("the northbound has no logical switch {subnet}"),
+        Refusal::VipIsPort { vip, port } => format!("VIP {vip} is the address of logical switch port {port}"),
         Refusal::SkipsSubnetAddresses { vip } => {
             format!("OVN would not balance VIP {vip}: NB_Global.options:ls_ct_skip_dst_lport_ips is true")
         }
@@ -17,6 +19,15 @@ pub(super) fn fault(refusal: &Refusal) -> String {
             number(*id),
             number(*tag)
         ),
+        Refusal::SkippedByFlow { vip, cidr } => format!(
+            "OVN does not balance VIP {vip}: the southbound has a flow that leaves {cidr} out, which NB_Global no longer asks for"
+        ),
+        Refusal::NorthdSilent { key, protocol } => format!(
+            "northd has made no flows for {protocol} {key} as its row is now, seconds after it was written"
+        ),
+        Refusal::FlowMissing { key, protocol } => {
+            format!("the southbound's flows for {protocol} {key} do not keep it on the announcing node")
+        }
         Refusal::SteeringDiffers { subnet, mac, router } => format!(
             "frames for VIPs of Subnet {subnet} are steered to {mac}, and the router port of its switch has {router}: they are dropped"
         ),
@@ -33,6 +44,15 @@ pub(super) fn cure(refusal: &Refusal) -> String {
                 None => format!("ovn-nbctl clear Logical_Switch_Port {port} tag"),
             };
             format!("correct spec.id to what the physical network has, or the port: `{set}`")
+        }
+        Refusal::SkippedByFlow { .. } => {
+            "have northd compute anew: `ovn-appctl -t ovn-northd inc-engine/recompute`, on the active one".into()
+        }
+        Refusal::NorthdSilent { .. } => {
+            "does ovn-northd run, and is one active? `ovn-appctl -t ovn-northd status`; its log says what it refuses".into()
+        }
+        Refusal::FlowMissing { .. } => {
+            "run Kube-OVN's own OVN, or OVN 26.03 or newer; else `ovn-appctl -t ovn-northd inc-engine/recompute`".into()
         }
         Refusal::SteeringDiffers { subnet, router, .. } => format!(
             "correct status.u2oInterconnectionMAC of the Subnet, where it has one (restart kube-ovn-controller), else \

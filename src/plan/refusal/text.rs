@@ -33,7 +33,6 @@ impl Refusal {
             Self::ReservedAddress { vip, subnet, reserved } => {
                 format!("VIP {vip} is {reserved} of Subnet {subnet}")
             }
-            Self::NoSwitch { subnet } => format!("the northbound has no logical switch {subnet}"),
             Self::NativeOwner { key, protocol, row, holder, subnet: _ } => {
                 native::fault(*holder, row, &format!("{protocol} {key}"))
             }
@@ -53,9 +52,6 @@ impl Refusal {
             Self::NoSteeringMac { subnet } => {
                 format!("Subnet {subnet} has logicalGateway, whose MAC is in the northbound only")
             }
-            Self::VipIsPort { vip, port } => {
-                format!("VIP {vip} is the address of logical switch port {port}")
-            }
             Self::BackendOutsideSubnet { .. }
             | Self::BackendWithoutNode { .. }
             | Self::BackendOnUnknownNode { .. }
@@ -67,9 +63,14 @@ impl Refusal {
             | Self::NotAdvertised { .. }
             | Self::NobodyMayAnnounce { .. }
             | Self::DarkPort { .. } => self.fault_of_announcing(),
-            Self::SkipsSubnetAddresses { .. }
+            Self::NoSwitch { .. }
+            | Self::VipIsPort { .. }
+            | Self::SkipsSubnetAddresses { .. }
             | Self::SkippedCidr { .. }
             | Self::VlanDiffers { .. }
+            | Self::SkippedByFlow { .. }
+            | Self::NorthdSilent { .. }
+            | Self::FlowMissing { .. }
             | Self::SteeringDiffers { .. } => seen::fault(self),
         }
     }
@@ -205,7 +206,11 @@ impl Refusal {
                 "run a pod of each Service that shares the VIP on one node, or give them VIPs of their own"
                     .into()
             }
-            Self::VlanDiffers { .. } | Self::SteeringDiffers { .. } => seen::cure(self),
+            Self::VlanDiffers { .. }
+            | Self::SkippedByFlow { .. }
+            | Self::NorthdSilent { .. }
+            | Self::FlowMissing { .. }
+            | Self::SteeringDiffers { .. } => seen::cure(self),
         }
     }
 
@@ -235,6 +240,9 @@ impl Refusal {
             Self::NoSwitch { subnet: name } => (subnet(name.clone()), "metadata.name"),
             Self::SkipsSubnetAddresses { .. } => ("NB_Global".into(), "options:ls_ct_skip_dst_lport_ips"),
             Self::SkippedCidr { .. } => ("NB_Global".into(), "options:skip_conntrack_dst_cidrs"),
+            Self::SkippedByFlow { .. } => ("Logical_Flow ls_in_pre_lb".into(), "match"),
+            Self::NorthdSilent { .. } => ("northd".into(), "Logical_Flow"),
+            Self::FlowMissing { .. } => ("Logical_Flow ls_in_lb".into(), "match"),
             Self::NativeOwner { row, .. } => (format!("Load_Balancer {row}"), "vips"),
             Self::PortTaken { .. } | Self::DarkPort { .. } => (service(), "spec.ports"),
             Self::NoReadyBackend { .. } | Self::BackendOutsideSubnet { .. } | Self::BackendNoPort { .. } => {
