@@ -2,31 +2,90 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 pub use super::wire::FlowMod;
 use super::wire::{Found, FoundMatch};
-use super::{Flow, Match};
+use super::{Flow, Match, Traffic};
 
 /// The flows that we want on a bridge. A table holds one flow of the same priority and match, so of two that differ in
 /// their actions only the first is wanted: both would replace each other for ever.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wanted(Vec<Flow>);
+pub struct Wanted {
+    flows: Vec<Flow>,
+    spared: Spared,
+}
+
+/// Which flows of ours a bridge may have beside the wanted ones: while something of the cluster cannot be read, a rule for a
+/// VIP that nothing is known of may still be needed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Spared {
+    /// None.
+    #[default]
+    Nothing,
+    /// Those for a VIP, or for a port of one, that no wanted flow is for.
+    Unknown {
+        /// But for these VIPs: not everybody may reach them.
+        closed: BTreeSet<IpAddr>,
+        /// And but for these ports of VIPs that a wanted flow is for: what is to be done of them is known.
+        known: BTreeSet<(IpAddr, Traffic)>,
+    },
+}
 
 impl Wanted {
     /// The flows, in the order of their priorities and matches.
     pub fn flows(&self) -> impl Iterator<Item = &Flow> {
-        self.0.iter()
+        self.flows.iter()
     }
 
     /// Whether exactly this flow is wanted.
     pub fn contains(&self, flow: &Flow) -> bool {
-        let at = self.0.binary_search_by(|other| key(other).cmp(&key(flow)));
-        at.ok().and_then(|at| self.0.get(at)) == Some(flow)
+        let at = self.flows.binary_search_by(|other| key(other).cmp(&key(flow)));
+        at.ok().and_then(|at| self.flows.get(at)) == Some(flow)
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.flows.is_empty()
+    }
+
+    /// The same flows, and what is spared beside them.
+    pub fn sparing(self, spared: Spared) -> Self {
+        Self { spared, ..self }
+    }
+
+    /// Of what a bridge has, what has to be as it is wanted.
+    pub fn without_spared(&self, found: &[Found]) -> Vec<Found> {
+        let Spared::Unknown { closed, known } = &self.spared else { return found.to_vec() };
+        let vips = self.flows.iter().filter_map(|flow| flow.matches.vip());
+        let wanted: BTreeSet<IpAddr> = vips.clone().map(|vip| vip.destination).collect();
+        let ports: BTreeSet<(IpAddr, Traffic)> = vips.map(|vip| (vip.destination, vip.traffic)).collect();
+        let is_spared = |one: &&Found| match &one.matches {
+            FoundMatch::Known(Match::Vip(vip)) => {
+                let at = (vip.destination, vip.traffic);
+                let is_known = wanted.contains(&vip.destination) && known.contains(&at);
+                !is_known && !ports.contains(&at) && !closed.contains(&vip.destination)
+            }
+            FoundMatch::Known(Match::Beat(_)) | FoundMatch::Other(_) => false,
+        };
+        found.iter().filter(|one| !is_spared(one)).cloned().collect()
+    }
+
+    /// The same changes, without one that takes out what is spared.
+    pub fn one_by_one<'a>(
+        &self,
+        changes: Vec<FlowMod>,
+        found: impl IntoIterator<Item = (u8, u16, &'a FoundMatch)>,
+    ) -> Vec<FlowMod> {
+        if self.spared == Spared::Nothing || !changes.contains(&FlowMod::DeleteAll) {
+            return changes;
+        }
+        let deletes = found.into_iter().map(|(table, priority, matches)| FlowMod::Delete {
+            table,
+            priority,
+            matches: matches.clone(),
+        });
+        deletes.collect()
     }
 }
 
@@ -41,7 +100,7 @@ impl From<BTreeSet<Flow>> for Wanted {
         // Stable, and quick where all cookies are the same: then they are in order already.
         flows.sort_by(|one, other| key(one).cmp(&key(other)));
         flows.dedup_by(|other, one| key(one) == key(other));
-        Self(flows)
+        Self { flows, spared: Spared::Nothing }
     }
 }
 
@@ -117,8 +176,8 @@ fn place(found: &Found) -> Option<(u16, &Match)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flows::Action;
     use crate::flows::flow::tests::{any_flow, flow};
-    use crate::flows::{Action, Traffic};
     use crate::model::Protocol;
     use proptest::prelude::*;
 
@@ -207,6 +266,32 @@ mod tests {
         let gone =
             FlowMod::Delete { table: 0, priority: 10002, matches: FoundMatch::Known(port(82).matches) };
         assert_eq!(changes, [FlowMod::Add(port(80)), FlowMod::Add(port(81)), gone]);
+    }
+
+    #[test]
+    fn what_may_be_needed_by_what_cannot_be_read_is_left_and_what_closes_a_vip_is_not_held_back() {
+        let to = |destination: &str| flow(destination, Traffic::Port(Protocol::Tcp, 80));
+        let [known, unknown, closed] = ["10.0.0.7", "10.0.0.8", "10.0.0.9"].map(to);
+        // Of the known VIP one port was another's, and one is a Service's that is not served here any more.
+        let [others, gone_port] = [81, 82].map(|port| flow("10.0.0.7", Traffic::Port(Protocol::Tcp, port)));
+        let table = [&known, &unknown, &closed, &others, &gone_port].map(found);
+        let spared = Spared::Unknown {
+            closed: ["10.0.0.9".parse().unwrap()].into(),
+            known: [("10.0.0.7".parse().unwrap(), Traffic::Port(Protocol::Tcp, 82))].into(),
+        };
+        let gone = |flow: &Flow| FlowMod::Delete {
+            table: 0,
+            priority: flow.priority,
+            matches: FoundMatch::Known(flow.matches.clone()),
+        };
+        let changes = |wanted: BTreeSet<Flow>| {
+            let wanted = Wanted::from(wanted).sparing(spared.clone());
+            let found = wanted.without_spared(&table);
+            let each = found.iter().map(|one| (one.table, one.priority, &one.matches));
+            wanted.one_by_one(difference(wanted.flows(), &found), each)
+        };
+        assert_eq!(changes([known.clone()].into()), [gone(&closed), gone(&gone_port)]);
+        assert_eq!(changes(BTreeSet::new()), [gone(&closed)], "and never all of them at once");
     }
 
     #[test]

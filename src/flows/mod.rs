@@ -15,7 +15,7 @@ mod session;
 pub mod wire;
 
 pub use delivery::{Delivery, Wish, Wishes};
-pub use diff::{FlowMod, Wanted, difference};
+pub use diff::{FlowMod, Spared, Wanted, difference};
 pub use flow::{
     ADMITTED, Action, BeatMatch, COOKIE, COOKIE_MASK, Flow, MARK, Match, PORT_LOCAL, PRIORITY,
     TAGGED_PRIORITY, Traffic, VipMatch,

@@ -7,7 +7,7 @@
 mod delivery;
 mod event;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -73,8 +73,8 @@ impl Switch {
 
     /// What we want on the bridge, all of it. What differs from what is there is sent as one bundle while
     /// [`next_event`](Self::next_event) is awaited, which then gives `Installed`.
-    pub fn set_wanted(&mut self, flows: BTreeSet<Flow>) {
-        let wanted = Arc::new(Wanted::from(flows));
+    pub fn set_wanted(&mut self, wanted: impl Into<Wanted>) {
+        let wanted = Arc::new(wanted.into());
         if wanted == self.wanted {
             return;
         }
@@ -238,6 +238,7 @@ mod tests {
     use super::*;
     use crate::flows::{Action, COOKIE, Fake, Match, PRIORITY, Traffic, VipMatch};
     use crate::model::Mac;
+    use std::collections::BTreeSet;
     use tokio::net::UnixListener;
     use tokio::time::timeout;
 

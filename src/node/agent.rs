@@ -137,8 +137,10 @@ impl Agent {
                     continue;
                 }
             }
+            // What is spared may be another.
+            self.vswitch_changed |= matches!(change, Change::Gaps(_));
             let dirty = self.world.apply(change);
-            self.stale |= !dirty.is_empty();
+            self.stale |= !dirty.is_empty() || self.vswitch_changed;
             self.dirty.merge(dirty);
         }
         self.cluster_known = is_complete;

@@ -13,6 +13,7 @@ pub mod bridge;
 mod liveness;
 mod segment;
 mod sight;
+mod spared;
 pub mod status;
 mod telling;
 mod tenure;

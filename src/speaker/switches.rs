@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use crate::flows::{Flow, Wishes};
+use crate::flows::{Flow, Spared, Wanted, Wishes};
 use crate::io::ovsdb_client::Client;
 use crate::io::switch::{Integration, Switch};
 use crate::model::{InterfaceName, SegmentPlan, SubnetName};
@@ -25,14 +25,20 @@ impl Switches {
         Self { rundir, vswitch, bridges: BTreeMap::new(), integration }
     }
 
-    /// Every bridge that exists has exactly its rules, and OVN is asked for exactly the wishes.
-    pub fn want(&mut self, mut rules: BTreeMap<InterfaceName, BTreeSet<Flow>>, wishes: Wishes) {
+    /// Every bridge that exists has exactly its rules, and what is spared, and OVN is asked for exactly the wishes.
+    pub fn want(
+        &mut self,
+        mut rules: BTreeMap<InterfaceName, BTreeSet<Flow>>,
+        spared: &Spared,
+        wishes: Wishes,
+    ) {
         for bridge in rules.keys().filter(|bridge| bridge::exists(self.vswitch.replica(), bridge)) {
             let socket = || Switch::new(socket_of(&self.rundir, bridge));
             self.bridges.entry(bridge.clone()).or_insert_with(socket);
         }
         for (bridge, switch) in &mut self.bridges {
-            switch.set_wanted(rules.remove(bridge).unwrap_or_default());
+            let wanted = Wanted::from(rules.remove(bridge).unwrap_or_default());
+            switch.set_wanted(wanted.sparing(spared.clone()));
         }
         let socket = socket_of(&self.rundir, &bridge::integration_bridge(self.vswitch.replica()));
         if *self.integration.socket() != socket {

@@ -118,3 +118,37 @@ fn a_subnet_that_takes_no_more_vips_loses_everything_of_ours() {
     stage.becomes_served("client", VIP4, &["p11", "p12"]);
     stage.becomes_served("client", VIP6, &["p11", "p12"]);
 }
+
+#[test]
+fn a_start_beside_what_cannot_be_read_takes_no_row_and_no_rule_away() {
+    let mut stage = Stage::serving();
+    let (rows, rules) = (stage.lab.northbound(), stage.lab.rules("node1"));
+    stage.controller().terminate();
+    for node in NODES {
+        stage.speaker(node).terminate();
+    }
+    let start = |stage: &mut Stage| {
+        let (ok, said) = crate::process::try_run(stage.controller_command().arg("--once"));
+        assert!(!ok && said.contains("cannot be read: nothing that may be theirs is deleted"), "{said}");
+        assert_eq!(stage.lab.northbound(), rows);
+        let mark = stage.speaker("node1").mark();
+        stage.start_speaker("node1");
+        stage.speaker("node1").says_after(mark, "rules installed");
+        assert_eq!(stage.lab.rules("node1"), rules);
+        stage.speaker("node1").terminate();
+    };
+    let set_cidr = |stage: &mut Stage, cidr: &str| {
+        stage.cluster.edit("Subnet", "underlay-subnet", |subnet| subnet["spec"]["cidrBlock"] = cidr.into());
+    };
+    set_cidr(&mut stage, "10.180.204.0/240");
+    start(&mut stage);
+    set_cidr(&mut stage, "10.180.204.0/24,fd00:180:204::/64");
+    for (file, text) in [("03-nginx.yaml", ""), ("04-dns.yaml", "Unable to connect to the server: EOF\n")] {
+        stage.cluster.put_file(file, text);
+        start(&mut stage);
+        stage.cluster.write(file);
+    }
+    stage.start_speaker("node1");
+    stage.becomes_served("client", VIP4, &["p11", "p12"]);
+    assert_eq!(stage.lab.rules("node1"), rules);
+}

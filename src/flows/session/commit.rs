@@ -8,7 +8,7 @@ use super::leave::HandedOver;
 use super::{Event, Monitor, Phase, RETRY_REFUSED, Session, VERIFY_MONITORED};
 use crate::flows::Flow;
 use crate::flows::diff::{FlowMod, Wanted, difference, step};
-use crate::flows::wire::{BundleStep, Found, OpenFlowError, Request};
+use crate::flows::wire::{BundleStep, Found, FoundMatch, OpenFlowError, Request};
 
 /// Changes on their way.
 #[derive(Debug)]
@@ -76,7 +76,10 @@ impl Session {
         let left_before = self.leaving.decide(now, &target);
         self.refused.retain(|flow, _| target.contains(flow) && !self.leaving.is_left(flow));
         let is_ours = |flow: &&Flow| !self.refused.contains_key(*flow) && !self.leaving.is_left(flow);
-        let changes = difference(target.flows().filter(is_ours), found);
+        let found = target.without_spared(found);
+        let changes = difference(target.flows().filter(is_ours), &found);
+        let each = found.iter().map(|one| (one.table, one.priority, &one.matches));
+        let changes = target.one_by_one(changes, each);
         let handed_over = self.leaving.handed_over(&left_before, &changes);
         self.change(now, Decided { target, changes, found: found.len(), handed_over });
     }
@@ -89,6 +92,13 @@ impl Session {
         let is_there = |flow: &&Flow| left_before.is_empty() || !left_before.contains(*flow);
         let is_ours = |flow: &&Flow| !self.leaving.is_left(flow);
         let changes = step(before.flows().filter(is_there), target.flows().filter(is_ours));
+        let known: Vec<_> = before
+            .flows()
+            .filter(is_there)
+            .map(|flow| (flow.priority, FoundMatch::Known(flow.matches.clone())))
+            .collect();
+        let changes =
+            target.one_by_one(changes, known.iter().map(|(priority, matches)| (0, *priority, matches)));
         let found = before.flows().filter(is_there).count();
         let handed_over = self.leaving.handed_over(&left_before, &changes);
         self.change(now, Decided { target, changes, found, handed_over });
