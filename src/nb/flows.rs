@@ -126,12 +126,15 @@ impl Balancing {
     }
 }
 
-/// `ip4.dst == 10.0.0.0/24`, with nothing done but to go on.
+/// `ip4 && ip4.dst == 10.0.0.0/24`, with nothing done but to go on (Kube-OVN's patch).
 fn skipped(row: &Row) -> Option<IpNet> {
     if text(row, "actions") != "next;" {
         return None;
     }
-    let (field, cidr) = text(row, "match").split_once("==")?;
+    let clauses = text(row, "match").split("&&").map(str::trim);
+    let mut clauses = clauses.filter(|clause| !matches!(*clause, "ip" | "ip4" | "ip6"));
+    let (clause, None) = (clauses.next()?, clauses.next()) else { return None };
+    let (field, cidr) = clause.split_once("==")?;
     let cidr = cidr.trim();
     let network = || cidr.parse::<IpAddr>().ok().map(IpNet::from);
     matches!(field.trim(), "ip4.dst" | "ip6.dst").then(|| cidr.parse().ok().or_else(network)).flatten()
@@ -204,10 +207,13 @@ mod tests {
     #[test]
     fn what_is_not_balanced_is_read_from_the_stage_before() {
         let found = flows(&[
-            ("ls_in_pre_lb", "ip4.dst == 10.180.204.0/24", "next;"),
+            ("ls_in_pre_lb", "ip4 && ip4.dst == 10.180.204.0/24", "next;"),
+            ("ls_in_pre_lb", "ip6 && ip6.dst == fd00:180:204::/64", "next;"),
+            ("ls_in_pre_lb", "ip && inport == \"localnet.underlay-subnet\"", "next;"),
             ("ls_in_pre_lb", "ip", "reg0[2] = 1; next;"),
             ("ls_in_pre_lb", "eth.mcast", "next;"),
         ]);
-        assert_eq!(found.skips(), BTreeSet::from(["10.180.204.0/24".parse().unwrap()]));
+        let networks = ["10.180.204.0/24", "fd00:180:204::/64"];
+        assert_eq!(found.skips(), networks.map(|network| network.parse().unwrap()).into());
     }
 }
