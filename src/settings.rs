@@ -2,6 +2,7 @@
 
 mod offline;
 mod package;
+mod remove;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,6 +23,8 @@ pub use offline::{
 use offline::{CHECK_EXAMPLES, IMPORT_EXAMPLES, PLAN_EXAMPLES, STATUS_EXAMPLES};
 use package::COMPLETIONS_EXAMPLES;
 pub use package::{CompletionsArgs, ManArgs, VersionArgs};
+use remove::REMOVE_EXAMPLES;
+pub use remove::RemoveArgs;
 
 /// Makes MetalLB VIPs work on Kube-OVN underlay subnets.
 ///
@@ -68,6 +71,9 @@ pub enum Command {
     /// Ask speakers which VIPs their nodes announce, since when, and what the others wait for.
     #[command(after_long_help = STATUS_EXAMPLES)]
     Status(StatusArgs),
+    /// Take every row of ours out of the northbound: says which, and does it with --yes.
+    #[command(after_long_help = REMOVE_EXAMPLES)]
+    Remove(RemoveArgs),
     /// Print the configuration of another load balancer as MetalLB's objects. Nothing is written.
     #[command(after_long_help = IMPORT_EXAMPLES)]
     Import(ImportArgs),
@@ -204,7 +210,7 @@ pub struct ControllerArgs {
     pub pod_name: String,
     /// The cluster's name in the northbound: it marks our rows, and makes their names. Never change it on a running
     /// cluster.
-    #[arg(long, env = "OVN_VIP_CLUSTER_NAME", default_value = "kubernetes", value_name = "NAME")]
+    #[arg(long, env = "OVN_VIP_CLUSTER_NAME", default_value = "kubernetes", value_name = "NAME", value_parser = remove::cluster_name)]
     pub cluster_name: String,
     /// Whether a switch of a plain upstream OVN gets a router port of ours, which such an OVN needs.
     #[arg(long, env = "OVN_VIP_OWN_ROUTER_PORT", default_value = "auto", value_name = "WHERE")]
@@ -221,17 +227,7 @@ pub struct ControllerArgs {
 impl ControllerArgs {
     /// The addresses of northbound and southbound: what was given, else Kube-OVN's own list with its ports.
     pub fn databases(&self) -> Result<(String, Option<String>), NoNorthbound> {
-        let ssl = self.enable_ssl.as_deref() == Some("true");
-        let listed = |port: u16| {
-            let ips = self.ovn_db_ips.as_deref().filter(|ips| !ips.is_empty())?;
-            let scheme = if ssl { "ssl" } else { "tcp" };
-            Some(
-                ips.split(',')
-                    .map(|ip| format!("{scheme}:[{}]:{port}", ip.trim()))
-                    .collect::<Vec<_>>()
-                    .join(","),
-            )
-        };
+        let listed = |port| remove::listed(self.ovn_db_ips.as_deref(), self.enable_ssl.as_deref(), port);
         let northbound = self.ovn_nb.clone().or_else(|| listed(6641)).ok_or(NoNorthbound)?;
         Ok((northbound, self.ovn_sb.clone().or_else(|| listed(6642))))
     }

@@ -14,6 +14,8 @@ mod history;
 mod kube_ovn;
 #[path = "convergence/owners.rs"]
 mod owners;
+#[path = "convergence/removal.rs"]
+mod removal;
 mod support;
 
 use std::collections::BTreeMap;

@@ -7,6 +7,7 @@ mod explain;
 mod import;
 mod northbound;
 mod plan;
+mod remove;
 mod reported;
 mod status;
 mod table;
@@ -49,6 +50,7 @@ fn run(line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Plan(arguments) => runtime.block_on(plan::run(&arguments)),
         Command::Check(arguments) => runtime.block_on(check::run(&arguments)),
         Command::Status(arguments) => runtime.block_on(status::run(&arguments)),
+        Command::Remove(arguments) => runtime.block_on(remove::run(&arguments)),
         Command::Import(arguments) => import::run(&arguments),
         Command::Version(arguments) => Ok(version::run(&arguments)),
         Command::Completions(arguments) => Ok(completions::run(arguments.shell)),

@@ -46,7 +46,7 @@ pub async fn read(arguments: &NorthboundArgs) -> anyhow::Result<Option<(Replica,
 }
 
 /// Cancel-safe: what was read stays read.
-async fn synced(client: &mut Client, last: &mut String) -> anyhow::Result<()> {
+pub async fn synced(client: &mut Client, last: &mut String) -> anyhow::Result<()> {
     while !client.is_synced() {
         match client.next_event().await {
             Event::Disconnected { reason, .. } => *last = reason,

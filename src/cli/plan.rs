@@ -81,6 +81,9 @@ fn plan(
         );
     }
     let (changes, _) = reconciler.reconcile(replica);
+    if let Some(why) = reconciler.misnamed() {
+        anyhow::bail!("{why}");
+    }
     Ok((reconciler, changes))
 }
 

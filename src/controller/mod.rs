@@ -231,7 +231,8 @@ impl Controller {
     fn say_problems(&mut self) {
         let troubles =
             [self.lease_trouble.clone(), self.voice_trouble.clone(), self.reconciler.unread()].into_iter();
-        say_problems(&mut self.said, self.problems.iter().cloned().chain(troubles.flatten()));
+        let troubles = troubles.flatten().chain(self.reconciler.misnamed());
+        say_problems(&mut self.said, self.problems.iter().cloned().chain(troubles));
     }
 
     /// Ends in order: what was sent is answered, and another replica leads at once.
@@ -331,6 +332,9 @@ impl Controller {
     fn refuse_hopeless(&self) -> anyhow::Result<()> {
         if let Some(missing) = &self.schema_refused {
             anyhow::bail!("{missing} (needs OVN {} or newer)", needed_release(missing));
+        }
+        if let Some(why) = self.reconciler.misnamed() {
+            anyhow::bail!("{why}");
         }
         let network = self.reconciler.network();
         match &network.northd_version {

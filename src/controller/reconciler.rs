@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::model::{Change, Dirty, Network, Object, ServiceKey, Sources, SubnetName, World};
 use crate::nb::diff::{Changes, Touched, diff};
+use crate::nb::namesake::other_name;
 use crate::nb::network::{NetworkDirty, NetworkIndex};
 use crate::nb::owner::{Owner, RowKey, SubnetRow};
 use crate::nb::render::{Desired, Dialect, needs_router_port};
@@ -51,6 +52,8 @@ pub struct Reconciler {
     bereft: BTreeSet<ServiceKey>,
     /// What is not gone, although nothing tells of it.
     kept: Kept,
+    /// Rows of this cluster's Services bear another cluster's name.
+    other_name: Option<String>,
     /// A Service had our class.
     class_matched: bool,
     touched: Touched,
@@ -101,6 +104,7 @@ impl Reconciler {
             dirty: Dirty::everything(),
             bereft: BTreeSet::new(),
             kept: Kept::default(),
+            other_name: None,
             class_matched: false,
             touched: Touched::everything(),
             compared: Touched::default(),
@@ -241,6 +245,12 @@ impl Reconciler {
     pub fn reconcile(&mut self, replica: &Replica) -> (Changes, Vec<RefusalChange>) {
         let Some(locality) = self.network().locality else { return (Changes::default(), Vec::new()) };
         let dialect = Dialect { locality, selection: self.selection.clone() };
+        if self.dirty.everything {
+            self.other_name = other_name(&self.rules.owner, replica, &self.world);
+        }
+        if self.other_name.is_some() {
+            return (Changes::default(), Vec::new());
+        }
         let dirty = std::mem::take(&mut self.dirty);
         self.bereft.clear();
         let services: BTreeSet<ServiceKey> = if dirty.everything {
@@ -293,6 +303,15 @@ impl Reconciler {
     /// Whether there are Services, and none has our class or ever had: the setting may be wrong.
     pub fn is_nobodys_class(&self) -> bool {
         !self.class_matched && self.world.services().next().is_some()
+    }
+
+    /// Why nothing is written at all, for people: `--cluster-name` is wrong.
+    pub fn misnamed(&self) -> Option<String> {
+        let (name, ours) = (self.other_name.as_ref()?, self.rules.owner.cluster());
+        Some(format!(
+            "the northbound has rows for this cluster's Services under the name {name}, not {ours}: is --cluster-name \
+             right? Nothing is written. To give a cluster another name, first `ovn-vip remove --cluster-name {name}`"
+        ))
     }
 
     /// What cannot be read, for people; `None` where all was understood.

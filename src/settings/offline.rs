@@ -149,7 +149,7 @@ pub struct PlanArgs {
     #[arg(long, default_value = "kube-ovn", value_name = "OVN")]
     pub ovn: AssumedOvn,
     /// The cluster's name in the northbound, as the controller has it.
-    #[arg(long, env = "OVN_VIP_CLUSTER_NAME", default_value = "kubernetes", value_name = "NAME")]
+    #[arg(long, env = "OVN_VIP_CLUSTER_NAME", default_value = "kubernetes", value_name = "NAME", value_parser = super::remove::cluster_name)]
     pub cluster_name: String,
     /// Whether a switch of a plain upstream OVN gets a router port of ours, which such an OVN needs.
     #[arg(long, env = "OVN_VIP_OWN_ROUTER_PORT", default_value = "auto", value_name = "WHERE")]
@@ -175,6 +175,6 @@ pub struct CheckArgs {
     #[allow(missing_docs)]
     pub northbound: NorthboundArgs,
     /// The cluster's name in the northbound, as the controller has it.
-    #[arg(long, env = "OVN_VIP_CLUSTER_NAME", default_value = "kubernetes", value_name = "NAME")]
+    #[arg(long, env = "OVN_VIP_CLUSTER_NAME", default_value = "kubernetes", value_name = "NAME", value_parser = super::remove::cluster_name)]
     pub cluster_name: String,
 }
