@@ -29,18 +29,30 @@ pub fn other_name(owner: &Owner, replica: &Replica, world: &World) -> Option<Str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kube::{Converted, Kind};
-    use crate::model::Change;
-    use serde_json::{Value, json};
+    use crate::model::{Change, Object, Service, ServiceKey, Sources, TrafficPolicy};
+    use serde_json::json;
+    use std::collections::BTreeSet;
 
-    fn world(uid: Value) -> World {
-        let object = json!({ "metadata": { "name": "web", "namespace": "d", "uid": uid }, "spec": { "type": "LoadBalancer" },
-            "status": { "loadBalancer": { "ingress": [{ "ip": "10.0.0.9" }] } } });
-        let Converted::Object(object) = Kind::Service.read(&object, &mut Vec::new()) else {
-            panic!("no Service")
+    fn world(uid: &str) -> World {
+        let service = Service {
+            key: ServiceKey::new("d", "web"),
+            uid: uid.into(),
+            created: None,
+            labels: Default::default(),
+            class: None,
+            vips: BTreeSet::from(["10.0.0.9".parse().unwrap()]),
+            first_vip: None,
+            proxied: BTreeSet::new(),
+            hostnames: BTreeSet::new(),
+            ports: Vec::new(),
+            traffic_policy: TrafficPolicy::Cluster,
+            client_ip_affinity: false,
+            publish_not_ready: false,
+            sources: Sources::Everybody,
+            bad_ranges: BTreeSet::new(),
         };
         let mut world = World::default();
-        world.apply(Change::Apply(object));
+        world.apply(Change::Apply(Object::Service(service)));
         world
     }
 
@@ -53,9 +65,9 @@ mod tests {
 
     #[test]
     fn a_service_is_known_by_its_uid_and_without_one_by_name_and_address() {
-        assert_eq!(name_of("u", "10.0.0.9:80", &world("u".into())).as_deref(), Some("old"));
-        assert_eq!(name_of("v", "10.0.0.9:80", &world("u".into())), None, "another cluster's, of that name");
-        assert_eq!(name_of("u", "10.0.0.9:80", &world(Value::Null)).as_deref(), Some("old"));
-        assert_eq!(name_of("u", "10.0.0.8:80", &world(Value::Null)), None);
+        assert_eq!(name_of("u", "10.0.0.9:80", &world("u")).as_deref(), Some("old"));
+        assert_eq!(name_of("v", "10.0.0.9:80", &world("u")), None, "another cluster's, of that name");
+        assert_eq!(name_of("u", "10.0.0.9:80", &world("")).as_deref(), Some("old"));
+        assert_eq!(name_of("u", "10.0.0.8:80", &world("")), None);
     }
 }
