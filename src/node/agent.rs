@@ -200,6 +200,8 @@ impl Agent {
         let dirty = std::mem::take(&mut self.dirty);
         let replanned = self.announcer.update(&self.world, Some(&self.absent), &dirty);
         let is_moved = std::mem::take(&mut self.vswitch_changed);
+        // Also where no segment is left: then its rules go.
+        let is_all = replanned == Replanned::Everything;
         let segments: BTreeSet<SubnetName> = match replanned {
             Replanned::Only { vips, services } if !is_moved => {
                 self.writing_due |= !services.is_empty();
@@ -211,7 +213,7 @@ impl Agent {
                 self.announcer.plan().segments.keys().cloned().collect()
             }
         };
-        let is_changed = is_moved || !segments.is_empty();
+        let is_changed = is_moved || is_all || !segments.is_empty();
         self.plan_segments(segments, sight, now);
         is_changed
     }

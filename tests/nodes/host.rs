@@ -39,6 +39,8 @@ pub struct Switches {
     pub bridge: bool,
     pub carrier: bool,
     pub rules: BTreeSet<Flow>,
+    /// What the agent said last that it wants.
+    pub handed: BTreeSet<Flow>,
     pub seen: BTreeSet<IpAddr>,
     pub delivers: BTreeSet<IpAddr>,
     /// When OVN ceased to deliver it.
@@ -54,6 +56,7 @@ impl Host {
             bridge: true,
             carrier: true,
             rules: BTreeSet::new(),
+            handed: BTreeSet::new(),
             seen: all.clone(),
             delivers: all,
             lost_at: BTreeMap::new(),

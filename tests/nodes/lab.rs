@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use ovn_vip::flows::Flow;
 use ovn_vip::kube::saying::{Owner, Saying};
 use ovn_vip::l2::beat::GROUP;
 use ovn_vip::l2::ethernet::{self, ETHERTYPE_ARP};
@@ -447,6 +448,12 @@ impl Lab {
         agent.wake(host.slept, now);
         if agent.plan(&host.switches, now) {
             host.switches.rules = agent.rules().into_values().flatten().collect();
+            host.switches.handed = host.switches.rules.clone();
+        }
+        let wanted: BTreeSet<Flow> = agent.rules().into_values().flatten().collect();
+        if agent.waiting_for().is_none() && wanted != host.switches.handed {
+            self.faults
+                .push(format!("{time:?} {}: other rules are wanted, and that was not said", host.name));
         }
         if agent.sockets().any(|(.., wanted)| wanted) && !host.has_socket && host.switches.bridge {
             host.has_socket = true;
