@@ -64,7 +64,7 @@ pub struct Network {
     pub switches: BTreeMap<SubnetName, Switch>,
     /// Which row that is not ours has a VIP and port already, or had it a moment ago.
     pub native: BTreeMap<(Protocol, SocketAddr), NativeRow>,
-    /// The nodes that have a port of their own in Kube-OVN's network (`node-<node>`, in its switch `join`).
+    /// The nodes that have a port of their own in Kube-OVN's network (`node-<node>`, in its switch `join`), bound to a chassis.
     pub node_ports: BTreeSet<NodeName>,
     /// The southbound's chassis, by their rows: none where no southbound is watched.
     pub chassis: BTreeMap<Uuid, ChassisName>,

@@ -107,9 +107,19 @@ impl NetworkIndex {
                 Some(chassis) => self.bindings.insert(name.clone(), chassis),
                 None => self.bindings.remove(&name),
             };
+            self.settle_node_port(&name, &mut dirty);
             self.rebound(&name, &mut dirty);
         }
         dirty
+    }
+
+    /// A node's own port counts where it is there and bound: of one that is not, OVN would let every chassis hand packets on
+    /// to it, and none take them (measured).
+    fn settle_node_port(&mut self, name: &LspName, dirty: &mut NetworkDirty) {
+        let Some(node) = node_of(name) else { return };
+        let counts = self.named.contains_key(name) && self.bindings.contains_key(name);
+        let node_ports = &mut self.network.node_ports;
+        dirty.everything |= if counts { node_ports.insert(node) } else { node_ports.remove(&node) };
     }
 
     /// A chassis comes, goes or is named otherwise once in a long while.
@@ -145,14 +155,13 @@ impl NetworkIndex {
         let old = self.ports.remove(&uuid);
         if let Some(old) = old.filter(|old| self.named.get(&old.name) == Some(&uuid)) {
             self.named.remove(&old.name);
-            let node = node_of(&old.name).filter(|node| self.network.node_ports.remove(node));
-            dirty.everything |= node.is_some();
+            self.settle_node_port(&old.name, dirty);
         }
         if let Some(port) = port {
-            let node = node_of(&port.name);
-            dirty.everything |= node.is_some_and(|node| self.network.node_ports.insert(node));
-            self.named.insert(port.name.clone(), uuid);
+            let name = port.name.clone();
+            self.named.insert(name.clone(), uuid);
             self.ports.insert(uuid, port);
+            self.settle_node_port(&name, dirty);
         }
         if let Some(home) = &home {
             self.claim(home, uuid, dirty);
