@@ -187,7 +187,12 @@ fn keep_parts(
 /// Backends that are gone only because their slice or their node cannot be read.
 fn keep_backends(seen: Seen<'_>, service: &Service, plan: &mut ServicePlan, found: &LoadBalancer) -> bool {
     let gaps = seen.world.gaps();
-    let all = gaps.cover_slices_of(&service.key);
+    let named = gaps.cover_slices_of(&service.key);
+    // Of what nobody knows the name, it may be slices where none was read; a slice that was read says what it lost.
+    let is_unread = |at: &SocketAddr| {
+        let mut slices = seen.world.slices_of(&service.key);
+        named || (gaps.anything && !slices.any(|slice| slice.family == Family::of(at.ip())))
+    };
     let unplaced: BTreeSet<_> = plan
         .refusals
         .iter()
@@ -200,9 +205,10 @@ fn keep_backends(seen: Seen<'_>, service: &Service, plan: &mut ServicePlan, foun
         })
         .collect();
     let row = plan.load_balancers.iter_mut().find(|row| row.protocol == found.protocol);
-    let Some(row) = row.filter(|_| all || !unplaced.is_empty()) else { return false };
+    let Some(row) = row else { return false };
     let mut altered = false;
     for (at, backends) in &mut row.vips {
+        let all = is_unread(at);
         let stood = found.vips.get(at).into_iter().flatten();
         for backend in stood.filter(|backend| all || unplaced.contains(&backend.ip())) {
             if backends.insert(*backend) {

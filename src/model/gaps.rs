@@ -64,12 +64,12 @@ impl Gaps {
         self.anything || self.objects.keys().any(|key| matches!(key, ObjectKey::Service(_)))
     }
 
-    /// Whether an EndpointSlice of this Service may be.
+    /// Whether an EndpointSlice of this Service is, or one that does not say whose it is.
     pub fn cover_slices_of(&self, service: &ServiceKey) -> bool {
         let is_its = |(key, of): (&ObjectKey, &Option<ServiceKey>)| {
             matches!(key, ObjectKey::EndpointSlice(_)) && of.as_ref().is_none_or(|of| of == service)
         };
-        self.anything || self.objects.iter().any(is_its)
+        self.objects.iter().any(is_its)
     }
 }
 
@@ -103,7 +103,7 @@ mod tests {
         assert!(named.cover_slices_of(&web) && !named.cover_slices_of(&dns));
         let nameless = Gaps { objects: [(slice, None)].into(), ..Gaps::default() };
         assert!(nameless.cover_slices_of(&dns) && !nameless.cover_a_subnet());
-        assert!(Gaps::everything().cover_slices_of(&dns) && Gaps::everything().cover_a_subnet());
+        assert!(!Gaps::everything().cover_slices_of(&dns) && Gaps::everything().cover_a_subnet());
     }
 
     #[test]

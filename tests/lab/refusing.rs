@@ -53,7 +53,7 @@ fn a_northbound_that_is_not_there_is_told_once_waited_for_and_then_served() {
 }
 
 #[test]
-fn an_empty_folder_takes_nothing_out_unless_it_is_asked_for_once() {
+fn an_empty_folder_takes_nothing_out_and_remove_does() {
     let stage = Stage::silent_on(&Topology::default());
     run(stage.controller_command().arg("--once"));
     let before = stage.lab.northbound();
@@ -69,7 +69,11 @@ fn an_empty_folder_takes_nothing_out_unless_it_is_asked_for_once() {
     following.says("connected to the southbound");
     assert!(following.terminate().success());
     assert_eq!(stage.lab.northbound(), before, "nothing is written");
-    run(command().arg("--once"));
+    let (ok, _) = crate::process::try_run(command().arg("--once"));
+    assert!(!ok, "an empty folder is no decision");
+    assert_eq!(stage.lab.northbound(), before, "nothing is written");
+    let mut remove = Command::new(env!("CARGO_BIN_EXE_ovn-vip"));
+    run(remove.args(["remove", "--yes", "--ovn-nb", stage.lab.variable("LAB_NB")]));
     assert_eq!(stage.row("default/nginx/tcp", "name"), "");
 }
 
