@@ -127,6 +127,16 @@ fn an_edit_a_removed_document_and_a_removed_file_are_told() {
 }
 
 #[test]
+fn what_a_damaged_neighbour_of_another_kind_hides_is_not_gone() {
+    let config = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n";
+    let mut cluster = Cluster::new(&[("a.yaml", format!("{config}---\n{}", node("a")))]);
+    cluster.write("a.yaml", format!("{config}{}", node("a")));
+    assert_eq!(cluster.reread(), [""; 0]);
+    assert_eq!(cluster.problems.len(), 1);
+    assert_eq!(cluster.world.nodes().count(), 1);
+}
+
+#[test]
 fn a_service_that_stops_being_a_load_balancer_is_gone() {
     let service = |kind: &str| {
         format!(

@@ -7,11 +7,11 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::ManifestProblem;
 use super::json;
-use super::yaml::{self, Fault, Guess, Pieces};
+use super::yaml::{self, Fault, Pieces};
 use crate::kube::{Converted, Kind};
 use crate::model::{Object, ObjectKey};
 
@@ -64,9 +64,11 @@ impl Contents {
         for (line, value) in values {
             contents.value(file, &Document { line, text: "" }, &value);
         }
-        for document in split(rest.text) {
-            let line = rest.line + document.line - 1;
-            contents.take(file, &Document { line, ..document });
+        for part in rest {
+            for document in split(part.text) {
+                let line = part.line + document.line - 1;
+                contents.take(file, &Document { line, ..document });
+            }
         }
         contents
     }
@@ -84,34 +86,29 @@ impl Contents {
 
     /// A list of which a part is no YAML: each item is read by itself.
     fn pieces(&mut self, file: &Path, document: &Document, pieces: &Pieces, fault: Fault) {
-        let Ok(head) = yaml::parse(&pieces.head) else {
-            return self.unparsed(file, document.line + fault.line, document.text, fault.why);
-        };
+        let head = yaml::parse(&pieces.head).ok().filter(|head| is_list(&head["kind"]));
+        self.intact = true;
+        let head = head.unwrap_or_else(|| json!({ "kind": "List" }));
         for (line, text) in &pieces.items {
             let line = document.line + line;
             match yaml::parse(text) {
                 Ok(value) => {
-                    let item = Value::Array(vec![value]);
                     let mut list = head.clone();
-                    list["items"] = item;
+                    list["items"] = Value::Array(vec![value]);
                     self.value(file, &Document { line, text: "" }, &list);
                 }
                 Err(fault) => self.unparsed(file, line + fault.line, text, fault.why),
             }
         }
+        if self.intact {
+            // Every item is fine, the whole is not: perhaps an item lost its dash.
+            self.broken(file, document.line + fault.line, None, fault.why);
+        }
     }
 
-    /// What cannot be parsed; it is none of ours where it says so.
+    /// What cannot be parsed may hide its neighbour, whatever kind it says: a lost marker or dash joins the two.
     fn unparsed(&mut self, file: &Path, line: usize, text: &str, why: String) {
-        let guess = Guess::of(text);
-        let ours = |kind: &String| {
-            let api_version = guess.api_version.as_deref().unwrap_or("v1");
-            kind.ends_with("List") || guess.api_version.is_none() || Kind::of(api_version, kind).is_some()
-        };
-        if guess.kind.as_ref().is_none_or(ours) {
-            return self.broken(file, line, guess.object(), why);
-        }
-        self.ignored += 1;
+        self.broken(file, line, yaml::guess(text), why);
     }
 
     fn value(&mut self, file: &Path, document: &Document, value: &Value) {
@@ -201,6 +198,10 @@ fn parts(document: &Value) -> Vec<Part<'_>> {
             .collect(),
         None => vec![Part { index: None, api_version, kind, value: document }],
     }
+}
+
+fn is_list(kind: &Value) -> bool {
+    kind.as_str().is_some_and(|kind| kind.ends_with("List"))
 }
 
 /// One document of a file.

@@ -121,81 +121,72 @@ pub(super) struct Pieces {
     pub items: Vec<(usize, String)>,
 }
 
-/// Takes a list apart: items begin at the dash that stands furthest to the left under `items:` (YAML 1.2 §8.2.1), and
+/// Takes a list apart: items begin at the dashes that stand furthest to the left under `items:` (YAML 1.2 §8.2.1), and
 /// nothing within an item can stand there. `None` where it does not look like one.
 pub(super) fn take_apart(text: &str) -> Option<Pieces> {
-    let mut lines = text.split_inclusive('\n').enumerate();
-    let mut pieces = Pieces { head: String::new(), items: Vec::new() };
-    lines.by_ref().find(|(_, line)| {
-        let is_items = line.trim_end() == "items:";
-        if !is_items {
-            pieces.head.push_str(line);
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let items = lines.iter().position(|line| is_items(line))?;
+    let dash = dash(&lines[items + 1..])?;
+    let mut pieces = Pieces { head: lines[..items].concat(), items: Vec::new() };
+    let mut in_head = false;
+    for (number, line) in lines.iter().enumerate().skip(items + 1) {
+        // A blank more or less is damage of that item, and what stands in an item is two further to the right.
+        if dash_of(line).is_some_and(|indent| indent <= dash + 1) {
+            pieces.items.push((number, line.replacen('-', " ", 1)));
+            in_head = false;
+            continue;
         }
-        is_items
-    })?;
-    let mut dash = None;
-    for (number, line) in lines {
-        let indent = line.len() - line.trim_start_matches(' ').len();
-        let is_item = line[indent..].starts_with("- ") || line[indent..].trim_end() == "-";
-        if is_item && *dash.get_or_insert(indent) == indent {
-            let first = line.replacen('-', " ", 1);
-            pieces.items.push((number, first));
-        } else if dash.is_none_or(|dash| indent <= dash) && is_key(&line[indent..]) {
-            // The list's own keys again, behind its items.
-            pieces.head.push_str(line);
-        } else if let Some((_, item)) = pieces.items.last_mut() {
-            item.push_str(line);
+        // The list's own keys again, behind its items.
+        in_head |= is_key(line);
+        match pieces.items.last_mut() {
+            _ if in_head => pieces.head.push_str(line),
+            Some((_, item)) => item.push_str(line),
+            None => pieces.items.push((number, (*line).to_owned())),
         }
     }
-    (!pieces.items.is_empty()).then_some(pieces)
+    Some(pieces)
+}
+
+fn is_items(line: &str) -> bool {
+    let rest = line.strip_prefix("items:").map(str::trim);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('#'))
+}
+
+/// How far to the right a line's dash stands.
+fn dash_of(line: &str) -> Option<usize> {
+    let item = line.trim_start_matches(' ');
+    (item.starts_with("- ") || item.trim_end() == "-").then_some(line.len() - item.len())
+}
+
+/// Where the items' dashes stand: furthest to the left, but for a single one that is damaged.
+fn dash(lines: &[&str]) -> Option<usize> {
+    let dashes: Vec<usize> = lines.iter().filter_map(|line| dash_of(line)).collect();
+    let (first, least) = (*dashes.first()?, *dashes.iter().min()?);
+    let count = |indent| dashes.iter().filter(|dash| **dash == indent).count();
+    Some(if count(least) == 1 && count(first) > 1 { first } else { least })
 }
 
 fn is_key(line: &str) -> bool {
     ["apiVersion:", "kind:", "metadata:"].into_iter().any(|key| line.starts_with(key))
 }
 
-/// What an object that cannot be parsed seems to be, from the lines where that usually stands.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Guess {
-    /// `apiVersion`.
-    pub api_version: Option<String>,
-    /// `kind`.
-    pub kind: Option<String>,
-    /// `metadata.name`.
-    pub name: Option<String>,
-}
-
-impl Guess {
-    /// Guesses.
-    pub fn of(text: &str) -> Self {
-        let depth = |line: &str| line.len() - line.trim_start_matches(' ').len();
-        let says =
-            |line: &&str| !line.trim().is_empty() && !line.trim_start_matches(' ').starts_with(['#', '\t']);
-        let Some(own) = text.lines().filter(says).map(depth).min() else { return Self::default() };
-        let value = |line: &str, field: &str| {
-            let value = line.trim_start().strip_prefix(field)?.trim().trim_matches(['"', '\'']);
-            (!value.is_empty()).then(|| value.to_owned())
-        };
-        let of_object = |field: &str| {
-            let mut lines = text.lines().filter(|line| depth(line) == own);
-            lines.find_map(|line| value(line, field))
-        };
-        let is_metadata = |line: &&str| depth(line) == own && line.trim() == "metadata:";
-        let metadata: Vec<&str> = text.lines().skip_while(|line| !is_metadata(line)).skip(1).collect();
-        let metadata = metadata.iter().take_while(|line| depth(line) > own || line.trim().is_empty());
-        let nested = metadata.clone().filter(|line| says(line)).map(|line| depth(line)).min();
-        let mut fields = metadata.filter(|line| Some(depth(line)) == nested);
-        Self {
-            api_version: of_object("apiVersion:"),
-            kind: of_object("kind:"),
-            name: fields.find_map(|line| value(line, "name:")),
-        }
-    }
-
-    /// Kind and name, where both could be guessed.
-    pub fn object(&self) -> Option<String> {
-        self.kind.as_ref().zip(self.name.as_ref()).map(|(kind, name)| format!("{kind} {name}"))
-    }
+/// What an object that cannot be parsed seems to be, kind and name, from the lines where those usually stand.
+pub(super) fn guess(text: &str) -> Option<String> {
+    let depth = |line: &str| line.len() - line.trim_start_matches(' ').len();
+    let says =
+        |line: &&str| !line.trim().is_empty() && !line.trim_start_matches(' ').starts_with(['#', '\t']);
+    let own = text.lines().filter(says).map(depth).min()?;
+    let value = |line: &str, field: &str| {
+        let value = line.trim_start().strip_prefix(field)?.trim().trim_matches(['"', '\'']);
+        (!value.is_empty()).then(|| value.to_owned())
+    };
+    let kind = text.lines().filter(|line| depth(line) == own).find_map(|line| value(line, "kind:"))?;
+    let is_metadata = |line: &&str| depth(line) == own && line.trim() == "metadata:";
+    let metadata: Vec<&str> = text.lines().skip_while(|line| !is_metadata(line)).skip(1).collect();
+    let metadata = metadata.iter().take_while(|line| depth(line) > own || line.trim().is_empty());
+    let nested = metadata.clone().filter(|line| says(line)).map(|line| depth(line)).min();
+    let name = metadata.filter(|line| Some(depth(line)) == nested).find_map(|line| value(line, "name:"))?;
+    Some(format!("{kind} {name}"))
 }
 
 #[cfg(test)]
@@ -232,11 +223,8 @@ mod tests {
 
     #[test]
     fn an_object_is_guessed_from_its_own_lines() {
-        let guess = Guess::of(
-            "  apiVersion: v1\n  kind: Service\n  metadata:\n    labels:\n      name: no\n    name: web\n  spec: [\n",
-        );
-        assert_eq!(guess.object().as_deref(), Some("Service web"));
-        assert_eq!(guess.api_version.as_deref(), Some("v1"));
-        assert_eq!(Guess::of("").object(), None);
+        let text = "  apiVersion: v1\n  kind: Service\n  metadata:\n    labels:\n      name: no\n    name: web\n  spec: [\n";
+        assert_eq!(guess(text).as_deref(), Some("Service web"));
+        assert_eq!(guess(""), None);
     }
 }
