@@ -1,5 +1,6 @@
 //! What an operator can set: the command line, with the environment behind it.
 
+mod explain;
 mod offline;
 mod package;
 mod remove;
@@ -17,8 +18,11 @@ use crate::l2::beat::State;
 use crate::node::{Cadence, Manner, Probe};
 use crate::plan::{ClassRule, ExcludeIps, Policy};
 
+use explain::EXPLAIN_EXAMPLES;
+pub use explain::ExplainArgs;
 pub use offline::{
-    AssumedOvn, CheckArgs, FolderArgs, ImportArgs, ImportSource, NorthboundArgs, Output, PlanArgs, StatusArgs,
+    AssumedOvn, CheckArgs, ImportArgs, ImportSource, NorthboundArgs, ObjectsArgs, Output, PlanArgs,
+    StatusArgs,
 };
 use offline::{CHECK_EXAMPLES, IMPORT_EXAMPLES, PLAN_EXAMPLES, STATUS_EXAMPLES};
 use package::COMPLETIONS_EXAMPLES;
@@ -71,6 +75,9 @@ pub enum Command {
     /// Ask speakers which VIPs their nodes announce, since when, and what the others wait for.
     #[command(after_long_help = STATUS_EXAMPLES)]
     Status(StatusArgs),
+    /// Follow one Service's or VIP's way, step by step, to the first thing that is wrong with it.
+    #[command(after_long_help = EXPLAIN_EXAMPLES)]
+    Explain(ExplainArgs),
     /// Take every row of ours out of the northbound: says which, and does it with --yes.
     #[command(after_long_help = REMOVE_EXAMPLES)]
     Remove(RemoveArgs),

@@ -53,7 +53,7 @@ fn check_finds_nothing_where_nothing_is_wrong() {
 #[test]
 fn check_speaks_json_and_names_what_cannot_be_read() {
     let folder = tempfile::tempdir().unwrap();
-    let subnet = "apiVersion: kubeovn.io/v1\nkind: Subnet\nmetadata:\n  name: s\n  annotations: {ovn-vip.io/announce: maybe}\n";
+    let subnet = "apiVersion: kubeovn.io/v1\nkind: Subnet\nmetadata:\n  name: s\n  annotations: {ovn-vip.io/announce: maybe}\nspec: {cidrBlock: 10.0.0.0/24}\n";
     std::fs::write(folder.path().join("s.yaml"), subnet).unwrap();
     std::fs::write(folder.path().join("broken.yaml"), "kind: Service\nmetadata:\n  name: web\n   x: y\n")
         .unwrap();
@@ -119,7 +119,7 @@ fn what_was_not_read_is_no_all_clear() {
         ("all", subnet.as_bytes(), "its name ends in none of"),
         ("empty.yaml", b"", "it is empty"),
         ("utf16.yaml", utf16, "it is UTF-16"),
-        ("error.yaml", b"Unable to connect to the server: EOF\n", "it has no kind"),
+        ("error.yaml", b"Unable to connect to the server: EOF\n", "it is what a command said instead"),
         ("cut.yaml", cut, "CannotBeRead"),
     ] {
         let folder = tempfile::tempdir().unwrap();
@@ -204,4 +204,88 @@ fn every_command_that_help_shows_has_a_manual_page() {
         assert!(page.contains(".SH SYNOPSIS"), "{name}: {page}");
     }
     assert!(folder.path().join("ovn-vip.1").exists());
+}
+
+/// One step of a VIP's way, by `explain`.
+fn step<'j>(json: &'j Value, vip: usize, name: &str) -> &'j Value {
+    let steps = json["explained"][vip]["steps"].as_array().unwrap();
+    steps.iter().find(|step| step["step"] == name).unwrap_or_else(|| panic!("no step {name}: {json:#}"))
+}
+
+fn explained(story: &str, arguments: &[&str]) -> (i32, Value) {
+    let (code, out, errors) = run(story, &[&["explain", "-o", "json"], arguments].concat());
+    (code, serde_json::from_str(&out).unwrap_or_else(|_| panic!("{story}: {out}{errors}")))
+}
+
+#[test]
+fn explain_goes_step_by_step_to_the_first_that_is_wrong_and_says_what_to_do() {
+    let (code, out, _) = run("230-pool-not-excluded", &["explain", "out"]);
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!((code, lines[0]), (1, "Service default/out, VIP 10.180.204.253"), "{out}");
+    assert!(lines[1..5].iter().all(|line| line.starts_with('✓')), "{out}");
+    let cure = "              cure: add 10.180.204.253 to spec.excludeIps of Subnet underlay-subnet";
+    assert_eq!(
+        lines[5..],
+        ["✗ excludeIps  Kube-OVN may hand VIP 10.180.204.253 to a pod", cure, "= not served"]
+    );
+}
+
+#[test]
+fn explain_says_whom_a_vip_lets_in_and_what_of_the_ranges_cannot_be_read() {
+    let (code, json) = explained("310-source-ranges", &["default/web"]);
+    assert_eq!(code, 0);
+    let clients = |vip| step(&json, vip, "clients")["says"][0].as_str().unwrap();
+    assert_eq!(clients(0), "open to 10.180.204.112/32, 192.0.2.0/24 only, by loadBalancerSourceRanges");
+    assert_eq!(clients(1), "open to fd00:2::/64, fd00:180:204::112/128 only, by loadBalancerSourceRanges");
+    let (code, json) = explained("311-source-ranges-of-one-family", &["default/web"]);
+    let marks = [0, 1].map(|vip| step(&json, vip, "clients")["mark"].as_str().unwrap().to_owned());
+    assert_eq!(code, 1);
+    assert!(marks.contains(&"wrong".to_owned()) && marks.contains(&"right".to_owned()), "{json:#}");
+}
+
+#[test]
+fn explain_takes_a_vip_and_says_so_where_there_is_no_such_thing() {
+    let (code, json) = explained("060-shared-vip", &["10.180.204.252"]);
+    assert_eq!((code, json["explained"].as_array().unwrap().len()), (0, 2), "{json:#}");
+    for (what, words) in [
+        ("10.9.9.9", "no Service of type LoadBalancer has 10.9.9.9"),
+        ("default/nope", "there is no Service default/nope of type LoadBalancer: is its type"),
+        ("kube-system/nginx", "did you mean default/nginx?"),
+    ] {
+        let (code, _, errors) = run("010-seed-example", &["explain", what]);
+        assert!(code == 1 && errors.contains(words), "{what}: {errors}");
+    }
+}
+
+#[test]
+fn what_check_calls_an_error_of_a_service_explain_names_in_every_story() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let stories =
+        std::fs::read_dir(golden).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut named = 0;
+    for story in stories.filter(|story| story != "base") {
+        let (_, out, _) = run(&story, &["check", "-o", "json"]);
+        let Ok(found) = serde_json::from_str::<Value>(&out) else { continue };
+        for finding in found["findings"].as_array().unwrap() {
+            let service = finding["object"].as_str().unwrap().strip_prefix("Service ");
+            let (Some(service), true) = (service, finding["severity"] == "error") else { continue };
+            if finding["reason"] == "CannotBeRead" {
+                continue;
+            }
+            let (code, json) = explained(&story, &[service]);
+            let reasons: Vec<&Value> = json["explained"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .flat_map(|found| found["steps"].as_array().unwrap())
+                .flat_map(|step| step["reasons"].as_array().unwrap())
+                .collect();
+            assert!(reasons.contains(&&finding["reason"]), "{story}: {service}: {finding}: {json:#}");
+            named += 1;
+            let dark =
+                json["explained"].as_array().unwrap().iter().any(|found| found["verdict"] == "not-served");
+            assert_eq!(code == 1, dark, "{story}");
+        }
+    }
+    assert!(named > 15, "only {named} findings were compared");
 }

@@ -120,7 +120,7 @@ fn policy(story: &Path) -> Policy {
     let flags = std::fs::read_to_string(story.join("flags.txt")).unwrap_or_default();
     let line = ["ovn-vip", "check", "-f", "x"].into_iter().chain(flags.split_whitespace());
     match CommandLine::parse_from(line).command {
-        Command::Check(arguments) => arguments.folder.policy.policy(),
+        Command::Check(arguments) => arguments.objects.policy.policy(),
         other => panic!("{other:?}"),
     }
 }

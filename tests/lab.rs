@@ -30,6 +30,8 @@ mod beats;
 mod claims;
 #[path = "lab/delivered.rs"]
 mod delivered;
+#[path = "lab/explaining.rs"]
+mod explaining;
 #[path = "lab/following.rs"]
 mod following;
 #[path = "lab/judges.rs"]

@@ -6,6 +6,7 @@ mod completions;
 mod explain;
 mod import;
 mod northbound;
+mod objects;
 mod plan;
 mod remove;
 mod reported;
@@ -13,6 +14,7 @@ mod status;
 mod table;
 mod tally;
 mod version;
+mod writes;
 
 use std::process::ExitCode;
 
@@ -50,6 +52,7 @@ fn run(line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Plan(arguments) => runtime.block_on(plan::run(&arguments)),
         Command::Check(arguments) => runtime.block_on(check::run(&arguments)),
         Command::Status(arguments) => runtime.block_on(status::run(&arguments)),
+        Command::Explain(arguments) => runtime.block_on(explain::run(&arguments)),
         Command::Remove(arguments) => runtime.block_on(remove::run(&arguments)),
         Command::Import(arguments) => import::run(&arguments),
         Command::Version(arguments) => Ok(version::run(&arguments)),

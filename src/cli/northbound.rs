@@ -1,48 +1,72 @@
-//! What the northbound holds, read once.
+//! What OVN's databases hold, read once. Nothing is ever written to them.
 
 use std::time::Duration;
 
 use anyhow::Context;
 use tokio::time::timeout;
 
-use crate::io::manifests::{ManifestFolder, Reading};
 use crate::io::ovsdb_client::{Client, ClientConfig, Endpoint, Event};
-use crate::nb::rows::{NORTHBOUND, Selection, needed_release, northbound_tables};
+use crate::nb::flows;
+use crate::nb::rows::{
+    LOGICAL_FLOW, NORTHBOUND, SOUTHBOUND, Selection, needed_release, northbound_tables, southbound_tables,
+};
 use crate::ovsdb::Replica;
-use crate::settings::{FolderArgs, NorthboundArgs};
+use crate::settings::NorthboundArgs;
 
 /// After so long it is said what is waited for.
 const SILENCE: Duration = Duration::from_secs(1);
 
-/// Reads the folder.
-pub fn read_folder(arguments: &FolderArgs) -> anyhow::Result<Reading> {
-    Ok(ManifestFolder::open(&arguments.dir)?.reread())
+/// Reads the northbound, where one was named.
+pub async fn read(arguments: &NorthboundArgs) -> anyhow::Result<Option<(Replica, Selection)>> {
+    match arguments.ovn_nb.as_deref().filter(|address| !address.is_empty()) {
+        Some(address) => Ok(Some(northbound(address, arguments).await?)),
+        None => Ok(None),
+    }
 }
 
-/// Reads the northbound, where one was named. Nothing is ever written to it.
-pub async fn read(arguments: &NorthboundArgs) -> anyhow::Result<Option<(Replica, Selection)>> {
-    let Some(address) = arguments.ovn_nb.as_deref().filter(|address| !address.is_empty()) else {
-        return Ok(None);
-    };
+/// Reads the northbound at an address.
+pub async fn northbound(address: &str, arguments: &NorthboundArgs) -> anyhow::Result<(Replica, Selection)> {
     let endpoints = Endpoint::parse_list(address).context("--ovn-nb")?;
-    let mut client = Client::new(ClientConfig::new(endpoints, NORTHBOUND, northbound_tables()));
+    let config = ClientConfig::new(endpoints, NORTHBOUND, northbound_tables());
+    let client = Client::new(ClientConfig { tls: Some(arguments.tls.config()), ..config });
+    let client = whole(client, "northbound", "--ovn-nb", address, arguments.timeout).await?;
+    let selection = client.schema().map(Selection::read).unwrap_or_default();
+    Ok((client.replica().clone(), selection))
+}
+
+/// Reads the southbound at an address.
+pub async fn southbound(address: &str, arguments: &NorthboundArgs) -> anyhow::Result<Replica> {
+    let endpoints = Endpoint::parse_list(address).context("--ovn-sb")?;
+    let config = ClientConfig::new(endpoints, SOUTHBOUND, southbound_tables());
+    let mut client = Client::new(ClientConfig { tls: Some(arguments.tls.config()), ..config });
+    client.filter(LOGICAL_FLOW, flows::filter());
+    let client = whole(client, "southbound", "--ovn-sb", address, arguments.timeout).await?;
+    Ok(client.replica().clone())
+}
+
+/// A client that has read all of it.
+async fn whole(
+    mut client: Client,
+    name: &str,
+    flag: &str,
+    address: &str,
+    seconds: u64,
+) -> anyhow::Result<Client> {
     let mut last = String::from("it does not answer");
     let reading = async {
         if timeout(SILENCE, synced(&mut client, &mut last)).await.is_err() {
-            eprintln!("ovn-vip: waiting for the northbound at {address}");
+            eprintln!("ovn-vip: waiting for the {name} at {address}");
             synced(&mut client, &mut last).await?;
         }
         anyhow::Ok(())
     };
-    match timeout(Duration::from_secs(arguments.timeout), reading).await {
+    match timeout(Duration::from_secs(seconds), reading).await {
         Ok(read) => read?,
         Err(_) => anyhow::bail!(
-            "the northbound at {address} could not be read in {} s: {last}; is --ovn-nb right, and ovsdb-server running?",
-            arguments.timeout
+            "the {name} at {address} could not be read in {seconds} s: {last}; is {flag} right, and ovsdb-server running?"
         ),
     }
-    let selection = client.schema().map(Selection::read).unwrap_or_default();
-    Ok(Some((client.replica().clone(), selection)))
+    Ok(client)
 }
 
 /// Cancel-safe: what was read stays read.

@@ -7,54 +7,47 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::controller::{Reconciler, Rules};
-use crate::io::manifests::ManifestProblem;
-use crate::model::{Change as WorldChange, World};
+use crate::model::Change as WorldChange;
 use crate::nb::Owner;
 use crate::nb::diff::{Change, Changes};
 use crate::nb::rows::Selection;
 use crate::ovsdb::{Datum, Replica};
+use crate::plan::{Finding, Severity};
 use crate::settings::{Output, PlanArgs};
 
-use super::explain::Step;
 use super::table::Table;
-use super::{assumed, northbound, tally};
+use super::writes::Step;
+use super::{assumed, northbound, objects, tally};
 
 /// Something would change.
 const CHANGES: u8 = 2;
 
 /// Plans, prints, and says by its exit code whether anything would change.
 pub async fn run(arguments: &PlanArgs) -> anyhow::Result<ExitCode> {
-    let reading = northbound::read_folder(&arguments.folder)?;
-    for problem in &reading.problems {
-        eprintln!("ovn-vip: {problem}");
+    let objects = objects::read(&arguments.objects).await?;
+    for Finding { object, field, message, cure, .. } in &objects.problems {
+        let field = if field.is_empty() { String::new() } else { format!("{field}: ") };
+        eprintln!("ovn-vip: {object}: {field}{message}; {cure}");
     }
     let (replica, selection) = match northbound::read(&arguments.northbound).await? {
         Some(found) => found,
-        None => (assumed::northbound(&world(&reading.changes), arguments.ovn)?, Selection::full()),
+        None => (assumed::northbound(&objects.world(), arguments.ovn)?, Selection::full()),
     };
-    let (reconciler, changes) = plan(arguments, &replica, selection, reading.changes)?;
+    let (reconciler, changes) = plan(arguments, &replica, selection, objects.changes)?;
     let names = names(&changes);
     let steps: Vec<Step> = changes.all().map(|change| Step::of(change, &replica, &names)).collect();
-    match arguments.folder.output {
+    match arguments.objects.output {
         Output::Table => print!("{}{}", table(&steps), refused(&reconciler)),
         Output::Json => println!("{:#}", as_json(&steps, &reconciler)),
     }
-    let nothing = reading.tally.objects.is_empty();
-    let unread = reading.problems.iter().any(|problem| !matches!(problem, ManifestProblem::Twice { .. }));
+    let nothing = objects.tally.objects.is_empty();
+    let unread = objects.problems.iter().any(|problem| problem.severity == Severity::Error);
     if nothing || unread {
-        let line = tally::line(&reading.tally);
+        let line = tally::line(&objects.tally);
         eprintln!("ovn-vip: this is not the whole plan: {line}, and what is said above could not be read");
         return Ok(ExitCode::FAILURE);
     }
     Ok(if steps.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(CHANGES) })
-}
-
-fn world(changes: &[WorldChange]) -> World {
-    let mut world = World::default();
-    for change in changes {
-        world.apply(change.clone());
-    }
-    world
 }
 
 /// The controller's own mind, beside a northbound that it does not write to.
@@ -66,7 +59,7 @@ fn plan(
 ) -> anyhow::Result<(Reconciler, Changes)> {
     let rules = Rules {
         owner: Owner::new(&arguments.cluster_name, 0),
-        policy: arguments.folder.policy.policy(),
+        policy: arguments.objects.policy.policy(),
         own_router_port: arguments.own_router_port,
     };
     let mut reconciler = Reconciler::new(rules);

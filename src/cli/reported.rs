@@ -3,23 +3,20 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::json;
 
 use crate::controller::truth::{Announcer, announcer};
-use crate::io::cluster::{Cluster, Source};
+use crate::io::cluster::Source;
 use crate::io::kube::connect::KubeTarget;
-use crate::io::kube::watch::KubeWatch;
+use crate::kube::marks::Marks;
 use crate::model::{ObjectKey, SubnetName, World};
 use crate::plan::is_eligible;
 use crate::settings::Output;
 
+use super::objects;
 use super::table::Table;
-
-/// How long an API server may take to tell everything.
-const WITHIN: Duration = Duration::from_secs(30);
 
 /// One VIP of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -60,23 +57,8 @@ impl Announced {
 
 /// Reads the cluster, prints, and says by its exit code whether every VIP is announced.
 pub async fn run(target: KubeTarget, output: Output) -> anyhow::Result<ExitCode> {
-    let mut cluster = Cluster::open(&Source::Kube(target)).await?;
-    let mut world = World::default();
-    let mut problems = Vec::new();
-    let read = async {
-        while !cluster.is_complete() {
-            let news = cluster.next().await;
-            problems = news.problems;
-            for change in news.changes {
-                world.apply(change);
-            }
-        }
-    };
-    if tokio::time::timeout(WITHIN, read).await.is_err() {
-        anyhow::bail!("the cluster is not known after {} s: {}", WITHIN.as_secs(), problems.join("; "));
-    }
-    let Cluster::Kube(watch, _) = &cluster else { anyhow::bail!("--kubeconfig names no cluster") };
-    let vips = reported(&world, watch);
+    let objects = objects::from_api_server(&Source::Kube(target)).await?;
+    let vips = reported(&objects.world(), |key| objects.marks(key));
     match output {
         Output::Table => print!("{}", table(&vips)),
         Output::Json => println!("{:#}", json!({ "vips": vips })),
@@ -86,7 +68,7 @@ pub async fn run(target: KubeTarget, output: Output) -> anyhow::Result<ExitCode>
 }
 
 /// Every VIP that lies in a Subnet of ours, in order.
-fn reported(world: &World, watch: &KubeWatch) -> Vec<Reported> {
+fn reported<'m>(world: &World, marks_of: impl Fn(&ObjectKey) -> Option<&'m Marks>) -> Vec<Reported> {
     let mut services: BTreeMap<(IpAddr, &SubnetName), Vec<&crate::model::Service>> = BTreeMap::new();
     for service in world.services() {
         for vip in &service.vips {
@@ -96,7 +78,7 @@ fn reported(world: &World, watch: &KubeWatch) -> Vec<Reported> {
         }
     }
     let why = |service: &&crate::model::Service| {
-        let marks = watch.marks_of(&ObjectKey::Service(service.key.clone()))?;
+        let marks = marks_of(&ObjectKey::Service(service.key.clone()))?;
         let (served, _) = marks.served.as_ref()?;
         (served.status != crate::kube::marks::Status::True)
             .then(|| format!("{}: {}: {}", service.key, served.reason, served.message))

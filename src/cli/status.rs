@@ -48,7 +48,7 @@ pub async fn run(arguments: &StatusArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// An address with the port that speakers have, where none is given; IPv6 with or without brackets.
-fn with_port(address: &str) -> String {
+pub(super) fn with_port(address: &str) -> String {
     match (address.parse::<IpAddr>(), address.rsplit_once(':')) {
         (Ok(IpAddr::V6(address)), _) => format!("[{address}]:{PORT}"),
         (Err(_), Some((_, port))) if port.parse::<u16>().is_ok() => address.to_owned(),
@@ -67,7 +67,7 @@ fn age(since: &str, now: Timestamp) -> String {
     }
 }
 
-async fn ask(address: &str, token: Option<&str>) -> anyhow::Result<Status> {
+pub(super) async fn ask(address: &str, token: Option<&str>) -> anyhow::Result<Status> {
     let page = fetch(address, "/status", token.map(str::trim)).await?;
     serde_json::from_str(&page).with_context(|| format!("http://{address}/status is no speaker's"))
 }

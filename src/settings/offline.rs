@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
-use super::{OwnRouterPort, PolicyArgs};
+use super::{OvnTlsArgs, OwnRouterPort, PolicyArgs};
+use crate::io::cluster::Source;
+use crate::io::kube::connect::KubeTarget;
 
 pub(super) const PLAN_EXAMPLES: &str = "\
 Exit code: 0 nothing would change, 2 something would, 1 an error.
@@ -101,19 +103,40 @@ pub struct StatusArgs {
     pub output: Output,
 }
 
-/// What `plan` and `check` read, and how they print.
+/// What `plan`, `check` and `explain` read, and how they print.
 #[derive(Clone, Debug, Args)]
-pub struct FolderArgs {
+pub struct ObjectsArgs {
     /// A folder of manifests, as `kubectl get -o yaml` prints them: Service, EndpointSlice, Node, Subnet, Vlan,
-    /// ProviderNetwork, and, where there are any, IP, IPAddressPool, L2Advertisement, ServiceL2Status.
-    #[arg(short = 'f', long = "cluster-dir", env = "OVN_VIP_CLUSTER_DIR", value_name = "DIR")]
-    pub dir: PathBuf,
+    /// ProviderNetwork, and, where there are any, IP, IPAddressPool, L2Advertisement, ServiceL2Status. Without it the
+    /// cluster itself is read.
+    #[arg(short = 'f', long = "cluster-dir", env = "OVN_VIP_CLUSTER_DIR", value_name = "DIR",
+          conflicts_with_all = ["kubeconfig", "kube_context"])]
+    pub dir: Option<PathBuf>,
+    /// The kubeconfig of the cluster; by default KUBECONFIG, else ~/.kube/config, else the Pod's ServiceAccount.
+    #[arg(long, env = "OVN_VIP_KUBECONFIG", value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig; the current one by default.
+    #[arg(long, env = "OVN_VIP_KUBE_CONTEXT", value_name = "NAME")]
+    pub kube_context: Option<String>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub policy: PolicyArgs,
     /// How to print.
     #[arg(short = 'o', long, default_value = "table", value_name = "FORMAT")]
     pub output: Output,
+}
+
+impl ObjectsArgs {
+    /// Where the objects are.
+    pub fn source(&self) -> Source {
+        match &self.dir {
+            Some(dir) => Source::Folder(dir.clone()),
+            None => Source::Kube(KubeTarget {
+                kubeconfig: self.kubeconfig.clone(),
+                context: self.kube_context.clone(),
+            }),
+        }
+    }
 }
 
 /// How to print.
@@ -131,7 +154,10 @@ pub struct NorthboundArgs {
     /// The OVN northbound: unix:PATH, tcp:HOST:PORT, or a comma list of a cluster's members. It is only read.
     #[arg(long, env = "OVN_NB_DB", value_name = "ADDR")]
     pub ovn_nb: Option<String>,
-    /// How long the northbound may take to answer.
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub tls: OvnTlsArgs,
+    /// How long a database may take to answer.
     #[arg(long, default_value = "10", value_name = "SECONDS")]
     pub timeout: u64,
 }
@@ -141,7 +167,7 @@ pub struct NorthboundArgs {
 pub struct PlanArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub folder: FolderArgs,
+    pub objects: ObjectsArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub northbound: NorthboundArgs,
@@ -170,7 +196,7 @@ pub enum AssumedOvn {
 pub struct CheckArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub folder: FolderArgs,
+    pub objects: ObjectsArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub northbound: NorthboundArgs,

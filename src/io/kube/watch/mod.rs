@@ -100,6 +100,11 @@ impl KubeWatch {
         self.feeds.iter().find_map(|feed| feed.problems_of(key)).unwrap_or_default()
     }
 
+    /// Every field that could not be understood.
+    pub fn field_problems(&self) -> impl Iterator<Item = &Problem> {
+        self.feeds.iter().flat_map(Feed::problems)
+    }
+
     /// The next changes, many at once where many came; or other problems. Cancel-safe.
     pub async fn next(&mut self) -> KubeReading {
         let well_at = self.troubles.iter().flatten().map(Lasting::until).min();
@@ -125,7 +130,7 @@ impl KubeWatch {
         }
         reading.problems = self.problems();
         let objects = self.feeds.iter().flat_map(Feed::gaps).collect();
-        let gaps = Gaps { anything: false, objects };
+        let gaps = Gaps { objects, ..Gaps::default() };
         if gaps != self.gaps {
             self.gaps = gaps.clone();
             reading.changes.push(Change::Gaps(gaps));

@@ -1,0 +1,108 @@
+//! The last two steps: who may announce a VIP, and who does.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+
+use super::stage::Stage;
+use super::steps::{Mark, Step, Way, wrong};
+use crate::controller::truth::{Announcer, announcer};
+use crate::model::{NodeName, Subnet};
+use crate::node::status::{State, Status};
+
+impl Way<'_> {
+    pub(super) fn nodes_step(&self) -> Step {
+        let Some((subnet, vip)) = self.subnet.zip(self.vip) else {
+            return self.step(Stage::Nodes, Mark::Unknown, Vec::new());
+        };
+        let world = self.facts.reconciler.world();
+        let addresses: BTreeSet<IpAddr> = self.backends.values().flatten().map(SocketAddr::ip).collect();
+        let endpoints = world.slices_of(&self.service.key).flat_map(|slice| &slice.endpoints);
+        let nodes: BTreeSet<&NodeName> = endpoints
+            .filter(|endpoint| addresses.contains(&endpoint.address))
+            .filter_map(|endpoint| endpoint.node.as_ref())
+            .collect();
+        let mut words: Vec<String> =
+            nodes.iter().map(|node| format!("{node}: {}", self.node_words(node, subnet, vip))).collect();
+        for status in self.facts.speakers {
+            let said = status.vips.iter().filter(|said| said.vip == vip);
+            words.extend(
+                said.map(|said| format!("{} says {}: {}", status.node, said.state.as_str(), said.why)),
+            );
+        }
+        self.step(Stage::Nodes, Mark::Right, words)
+    }
+
+    fn node_words(&self, node: &NodeName, subnet: &Subnet, vip: IpAddr) -> String {
+        if !self.facts.live {
+            return "has a backend".to_owned();
+        }
+        let Some(report) = self.facts.reconciler.world().report_of(node) else {
+            return "has a backend; no speaker reports from there".to_owned();
+        };
+        let Some(segment) = report.segments.get(&subnet.name) else {
+            return "has a backend; its speaker has no bridge or port on this segment".to_owned();
+        };
+        let state = match (segment.ready, segment.held.contains_key(&vip), segment.undelivered.contains(&vip))
+        {
+            (_, true, false) => "announces it",
+            (_, true, true) => "announces it and cannot deliver it",
+            (true, false, false) => "stands by",
+            (true, false, true) => {
+                "cannot deliver it: `ovn-vip status` there says what is missing in its Open vSwitch"
+            }
+            (false, false, _) => "cannot speak: no carrier, or no socket",
+        };
+        format!("has a backend; its speaker {state}")
+    }
+
+    pub(super) fn announced_step(&self) -> Step {
+        let step = |mark, words: String| self.step(Stage::Announced, mark, vec![words]);
+        let Some((subnet, vip)) = self.subnet.zip(self.vip) else {
+            return step(Mark::Unknown, String::new());
+        };
+        if !subnet.wishes.announce {
+            return step(
+                Mark::Right,
+                "left to others, by the Subnet's annotation ovn-vip.io/announce".to_owned(),
+            );
+        }
+        let speaks = |status: &&Status| {
+            status.vips.iter().any(|said| said.vip == vip && said.state == State::Announced)
+        };
+        if let Some(status) = self.facts.speakers.iter().find(speaks) {
+            return step(Mark::Right, format!("by {}, as its speaker says", status.node));
+        }
+        if !self.facts.live {
+            let words = "not known: a folder has no speakers; --speakers asks them";
+            return step(Mark::Unknown, words.to_owned());
+        }
+        let world = self.facts.reconciler.world();
+        match announcer(world, &subnet.name, vip) {
+            Announcer::Node(node) => {
+                let segment = world.report_of(node).and_then(|report| report.segments.get(&subnet.name));
+                let mac = segment.map(|segment| format!(", with MAC {}", segment.mac)).unwrap_or_default();
+                step(Mark::Right, format!("by {node}{mac}"))
+            }
+            Announcer::Undelivered(node) => wrong(
+                Stage::Announced,
+                format!("{node} holds {vip} and cannot deliver it"),
+                format!("`ovn-vip status` on {node} says what is missing in its Open vSwitch; does ovn-controller run there?"),
+            ),
+            Announcer::Lost(node) => wrong(
+                Stage::Announced,
+                format!("{node} announced {vip} last, and its Node is not ready: no other has taken it over yet"),
+                "another node with a ready backend would take it over".to_owned(),
+            ),
+            Announcer::Nobody => wrong(
+                Stage::Announced,
+                format!("no node announces {vip}"),
+                "`ovn-vip status` on the nodes above says what each waits for, and so do the logs of ovn-vip-speaker".to_owned(),
+            ),
+            Announcer::Unreported => wrong(
+                Stage::Announced,
+                "no speaker has ever reported".to_owned(),
+                "does the DaemonSet ovn-vip-speaker run, and may it write Leases?".to_owned(),
+            ),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What was found, for people and machines.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use super::steps::{Explained, Mark, Step, Verdict};
+
+/// The shape of what is printed as JSON: what is there keeps its name and meaning within a version.
+const SCHEMA: &str = "ovn-vip.io/explain/v1";
+
+/// Each way, to its first wrong step.
+pub fn text(explained: &[Explained]) -> String {
+    let mut text = String::new();
+    for (index, found) in explained.iter().enumerate() {
+        if index > 0 {
+            text.push('\n');
+        }
+        let vip = found.vip.map(|vip| format!(", VIP {vip}")).unwrap_or_default();
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "Service {}{vip}", found.service);
+        for step in &found.steps {
+            put(&mut text, step);
+            if step.mark == Mark::Wrong {
+                break;
+            }
+        }
+        let verdict = match found.verdict {
+            Verdict::Served => "served",
+            Verdict::NotServed => "not served",
+            Verdict::Unknown => "nothing wrong was found; whether it is served is not known",
+        };
+        let _ = writeln!(text, "= {verdict}");
+    }
+    text
+}
+
+fn put(text: &mut String, Step { step, mark, says, reasons: _, cures }: &Step) {
+    let sign = match mark {
+        Mark::Right => '✓',
+        Mark::Wrong => '✗',
+        Mark::Doubtful => '!',
+        Mark::Unknown => '?',
+    };
+    let cures = cures.iter().map(|cure| format!("cure: {cure}"));
+    let lines: Vec<String> = says.iter().cloned().chain(cures).collect();
+    let mut lines = lines.iter().flat_map(|line| line.lines());
+    let _ =
+        writeln!(text, "{}", format!("{sign} {step:10}  {}", lines.next().unwrap_or_default()).trim_end());
+    for line in lines {
+        let _ = writeln!(text, "{:14}{line}", "");
+    }
+}
+
+/// All steps.
+pub fn as_json(explained: &[Explained]) -> Value {
+    json!({ "schema": SCHEMA, "explained": explained })
+}

@@ -1,0 +1,155 @@
+//! The stages of a VIP's way, in order, and where on it each refusal belongs.
+
+use std::net::IpAddr;
+
+use crate::plan::{Refusal, Severity};
+
+/// One stage, named as it is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// The Service, its type and class.
+    Service,
+    /// `status.loadBalancer`.
+    Address,
+    /// The Subnet that holds the VIP.
+    Subnet,
+    /// Its Vlan and ProviderNetwork.
+    Vlan,
+    /// Whose the address may be besides.
+    ExcludeIps,
+    /// `spec.loadBalancerSourceRanges`.
+    Clients,
+    /// Who serves the VIP's ports.
+    Ports,
+    /// The endpoints.
+    Backends,
+    /// The controller's word.
+    Controller,
+    /// The rows.
+    Northbound,
+    /// Tag and MAC between the bridge and the switch.
+    Localnet,
+    /// northd's flows.
+    Southbound,
+    /// Who may announce it.
+    Nodes,
+    /// Who does.
+    Announced,
+}
+
+impl Stage {
+    /// For people and machines.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Stage::Service => "Service",
+            Stage::Address => "address",
+            Stage::Subnet => "Subnet",
+            Stage::Vlan => "Vlan",
+            Stage::ExcludeIps => "excludeIps",
+            Stage::Clients => "clients",
+            Stage::Ports => "ports",
+            Stage::Backends => "backends",
+            Stage::Controller => "controller",
+            Stage::Northbound => "northbound",
+            Stage::Localnet => "localnet",
+            Stage::Southbound => "southbound",
+            Stage::Nodes => "nodes",
+            Stage::Announced => "announced",
+        }
+    }
+
+    /// Where a refusal belongs.
+    pub fn of(refusal: &Refusal) -> Self {
+        match refusal {
+            Refusal::NoVip | Refusal::HostnameOnly { .. } | Refusal::Proxied { .. } => Stage::Address,
+            Refusal::NoSubnet { .. }
+            | Refusal::NotUnderlay { .. }
+            | Refusal::ExternalLbDisabled { .. }
+            | Refusal::NoSteeringMac { .. } => Stage::Subnet,
+            Refusal::NoVlan { .. } | Refusal::NoProvider { .. } => Stage::Vlan,
+            Refusal::NotExcluded { .. }
+            | Refusal::ServedNotExcluded { .. }
+            | Refusal::ReservedAddress { .. }
+            | Refusal::VipIsPort { .. } => Stage::ExcludeIps,
+            Refusal::BadSourceRange { .. } | Refusal::ClosedToAll { .. } => Stage::Clients,
+            Refusal::NativeOwner { .. } | Refusal::PortTaken { .. } => Stage::Ports,
+            Refusal::NoReadyBackend { .. }
+            | Refusal::BackendOutsideSubnet { .. }
+            | Refusal::BackendWithoutNode { .. }
+            | Refusal::BackendOnUnknownNode { .. }
+            | Refusal::BackendWithoutChassis { .. }
+            | Refusal::BackendNoPort { .. }
+            | Refusal::BackendElsewhere { .. } => Stage::Backends,
+            Refusal::NoSwitch { .. } | Refusal::SkipsSubnetAddresses { .. } | Refusal::SkippedCidr { .. } => {
+                Stage::Northbound
+            }
+            Refusal::VlanDiffers { .. } | Refusal::SteeringDiffers { .. } => Stage::Localnet,
+            Refusal::SkippedByFlow { .. } | Refusal::NorthdSilent { .. } | Refusal::FlowMissing { .. } => {
+                Stage::Southbound
+            }
+            Refusal::NotAdvertised { .. }
+            | Refusal::NobodyMayAnnounce { .. }
+            | Refusal::AnnouncedByOthers { .. }
+            | Refusal::DarkPort { .. } => Stage::Nodes,
+        }
+    }
+}
+
+/// Whether the VIP is dark for it: it says that nothing is served, or it is why the VIP, or all of its ports, is left out.
+pub fn darkens(refusal: &Refusal, is_placed: bool, has_backends: bool) -> bool {
+    match Stage::of(refusal) {
+        // One bad entry of several ranges takes nothing from the good ones.
+        Stage::Clients => matches!(refusal, Refusal::ClosedToAll { .. }),
+        stage @ (Stage::Ports | Stage::Backends) => {
+            let by_kube_ovn = matches!(refusal, Refusal::NativeOwner { holder, .. } if holder.serves());
+            stage == Stage::Ports && !has_backends && !by_kube_ovn
+                || stage == Stage::Backends && !has_backends
+        }
+        Stage::Nodes => {
+            matches!(refusal, Refusal::NobodyMayAnnounce { .. } | Refusal::NotAdvertised { .. })
+        }
+        _ => refusal.severity() == Severity::Error || !is_placed,
+    }
+}
+
+/// The VIP that a refusal is about; none where it is about the Service, or about all of its VIPs.
+pub fn vip_of(refusal: &Refusal) -> Option<IpAddr> {
+    match refusal {
+        Refusal::NoSubnet { vip }
+        | Refusal::NotUnderlay { vip, .. }
+        | Refusal::ExternalLbDisabled { vip, .. }
+        | Refusal::NotExcluded { vip, .. }
+        | Refusal::ServedNotExcluded { vip, .. }
+        | Refusal::ReservedAddress { vip, .. }
+        | Refusal::SkipsSubnetAddresses { vip }
+        | Refusal::SkippedCidr { vip, .. }
+        | Refusal::ClosedToAll { vip }
+        | Refusal::VipIsPort { vip, .. }
+        | Refusal::AnnouncedByOthers { vip, .. }
+        | Refusal::Proxied { vip }
+        | Refusal::NotAdvertised { vip }
+        | Refusal::NobodyMayAnnounce { vip, .. }
+        | Refusal::SkippedByFlow { vip, .. } => Some(*vip),
+        Refusal::NativeOwner { key, .. }
+        | Refusal::PortTaken { key, .. }
+        | Refusal::NoReadyBackend { key, .. }
+        | Refusal::DarkPort { key, .. }
+        | Refusal::NorthdSilent { key, .. }
+        | Refusal::FlowMissing { key, .. } => Some(key.ip()),
+        Refusal::NoVip
+        | Refusal::HostnameOnly { .. }
+        | Refusal::NoSwitch { .. }
+        | Refusal::BackendOutsideSubnet { .. }
+        | Refusal::BackendWithoutNode { .. }
+        | Refusal::BackendOnUnknownNode { .. }
+        | Refusal::BackendWithoutChassis { .. }
+        | Refusal::BackendNoPort { .. }
+        | Refusal::BadSourceRange { .. }
+        | Refusal::BackendElsewhere { .. }
+        | Refusal::NoVlan { .. }
+        | Refusal::NoProvider { .. }
+        | Refusal::NoSteeringMac { .. }
+        | Refusal::VlanDiffers { .. }
+        | Refusal::SteeringDiffers { .. } => None,
+    }
+}

@@ -1,0 +1,352 @@
+//! A VIP's way from its Service to the node that announces it, step by step. No I/O.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+
+use serde::Serialize;
+
+use super::stage::{Stage, darkens, vip_of};
+use crate::controller::Reconciler;
+use crate::kube::marks::{Served, Status as Condition};
+use crate::model::{Family, Protocol, Service, Sources, Subnet, SubnetName, TrafficPolicy};
+use crate::node::status::Status;
+use crate::plan::{Refusal, is_eligible};
+
+/// What is known.
+pub struct Facts<'f> {
+    /// The controller's own mind, which has planned everything.
+    pub reconciler: &'f Reconciler,
+    /// What of the northbound is not as planned, for people, by Service; none where no northbound was read.
+    pub missing: Option<&'f BTreeMap<String, Vec<String>>>,
+    /// Why this OVN can serve nothing at all.
+    pub too_old: Option<&'f str>,
+    /// The southbound was read.
+    pub southbound: bool,
+    /// An API server was read: speakers' reports and the controller's conditions are there.
+    pub live: bool,
+    /// What the controller says of the Service.
+    pub said: Option<&'f Served>,
+    /// What speakers say that were asked.
+    pub speakers: &'f [Status],
+}
+
+/// How a step is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mark {
+    /// As it should be.
+    Right,
+    /// The VIP is dark for it.
+    Wrong,
+    /// Not for that, but somebody should look.
+    Doubtful,
+    /// Nobody looked.
+    Unknown,
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// Which one.
+    pub step: &'static str,
+    /// How it is.
+    pub mark: Mark,
+    /// What is so.
+    pub says: Vec<String>,
+    /// What is wrong there by its short name, as `check` and docs/refusals.md have it.
+    pub reasons: BTreeSet<&'static str>,
+    /// What to do.
+    pub cures: Vec<String>,
+}
+
+/// What clients find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// It is announced and delivered.
+    Served,
+    /// Something is wrong.
+    NotServed,
+    /// Nothing was found to be wrong, and not everything was looked at.
+    Unknown,
+}
+
+/// The whole way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explained {
+    /// Namespace and name.
+    pub service: String,
+    /// The VIP; none where the Service has none.
+    pub vip: Option<IpAddr>,
+    /// What it comes to.
+    pub verdict: Verdict,
+    /// In order.
+    pub steps: Vec<Step>,
+}
+
+/// Follows a Service's VIP.
+pub fn explain(facts: &Facts<'_>, service: &Service, vip: Option<IpAddr>) -> Explained {
+    let steps = Way::new(facts, service, vip).steps();
+    let wrong = steps.iter().any(|step| step.mark == Mark::Wrong);
+    let announced = steps.last().is_some_and(|step| step.mark == Mark::Right);
+    let verdict = match (wrong, announced) {
+        (true, _) => Verdict::NotServed,
+        (false, true) => Verdict::Served,
+        (false, false) => Verdict::Unknown,
+    };
+    Explained { service: service.key.to_string(), vip, verdict, steps }
+}
+
+pub(super) struct Way<'f> {
+    pub(super) facts: &'f Facts<'f>,
+    pub(super) service: &'f Service,
+    pub(super) vip: Option<IpAddr>,
+    pub(super) subnet: Option<&'f Subnet>,
+    /// What is said of this VIP.
+    refusals: Vec<&'f Refusal>,
+    /// By protocol and port, what OVN balances to.
+    pub(super) backends: BTreeMap<(Protocol, u16), Vec<SocketAddr>>,
+    is_placed: bool,
+}
+
+impl<'f> Way<'f> {
+    fn new(facts: &'f Facts<'f>, service: &'f Service, vip: Option<IpAddr>) -> Self {
+        let reconciler = facts.reconciler;
+        let outcome = reconciler.outcomes().get(&service.key);
+        let placed = vip.and_then(|vip| outcome?.vips.get(&vip));
+        let holding = |vip: IpAddr| reconciler.world().subnets().find(move |subnet| subnet.contains(vip));
+        let subnet = placed.and_then(|name: &SubnetName| reconciler.world().subnet(name));
+        let refusals = reconciler.refusals().get(&service.key).into_iter().flatten();
+        let concerns = |refusal: &&Refusal| vip_of(refusal).is_none_or(|other| vip == Some(other));
+        Self {
+            facts,
+            service,
+            vip,
+            subnet: subnet.or_else(|| vip.and_then(holding)),
+            refusals: refusals.filter(concerns).collect(),
+            backends: vip.map(|vip| backends(reconciler, service, vip)).unwrap_or_default(),
+            is_placed: placed.is_some(),
+        }
+    }
+
+    fn steps(&self) -> Vec<Step> {
+        let mut steps = vec![self.service_step()];
+        if steps[0].mark == Mark::Wrong {
+            return steps;
+        }
+        steps.push(self.step(
+            Stage::Address,
+            Mark::Right,
+            self.vip.iter().map(ToString::to_string).collect(),
+        ));
+        if self.vip.is_none() {
+            return steps;
+        }
+        steps.extend([
+            self.step(Stage::Subnet, Mark::Right, self.subnet.map(subnet_words).into_iter().collect()),
+            self.step(Stage::Vlan, Mark::Right, self.vlan_words()),
+            self.step(Stage::ExcludeIps, Mark::Right, vec!["the address is nobody else's".to_owned()]),
+            self.clients_step(),
+            self.step(Stage::Ports, Mark::Right, self.port_words()),
+            self.step(Stage::Backends, Mark::Right, self.backend_words()),
+        ]);
+        steps.extend(self.controller_step());
+        steps.push(self.northbound_step());
+        let looked = |seen: bool| if seen { Mark::Right } else { Mark::Unknown };
+        let localnet = match self.facts.missing {
+            Some(_) => {
+                "the localnet port has the Vlan's tag, and frames are steered to the switch's router port"
+            }
+            None => "not looked at: --ovn-nb says where the northbound is",
+        };
+        steps.push(self.step(
+            Stage::Localnet,
+            looked(self.facts.missing.is_some()),
+            vec![localnet.to_owned()],
+        ));
+        let southbound = match self.facts.southbound {
+            true => "northd took the row up, and translates on the announcing node",
+            false => "not looked at: --ovn-sb says where the southbound is",
+        };
+        steps.push(self.step(Stage::Southbound, looked(self.facts.southbound), vec![southbound.to_owned()]));
+        steps.extend([self.nodes_step(), self.announced_step()]);
+        steps
+    }
+
+    /// A step that is so, unless a refusal belongs there.
+    pub(super) fn step(&self, stage: Stage, mark: Mark, says: Vec<String>) -> Step {
+        let here: Vec<&Refusal> =
+            self.refusals.iter().copied().filter(|refusal| Stage::of(refusal) == stage).collect();
+        let has_backends = !self.backends.is_empty();
+        let dark = here.iter().any(|refusal| darkens(refusal, self.is_placed, has_backends));
+        let mut step = Step { step: stage.as_str(), mark, says, reasons: BTreeSet::new(), cures: Vec::new() };
+        if here.is_empty() {
+            return step;
+        }
+        step.mark = if dark { Mark::Wrong } else { Mark::Doubtful };
+        if dark {
+            step.says.clear();
+        }
+        step.says.extend(here.iter().map(|refusal| refusal.fault()));
+        step.cures = here.iter().map(|refusal| refusal.cure()).collect::<BTreeSet<_>>().into_iter().collect();
+        step.reasons = here.iter().map(|refusal| refusal.reason()).collect();
+        step
+    }
+
+    fn service_step(&self) -> Step {
+        let class = self.service.class.as_deref();
+        let policy = match self.service.traffic_policy {
+            TrafficPolicy::Cluster => "Cluster",
+            TrafficPolicy::Local => "Local",
+        };
+        let class = class.map_or_else(|| "no class".to_owned(), |class| format!("class {class}"));
+        let says = vec![format!("type LoadBalancer, {class}, externalTrafficPolicy {policy}")];
+        if self.facts.reconciler.policy().serves(self.service) {
+            return self.step(Stage::Service, Mark::Right, says);
+        }
+        let cure = "--load-balancer-class says which Services are served: give what ovn-vip's controller has";
+        wrong(Stage::Service, format!("{class}: it is left to others"), cure.to_owned())
+    }
+
+    fn vlan_words(&self) -> Vec<String> {
+        let world = self.facts.reconciler.world();
+        let words = self.subnet.and_then(|subnet| subnet.vlan.as_ref()).map(|name| match world.vlan(name) {
+            Some(vlan) => {
+                let id = vlan.id.map_or_else(|| "untagged".to_owned(), |id| format!("id {id}"));
+                format!("{name}, {id}, ProviderNetwork {}", vlan.provider)
+            }
+            None => name.to_string(),
+        });
+        words.into_iter().collect()
+    }
+
+    fn clients_step(&self) -> Step {
+        let sources = self.vip.map_or(Sources::Everybody, |vip| self.service.sources.of(Family::of(vip)));
+        let words = match &sources {
+            Sources::Everybody => "open to everybody".to_owned(),
+            Sources::Only(_) => format!("open to {sources} only, by loadBalancerSourceRanges"),
+        };
+        let mut step = self.step(Stage::Clients, Mark::Right, vec![words]);
+        // What cannot be read is told apart from who is let in.
+        if let (Mark::Wrong, Some(vip)) = (step.mark, self.vip) {
+            step.says.insert(0, format!("{vip} is closed to everybody"));
+        }
+        step
+    }
+
+    fn port_words(&self) -> Vec<String> {
+        let ports = self.service.ports.iter().map(|port| format!("{}/{}", port.protocol.as_str(), port.port));
+        vec![ports.collect::<Vec<_>>().join(", ")]
+    }
+
+    fn backend_words(&self) -> Vec<String> {
+        let world = self.facts.reconciler.world();
+        let node_of = |address: IpAddr| {
+            let endpoints = world.slices_of(&self.service.key).flat_map(|slice| &slice.endpoints);
+            endpoints
+                .filter(|endpoint| endpoint.address == address)
+                .find_map(|endpoint| endpoint.node.clone())
+        };
+        let words = self.backends.iter().map(|((protocol, port), backends)| {
+            let backends = backends.iter().map(|backend| match node_of(backend.ip()) {
+                Some(node) => format!("{backend} on {node}"),
+                None => backend.to_string(),
+            });
+            format!("{}/{port} -> {}", protocol.as_str(), backends.collect::<Vec<_>>().join(", "))
+        });
+        words.collect()
+    }
+
+    /// What the controller says, where there is an API server to say it to.
+    fn controller_step(&self) -> Option<Step> {
+        if !self.facts.live || !self.is_placed {
+            return None;
+        }
+        let Some(Served { status, reason, message }) = self.facts.said else {
+            let fault = "it has said nothing of this Service: there is no condition ovn-vip.io/Served";
+            let cure = "does ovn-vip-controller run, has it a leader (`kubectl get lease ovn-vip-controller`), and may it patch services/status?";
+            return Some(wrong(Stage::Controller, fault.to_owned(), cure.to_owned()));
+        };
+        let says = vec![format!("it says {reason}: {message}")];
+        let mark = match status {
+            Condition::True => Mark::Right,
+            Condition::Unknown => Mark::Doubtful,
+            // With the databases at hand what is wrong is seen below, not heard of.
+            Condition::False if self.facts.missing.is_some() && self.facts.southbound => Mark::Doubtful,
+            Condition::False => Mark::Wrong,
+        };
+        Some(Step {
+            step: Stage::Controller.as_str(),
+            mark,
+            says,
+            reasons: BTreeSet::new(),
+            cures: Vec::new(),
+        })
+    }
+
+    fn northbound_step(&self) -> Step {
+        if let Some(why) = self.facts.too_old {
+            let cure = "use the OVN that Kube-OVN ships, or OVN 26.03 or newer";
+            return wrong(Stage::Northbound, why.to_owned(), cure.to_owned());
+        }
+        let Some(missing) = self.facts.missing else {
+            let words = "not looked at: --ovn-nb says where the northbound is".to_owned();
+            return self.step(Stage::Northbound, Mark::Unknown, vec![words]);
+        };
+        let empty = Vec::new();
+        let missing = missing.get(&self.service.key.to_string()).unwrap_or(&empty);
+        if missing.is_empty() {
+            return self.step(Stage::Northbound, Mark::Right, vec![self.row_words()]);
+        }
+        let mut step = wrong(
+            Stage::Northbound,
+            "it is not as it should be".to_owned(),
+            "does ovn-vip-controller run, lead, and reach the northbound? Its log and `ovn-vip plan` tell more".to_owned(),
+        );
+        step.says.extend(missing.iter().cloned());
+        step
+    }
+
+    fn row_words(&self) -> String {
+        let desired = self.facts.reconciler.desired();
+        let rows = self.backends.keys().map(|(protocol, _)| *protocol).collect::<BTreeSet<_>>();
+        let names = rows.into_iter().filter_map(|protocol| {
+            let row = self.facts.reconciler.owner().load_balancer(&self.service.key, protocol);
+            desired.load_balancers.get(&row).map(|row| row.name.clone())
+        });
+        let names: Vec<String> = names.collect();
+        format!("Load_Balancer {}, in the group of the Subnet's switch", names.join(" and "))
+    }
+}
+
+pub(super) fn wrong(stage: Stage, fault: String, cure: String) -> Step {
+    let reasons = BTreeSet::new();
+    Step { step: stage.as_str(), mark: Mark::Wrong, says: vec![fault], reasons, cures: vec![cure] }
+}
+
+fn subnet_words(subnet: &Subnet) -> String {
+    let cidrs: Vec<String> = subnet.cidrs.iter().map(ToString::to_string).collect();
+    let takes = if is_eligible(subnet) { "takes VIPs" } else { "takes no VIPs" };
+    format!("{}, {}, {takes}", subnet.name, cidrs.join(","))
+}
+
+/// What a VIP is balanced to, by protocol and port; a port without backends is not here.
+fn backends(
+    reconciler: &Reconciler,
+    service: &Service,
+    vip: IpAddr,
+) -> BTreeMap<(Protocol, u16), Vec<SocketAddr>> {
+    let mut found = BTreeMap::new();
+    for protocol in [Protocol::Tcp, Protocol::Udp, Protocol::Sctp] {
+        let row = reconciler.owner().load_balancer(&service.key, protocol);
+        let Some(row) = reconciler.desired().load_balancers.get(&row) else { continue };
+        for (key, backends) in &row.vips {
+            let Some(key) = key.parse::<SocketAddr>().ok().filter(|key| key.ip() == vip) else { continue };
+            let backends: Vec<SocketAddr> = backends.split(',').filter_map(|it| it.parse().ok()).collect();
+            if !backends.is_empty() {
+                found.insert((protocol, key.port()), backends);
+            }
+        }
+    }
+    found
+}

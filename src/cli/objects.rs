@@ -1,0 +1,114 @@
+//! A cluster's objects, read once: from a folder of manifests, or from an API server.
+
+use std::time::Duration;
+
+use crate::io::cluster::{Cluster, Source};
+use crate::io::kube::watch::KubeWatch;
+use crate::io::manifests::{ManifestFolder, ManifestProblem, Tally};
+use crate::kube::Problem;
+use crate::kube::marks::Marks;
+use crate::model::{Change, ObjectKey, World};
+use crate::plan::{Finding, Severity};
+use crate::settings::ObjectsArgs;
+
+/// How long an API server may take to tell everything.
+const WITHIN: Duration = Duration::from_secs(30);
+
+/// What was read.
+pub struct Objects {
+    /// Each object that was understood.
+    pub changes: Vec<Change>,
+    /// What was not, each with its cure.
+    pub problems: Vec<Finding>,
+    /// How much it was.
+    pub tally: Tally,
+    /// The API server's objects; none of a folder.
+    pub live: Option<Box<KubeWatch>>,
+}
+
+impl Objects {
+    /// The cluster.
+    pub fn world(&self) -> World {
+        let mut world = World::default();
+        self.changes.iter().for_each(|change| drop(world.apply(change.clone())));
+        world
+    }
+
+    /// What we said on an object; nothing where nobody could have.
+    pub fn marks(&self, key: &ObjectKey) -> Option<&Marks> {
+        self.live.as_ref()?.marks_of(key)
+    }
+}
+
+/// Reads the folder or the API server that the command line names. What cannot be read there is a finding; an error is
+/// what leaves nothing to look at.
+pub async fn read(arguments: &ObjectsArgs) -> anyhow::Result<Objects> {
+    match arguments.source() {
+        Source::Folder(dir) => {
+            let reading = ManifestFolder::open(&dir)?.reread();
+            let problems = reading.problems.iter().map(unreadable).collect();
+            Ok(Objects { changes: reading.changes, problems, tally: reading.tally, live: None })
+        }
+        source @ Source::Kube(_) => from_api_server(&source).await,
+    }
+}
+
+/// Everything that an API server has, once it has told of every kind.
+pub async fn from_api_server(source: &Source) -> anyhow::Result<Objects> {
+    let mut cluster = Cluster::open(source).await?;
+    let (mut changes, mut problems) = (Vec::new(), Vec::new());
+    let read = async {
+        while !cluster.is_complete() {
+            let news = cluster.next().await;
+            problems = news.problems;
+            changes.extend(news.changes);
+        }
+    };
+    if tokio::time::timeout(WITHIN, read).await.is_err() {
+        anyhow::bail!("the cluster is not known after {} s: {}", WITHIN.as_secs(), problems.join("; "));
+    }
+    let Cluster::Kube(watch, _) = cluster else { anyhow::bail!("no API server was named") };
+    let mut tally = Tally::default();
+    tally
+        .objects
+        .extend(watch.counts().filter(|(_, count)| *count > 0).map(|(kind, count)| (kind.to_owned(), count)));
+    let problems = watch.field_problems().map(|problem| of_field("", problem)).collect();
+    Ok(Objects { changes, problems, tally, live: Some(watch) })
+}
+
+/// Something that the folder has and that cannot be read.
+fn unreadable(problem: &ManifestProblem) -> Finding {
+    match problem {
+        ManifestProblem::Field { file, line, problem } => {
+            of_field(&format!("{}:{line}: ", file.display()), problem)
+        }
+        ManifestProblem::Broken { file, line, object, why } => {
+            let object = object.clone().unwrap_or_else(|| file.display().to_string());
+            let message = format!("{}:{line}: {why}", file.display());
+            finding(Severity::Error, object, String::new(), message, "correct the document")
+        }
+        ManifestProblem::Unreadable { path, why } => {
+            let cure = "make the file readable";
+            finding(Severity::Error, path.display().to_string(), String::new(), why.clone(), cure)
+        }
+        ManifestProblem::Twice { file, object, other } => {
+            let message =
+                format!("it is in {} and in {}; the former counts", file.display(), other.display());
+            let found =
+                finding(Severity::Warning, object.clone(), String::new(), message, "remove one of them");
+            Finding { reason: "StandsTwice", ..found }
+        }
+    }
+}
+
+fn of_field(at: &str, problem: &Problem) -> Finding {
+    let message = match problem.value.as_str() {
+        "" => format!("{at}the field is missing"),
+        value => format!("{at}{value:?} cannot be used"),
+    };
+    finding(Severity::Error, problem.object.clone(), problem.field.clone(), message, &problem.cure)
+}
+
+fn finding(severity: Severity, object: String, field: String, message: String, cure: &str) -> Finding {
+    Finding { severity, object, field, reason: "CannotBeRead", message, cure: cure.to_owned() }
+}

@@ -1,0 +1,68 @@
+//! `ovn-vip explain` beside a real API server and a real OVN: what works is said to work, and the first thing that is wrong is named.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::lab::Topology;
+use crate::process::{Process, eventually, holds};
+use crate::stage::{Stage, VIP4};
+
+/// How a VIP is, and the first step that is wrong.
+fn explain(stage: &Stage, databases: bool) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ovn-vip"));
+    command.args(["explain", "default/nginx", "-o", "json"]).args(stage.kubernetes().options("controller"));
+    if databases {
+        command.args(["--ovn-nb", stage.lab.variable("LAB_NB"), "--ovn-sb", stage.lab.variable("LAB_SB")]);
+    }
+    let output = command.output().unwrap();
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let steps = said["explained"][0]["steps"].as_array().unwrap();
+    let wrong = steps.iter().find(|step| step["mark"] == "wrong");
+    let wrong = wrong.map(|step| format!("{}: {} {}", step["step"], step["reasons"], step["says"]));
+    let verdict = said["explained"][0]["verdict"].as_str().unwrap().to_owned();
+    (output.status.code(), verdict, wrong.unwrap_or_default())
+}
+
+fn becomes(stage: &Stage, databases: bool, verdict: &str, words: &str) {
+    eventually(&format!("explain says {verdict} {words}"), || {
+        let (code, found, wrong) = explain(stage, databases);
+        let is_so = found == verdict && wrong.contains(words) && (code == Some(0)) == wrong.is_empty();
+        holds(is_so && wrong.is_empty() == words.is_empty(), (code, found, wrong))
+    });
+}
+
+#[test]
+fn what_is_wrong_is_named_and_what_works_is_said_to_work() {
+    let mut stage = Stage::balanced_in_kubernetes(&Topology::default());
+    becomes(&stage, true, "not-served", "announced");
+    stage.start_speakers();
+    stage.becomes_announced(VIP4);
+    becomes(&stage, true, "served", "");
+    becomes(&stage, false, "served", "");
+
+    // The localnet port's tag is not the Vlan's id: seen in the northbound, and told by the controller.
+    let localnet = stage.lab.nb("--bare --columns=name find Logical_Switch_Port type=localnet");
+    stage.lab.nb(&format!("set Logical_Switch_Port {localnet} tag=7"));
+    becomes(&stage, true, "not-served", "localnet");
+    becomes(&stage, false, "not-served", "VlanDiffers");
+    stage.lab.nb(&format!("clear Logical_Switch_Port {localnet} tag"));
+    becomes(&stage, true, "served", "");
+    becomes(&stage, false, "served", "");
+
+    // Nobody puts a row back that somebody took out.
+    stage.controller().terminate();
+    stage.lab.nb("lb-del default/nginx/tcp");
+    becomes(&stage, true, "not-served", "northbound");
+
+    // A northd that stands still makes no flows of the row.
+    stage.lab.run(&["pause", "central", "northd"]);
+    let mut again = stage.controller_command();
+    let folder = stage.folder.path().to_owned();
+    let mut controller = Process::start("controller-again", &mut again, &folder);
+    controller.says("the northbound has it");
+    stage.controller = Some(controller);
+    becomes(&stage, true, "not-served", "southbound");
+    stage.lab.run(&["resume", "central", "northd"]);
+    becomes(&stage, true, "served", "");
+}
