@@ -259,7 +259,7 @@ fn an_object_in_two_files_counts_as_the_later_file_has_it() {
     assert!(cluster.world.nodes().next().unwrap().cordoned);
     assert!(cluster.problems.len() == 1 && cluster.problems[0].contains("b.yaml: Node a also stands in "));
     // What a file that is broken by now said earlier is no second opinion.
-    cluster.write("a.yaml", "broken: [");
+    cluster.write("a.yaml", "broken: [\n");
     assert_eq!(cluster.reread(), [""; 0]);
     assert!(cluster.problems.len() == 1 && cluster.problems[0].contains("a.yaml:1: cannot be read"));
     fs::remove_file(cluster.path("b.yaml")).unwrap();

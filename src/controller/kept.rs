@@ -25,6 +25,8 @@ pub struct Kept {
     unread: BTreeMap<ServiceKey, Stood>,
     /// The keys of rows that are kept, and whose.
     keys: BTreeMap<(Protocol, SocketAddr), ServiceKey>,
+    /// The endpoints that slices have told of since the start: what told of them tells of their end, too.
+    told: BTreeMap<ServiceKey, BTreeSet<IpAddr>>,
 }
 
 /// A Service's rows, as they were seen first.
@@ -62,8 +64,11 @@ impl Kept {
         plans: &mut [(&ServiceKey, ServicePlan)],
     ) -> BTreeSet<ServiceKey> {
         let gaps = seen.world.gaps();
+        for (key, _) in plans.iter() {
+            self.listen(seen.world, key);
+        }
         if gaps.is_empty() && !seen.nobodys_class {
-            *self = Self::default();
+            *self = Self { told: std::mem::take(&mut self.told), ..Self::default() };
             return BTreeSet::new();
         }
         let mut kept = BTreeSet::new();
@@ -73,7 +78,7 @@ impl Kept {
                 self.keep_whole(seen, key, plan)
             } else {
                 self.unread.remove(*key);
-                keep_parts(seen, key, plan)
+                keep_parts(seen, key, plan, self.told.get(*key))
             };
             if let Some(keys) = keys {
                 kept.insert((*key).clone());
@@ -86,6 +91,17 @@ impl Kept {
             self.yield_keys(key, plan);
         }
         kept
+    }
+
+    fn listen(&mut self, world: &World, key: &ServiceKey) {
+        let addresses =
+            world.slices_of(key).flat_map(|slice| &slice.endpoints).map(|endpoint| endpoint.address);
+        let mut addresses = addresses.peekable();
+        if addresses.peek().is_some() {
+            self.told.entry(key.clone()).or_default().extend(addresses);
+        } else if world.service(key).is_none() {
+            self.told.remove(key);
+        }
     }
 
     /// What closes the VIPs of Services that cannot be read.
@@ -165,12 +181,13 @@ fn keep_parts(
     seen: Seen<'_>,
     key: &ServiceKey,
     plan: &mut ServicePlan,
+    told: Option<&BTreeSet<IpAddr>>,
 ) -> Option<Vec<(Protocol, SocketAddr)>> {
     let service = seen.world.service(key).filter(|service| seen.policy.serves(service))?;
     let (mut kept, mut altered) = (Vec::new(), false);
     for mut found in kept::load_balancers(seen.owner, seen.replica, seen.network, key) {
         seen.settle(&mut found);
-        altered |= keep_backends(seen, service, plan, &found);
+        altered |= keep_backends(seen, service, plan, &found, told);
         for subnet in &found.subnets {
             for at in found.vips.keys().copied() {
                 let is_kept = seen.may_have_it(service, plan, (found.protocol, at), subnet);
@@ -185,10 +202,17 @@ fn keep_parts(
 }
 
 /// Backends that are gone only because their slice or their node cannot be read.
-fn keep_backends(seen: Seen<'_>, service: &Service, plan: &mut ServicePlan, found: &LoadBalancer) -> bool {
+fn keep_backends(
+    seen: Seen<'_>,
+    service: &Service,
+    plan: &mut ServicePlan,
+    found: &LoadBalancer,
+    told: Option<&BTreeSet<IpAddr>>,
+) -> bool {
     let gaps = seen.world.gaps();
     let named = gaps.cover_slices_of(&service.key);
-    // Of what nobody knows the name, it may be slices where none was read; a slice that was read says what it lost.
+    // Of what nobody knows the name, it may be slices; one that was read since the start has said what it lost.
+    let is_gone = |backend: &SocketAddr| told.is_some_and(|told| told.contains(&backend.ip()));
     let is_unread = |at: &SocketAddr| {
         let mut slices = seen.world.slices_of(&service.key);
         named || (gaps.anything && !slices.any(|slice| slice.family == Family::of(at.ip())))
@@ -210,7 +234,8 @@ fn keep_backends(seen: Seen<'_>, service: &Service, plan: &mut ServicePlan, foun
     for (at, backends) in &mut row.vips {
         let all = is_unread(at);
         let stood = found.vips.get(at).into_iter().flatten();
-        for backend in stood.filter(|backend| all || unplaced.contains(&backend.ip())) {
+        for backend in stood.filter(|backend| (all && !is_gone(backend)) || unplaced.contains(&backend.ip()))
+        {
             if backends.insert(*backend) {
                 altered = true;
                 if let Some(port) = found.ports.get(&backend.ip()) {

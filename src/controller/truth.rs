@@ -348,7 +348,7 @@ mod tests {
     fn what_is_kept_because_something_cannot_be_read_is_not_known_to_be_served() {
         let mut world = world(&[("a", true, Some(&[1]))]);
         let subnet = crate::model::ObjectKey::Subnet("s".into());
-        let gaps = crate::model::Gaps { objects: [(subnet, None)].into(), anything: false };
+        let gaps = crate::model::Gaps { objects: [(subnet, None)].into(), ..Default::default() };
         world.apply(Change::Gaps(gaps));
         let said = served(&world, &Outcome { kept: true, ..outcome(true) }, None).unwrap();
         assert_eq!((said.status, &*said.reason), (Status::Unknown, "Unread"));

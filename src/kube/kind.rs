@@ -70,22 +70,20 @@ impl Kind {
         }
     }
 
+    /// Its group and version.
+    pub fn api_version(self) -> &'static str {
+        match self {
+            Self::Service | Self::Node => "v1",
+            Self::EndpointSlice => "discovery.k8s.io/v1",
+            Self::Subnet | Self::Vlan | Self::ProviderNetwork | Self::Allocation => crd::API_VERSION,
+            Self::AddressPool | Self::Advertisement | Self::L2Status => crd::METALLB_VERSION,
+            Self::Report => "coordination.k8s.io/v1",
+        }
+    }
+
     /// `None` for every other kind, also for another group's kind of the same name.
     pub fn of(api_version: &str, kind: &str) -> Option<Self> {
-        match (api_version, kind) {
-            ("v1", "Service") => Some(Self::Service),
-            ("discovery.k8s.io/v1", "EndpointSlice") => Some(Self::EndpointSlice),
-            ("v1", "Node") => Some(Self::Node),
-            (crd::API_VERSION, "Subnet") => Some(Self::Subnet),
-            (crd::API_VERSION, "Vlan") => Some(Self::Vlan),
-            (crd::API_VERSION, "ProviderNetwork") => Some(Self::ProviderNetwork),
-            (crd::API_VERSION, "IP") => Some(Self::Allocation),
-            (crd::METALLB_VERSION, "IPAddressPool") => Some(Self::AddressPool),
-            (crd::METALLB_VERSION, "L2Advertisement") => Some(Self::Advertisement),
-            (crd::METALLB_VERSION, "ServiceL2Status") => Some(Self::L2Status),
-            ("coordination.k8s.io/v1", "Lease") => Some(Self::Report),
-            _ => None,
-        }
+        Self::ALL.into_iter().find(|known| (known.api_version(), known.name()) == (api_version, kind))
     }
 
     /// The key of an object of this kind; the namespace counts only where the kind has one.
@@ -105,11 +103,15 @@ impl Kind {
         }
     }
 
-    /// The key of an object as it was written; `None` where it has no name.
+    /// The key of an object as it was written; `None` where it has no name, or a namespace that is none.
     pub fn key_of(self, object: &Value) -> Option<ObjectKey> {
         let metadata = &object["metadata"];
         let name = metadata["name"].as_str().filter(|name| !name.is_empty())?;
-        Some(self.key(metadata["namespace"].as_str().unwrap_or(convert::DEFAULT_NAMESPACE), name))
+        let namespace = match metadata.get("namespace") {
+            None => convert::DEFAULT_NAMESPACE,
+            Some(namespace) => namespace.as_str()?,
+        };
+        Some(self.key(namespace, name))
     }
 
     /// Reads an object of this kind.
@@ -166,7 +168,7 @@ impl Kind {
                 Value::String(text) => text.clone(),
                 other => other.to_string(),
             }),
-            cure: error.inner().to_string(),
+            cure: convert::cure(&error.inner().to_string()),
         }
     }
 }

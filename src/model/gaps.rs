@@ -11,6 +11,8 @@ use super::{ObjectKey, ServiceKey, SubnetName};
 pub struct Gaps {
     /// Something of which neither kind nor name is known.
     pub anything: bool,
+    /// What that is may be an EndpointSlice.
+    pub slices: bool,
     /// These; of an EndpointSlice, the Service that it says it belongs to.
     pub objects: BTreeMap<ObjectKey, Option<ServiceKey>>,
 }
@@ -18,12 +20,12 @@ pub struct Gaps {
 impl Gaps {
     /// Nothing of any kind was read: all of it may be there.
     pub fn everything() -> Self {
-        Self { anything: true, objects: BTreeMap::new() }
+        Self { anything: true, slices: true, objects: BTreeMap::new() }
     }
 
     /// All was understood.
     pub fn is_empty(&self) -> bool {
-        let Self { anything, objects } = self;
+        let Self { anything, slices: _, objects } = self;
         !anything && objects.is_empty()
     }
 
@@ -64,12 +66,12 @@ impl Gaps {
         self.anything || self.objects.keys().any(|key| matches!(key, ObjectKey::Service(_)))
     }
 
-    /// Whether an EndpointSlice of this Service is, or one that does not say whose it is.
+    /// Whether an EndpointSlice of this Service may be, or one that does not say whose it is.
     pub fn cover_slices_of(&self, service: &ServiceKey) -> bool {
         let is_its = |(key, of): (&ObjectKey, &Option<ServiceKey>)| {
             matches!(key, ObjectKey::EndpointSlice(_)) && of.as_ref().is_none_or(|of| of == service)
         };
-        self.objects.iter().any(is_its)
+        self.slices || self.objects.iter().any(is_its)
     }
 }
 
@@ -103,13 +105,19 @@ mod tests {
         assert!(named.cover_slices_of(&web) && !named.cover_slices_of(&dns));
         let nameless = Gaps { objects: [(slice, None)].into(), ..Gaps::default() };
         assert!(nameless.cover_slices_of(&dns) && !nameless.cover_a_subnet());
-        assert!(!Gaps::everything().cover_slices_of(&dns) && Gaps::everything().cover_a_subnet());
+        assert!(Gaps::everything().cover_slices_of(&dns) && Gaps::everything().cover_a_subnet());
+        let no_slice = Gaps { anything: true, ..Gaps::default() };
+        assert!(!no_slice.cover_slices_of(&dns) && no_slice.cover_a_subnet());
     }
 
     #[test]
     fn many_are_told_shortly() {
         let key = |number: usize| ObjectKey::Node(format!("n{number}").as_str().into());
-        let gaps = Gaps { objects: (0..7).map(|number| (key(number), None)).collect(), anything: true };
+        let gaps = Gaps {
+            objects: (0..7).map(|number| (key(number), None)).collect(),
+            anything: true,
+            slices: false,
+        };
         assert_eq!(
             gaps.to_string(),
             "Node n0, Node n1, Node n2, Node n3, Node n4, 2 more, a file, or a document of one"

@@ -11,9 +11,13 @@ use serde_json::{Value, json};
 
 use super::ManifestProblem;
 use super::json;
+use super::shape::{self, Part, Shape, parts};
 use super::yaml::{self, Fault, Pieces};
 use crate::kube::{Converted, Kind};
 use crate::model::{Object, ObjectKey};
+
+/// Why a file without any document is none.
+const EMPTY: &str = "it says nothing, as if a write were under way: remove the file to remove its objects";
 
 /// What a file says of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,10 +39,14 @@ pub(super) struct Contents {
     pub problems: Vec<ManifestProblem>,
     /// Whether every object could be named: only then is one that is not here really gone.
     pub intact: bool,
+    /// What could not be named may be an EndpointSlice.
+    pub hides_slices: bool,
     /// Objects of other kinds.
     pub ignored: usize,
     /// How to bring over what others' objects say.
     pub to_import: Vec<&'static str>,
+    /// The object that was read last.
+    last: Option<ObjectKey>,
 }
 
 impl Contents {
@@ -49,39 +57,104 @@ impl Contents {
             objects: BTreeMap::new(),
             problems: vec![problem],
             intact: false,
+            hides_slices: true,
             ignored: 0,
             to_import: vec![],
+            last: None,
         }
     }
 
     /// Reads a file's text. `file` is only for what is said about it.
     pub fn read(file: &Path, text: &str) -> Self {
-        let mut contents =
-            Self { objects: BTreeMap::new(), problems: vec![], intact: true, ignored: 0, to_import: vec![] };
+        let mut contents = Self {
+            objects: BTreeMap::new(),
+            problems: vec![],
+            intact: true,
+            hides_slices: false,
+            ignored: 0,
+            to_import: vec![],
+            last: None,
+        };
+        if let Some(why) = no_text(text) {
+            return Self::unreadable(file, why);
+        }
         // A mark of the byte order may stand before any document (YAML 1.2 §5.2): editors and shells leave them.
         let text = text.replace("\n\u{feff}", "\n");
         let (values, rest) = json::values(text.trim_start_matches('\u{feff}'));
+        let mut says = !values.is_empty();
         for (line, value) in values {
             contents.value(file, &Document { line, text: "" }, &value);
         }
         for part in rest {
+            let mut before = None;
             for document in split(part.text) {
                 let line = part.line + document.line - 1;
-                contents.take(file, &Document { line, ..document });
+                says |= contents.take(file, &Document { line, ..document }, &mut before);
             }
+            contents.end(file, &part);
+        }
+        // A comment is a deliberate nothing; a command that failed leaves a line end, or a mark of the byte order.
+        if !says && !text.lines().any(|line| line.trim_start().starts_with('#')) {
+            return Self::unreadable(file, EMPTY);
         }
         contents
     }
 
-    fn take(&mut self, file: &Path, document: &Document) {
+    /// Where the last line has no end, more may have followed.
+    fn end(&mut self, file: &Path, part: &Document) {
+        let text = part.text;
+        if text.trim().is_empty() || text.ends_with('\n') {
+            return;
+        }
+        self.hides_slices = true;
+        // Its own end may be what is missing.
+        if let Some(last) = self.last.take() {
+            self.objects.insert(last, Entry::Unusable);
+        }
+        if self.intact {
+            let why =
+                "the last line does not end: the file may have been cut off; write it anew, or end the line";
+            self.broken(file, part.line + text.lines().count().saturating_sub(1), None, why.into(), None);
+        }
+    }
+
+    /// Reads a document; whether it says anything. `before` is the object right before it: what follows a marker and begins no
+    /// object is the rest of that one.
+    fn take(&mut self, file: &Path, document: &Document, before: &mut Option<ObjectKey>) -> bool {
+        let suspect = before.take().filter(|_| is_rest(document.text));
+        let known = self.objects.len();
+        let intact = std::mem::replace(&mut self.intact, true);
+        if let Some(said) = said_instead(document.text) {
+            let why = format!("it is what a command said instead ({said}): print the objects anew");
+            self.broken(file, document.line, None, why, None);
+            return true;
+        }
         match yaml::parse(document.text) {
-            Ok(Value::Null) => {}
-            Ok(value) => self.value(file, document, &value),
-            Err(fault) => match yaml::take_apart(document.text) {
+            Ok(Value::Null) => {
+                self.intact &= intact;
+                return false;
+            }
+            Ok(value) => {
+                self.value(file, document, &value);
+                if self.objects.len() == known + 1 && self.intact {
+                    *before = shape::name_of(&value);
+                }
+            }
+            Err(fault) => match yaml::take_apart(document.text).or_else(|| json::take_apart(document.text)) {
                 Some(pieces) => self.pieces(file, document, &pieces, fault),
-                None => self.unparsed(file, document.line + fault.line, document.text, fault.why),
+                None => {
+                    let (line, why) = json::fault(document.text)
+                        .filter(|_| document.text.trim_start().starts_with('{'))
+                        .unwrap_or((fault.line, fault.why));
+                    self.unparsed(file, document.line + line, document.text, why);
+                }
             },
         }
+        if let Some(key) = suspect.filter(|_| !self.intact) {
+            self.objects.insert(key, Entry::Unusable);
+        }
+        self.intact &= intact;
+        true
     }
 
     /// A list of which a part is no YAML: each item is read by itself.
@@ -102,37 +175,44 @@ impl Contents {
         }
         if self.intact {
             // Every item is fine, the whole is not: perhaps an item lost its dash.
-            self.broken(file, document.line + fault.line, None, fault.why);
+            self.broken(file, document.line + fault.line, None, fault.why, None);
         }
     }
 
     /// What cannot be parsed may hide its neighbour, whatever kind it says: a lost marker or dash joins the two.
     fn unparsed(&mut self, file: &Path, line: usize, text: &str, why: String) {
-        self.broken(file, line, yaml::guess(text), why);
+        self.broken(file, line, yaml::guess(text), why, Some(text));
     }
 
     fn value(&mut self, file: &Path, document: &Document, value: &Value) {
         let item_lines = OnceCell::new();
-        for Part { index, api_version, kind, value } in parts(value) {
+        for Part { index, shape, value } in parts(value) {
             let line = || {
                 let lines = || item_lines.get_or_init(|| yaml::lines_of_items(document.text));
                 document.line + index.and_then(|index| lines().get(index).copied()).unwrap_or(0)
             };
-            if kind.is_empty() {
-                let why = "it has no kind: write a Kubernetes object with apiVersion, kind and metadata";
-                self.broken(file, line(), None, why.into());
-                continue;
+            match shape {
+                Shape::Ours(kind) => self.object(file, kind, value, &line),
+                Shape::Other(api_version, kind) => {
+                    self.ignored += 1;
+                    self.to_import.extend(to_import(api_version, kind, value));
+                }
+                Shape::Suspect(why) => {
+                    let is_whole = value.is_object() && value["kind"] != "Status" && !is_list(&value["kind"]);
+                    let text = is_whole.then(|| value.to_string());
+                    self.broken(file, line(), shape::words_for(value), why, text.as_deref());
+                }
             }
-            let Some(kind) = Kind::of(api_version, kind) else {
-                self.ignored += 1;
-                self.to_import.extend(to_import(api_version, kind, value));
-                continue;
-            };
-            self.object(file, kind, value, &line);
         }
     }
 
     fn object(&mut self, file: &Path, kind: Kind, value: &Value, line: &dyn Fn() -> usize) {
+        if let (Some(missing), Some(key)) = (shape::missing(kind, value), kind.key_of(value)) {
+            let why = format!("{missing} is missing: its end was cut off; print it anew");
+            self.broken(file, line(), Some(key.to_string()), why, None);
+            self.objects.insert(key, Entry::Unusable);
+            return;
+        }
         let mut problems = Vec::new();
         let entry = match kind.read(value, &mut problems) {
             Converted::Object(object) => Entry::Object(Box::new(object)),
@@ -144,16 +224,20 @@ impl Contents {
         }
         let Some(key) = kind.key_of(value) else {
             self.intact = false;
+            self.hides_slices |= kind == Kind::EndpointSlice;
             return;
         };
         let object = key.to_string();
+        self.last = Some(key.clone());
         if self.objects.insert(key, entry).is_some() {
             self.problems.push(ManifestProblem::Twice { file: file.into(), object, other: file.into() });
         }
     }
 
-    fn broken(&mut self, file: &Path, line: usize, object: Option<String>, why: String) {
+    /// Something cannot be taken. `text`: all that it may hide; without, nobody knows.
+    fn broken(&mut self, file: &Path, line: usize, object: Option<String>, why: String, text: Option<&str>) {
         self.intact = false;
+        self.hides_slices |= text.is_none_or(may_hold_a_slice);
         self.problems.push(ManifestProblem::Broken { file: file.into(), line, object, why });
     }
 }
@@ -169,35 +253,36 @@ fn to_import(api_version: &str, kind: &str, value: &Value) -> Option<&'static st
     is_google.then_some("ovn-vip import gdcv")
 }
 
-/// An object of a document: the document itself, or an item of its list.
-struct Part<'a> {
-    index: Option<usize>,
-    api_version: &'a str,
-    kind: &'a str,
-    value: &'a Value,
+/// What a command that failed wrote where objects were to be.
+fn said_instead(text: &str) -> Option<&str> {
+    let first = text.trim_start_matches("---").trim_start().lines().next()?;
+    let starts = ["Error from ", "Error: ", "error: ", "No resources found", "Unable to connect"];
+    starts.into_iter().any(|start| first.starts_with(start)).then_some(first)
 }
 
-/// A `List` has items that say what they are; those of a `ServiceList` need not.
-fn parts(document: &Value) -> Vec<Part<'_>> {
-    let api_version = document["apiVersion"].as_str().unwrap_or_default();
-    let kind = document["kind"].as_str().unwrap_or_default();
-    let items = match &document["items"] {
-        Value::Array(items) => items.as_slice(),
-        _ => &[],
+/// Why a file's bytes are no text that was meant.
+fn no_text(text: &str) -> Option<&'static str> {
+    let count = text.bytes().filter(|byte| *byte == 0).count();
+    (count * 4 > text.len()).then_some(
+        "it has NUL characters: save it as UTF-8 without them (PowerShell: Out-File -Encoding utf8), or print it anew",
+    )
+}
+
+/// Whether a damaged text may be, or hold, an EndpointSlice. More than one of its words, so that damage to one shows.
+fn may_hold_a_slice(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    ["endpoint", "slice", "addresstype", "kubernetes.io/service-name"]
+        .into_iter()
+        .any(|word| text.contains(word))
+}
+
+/// Whether a document begins no object: a marker in the middle of one left it behind.
+fn is_rest(text: &str) -> bool {
+    let begins = |line: &str| {
+        let line = line.strip_prefix("- ").unwrap_or(line);
+        ["apiVersion:", "kind:", "items:", "{"].into_iter().any(|key| line.starts_with(key))
     };
-    match kind.strip_suffix("List") {
-        Some(item_kind) => items
-            .iter()
-            .enumerate()
-            .map(|(index, value)| Part {
-                index: Some(index),
-                api_version: value["apiVersion"].as_str().unwrap_or(api_version),
-                kind: value["kind"].as_str().unwrap_or(item_kind),
-                value,
-            })
-            .collect(),
-        None => vec![Part { index: None, api_version, kind, value: document }],
-    }
+    !text.lines().any(begins)
 }
 
 fn is_list(kind: &Value) -> bool {

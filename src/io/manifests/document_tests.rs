@@ -50,7 +50,9 @@ fn a_bad_item_of_a_list_is_named_with_the_line_where_it_begins() {
 fn a_typed_list_says_once_what_its_items_are() {
     let json = r#"{"kind":"NodeList","apiVersion":"v1","items":[{"metadata":{"name":"a"}},{"metadata":{"name":"b"}}]}"#;
     assert_eq!(read(json), (vec!["Node a".into(), "Node b".into()], vec![]));
-    assert_eq!(read("kind: List\napiVersion: v1\nitems: null\n"), (vec![], vec![]));
+    assert_eq!(read("kind: List\napiVersion: v1\nitems: []\n"), (vec![], vec![]));
+    let (objects, problems) = read("kind: List\napiVersion: v1\nitems: null\n");
+    assert!(objects.is_empty() && problems[0].contains("its items are no list"), "{problems:?}");
 }
 
 #[test]
@@ -67,7 +69,8 @@ fn what_is_no_kubernetes_object_is_a_problem_and_other_kinds_are_none() {
 fn nesting_without_end_is_refused_and_not_followed() {
     let (_, problems) = read(&"[".repeat(100_000));
     assert_eq!(problems.len(), 1);
-    let (_, problems) = read(&format!("kind: Pod\nx: {}{}", "[".repeat(70), "]".repeat(70)));
+    let (_, problems) =
+        read(&format!("kind: Pod\napiVersion: v1\nx: {}{}\n", "[".repeat(70), "]".repeat(70)));
     assert!(problems.is_empty(), "{problems:?}");
 }
 
@@ -257,4 +260,86 @@ fn one_bad_json_value_costs_no_other() {
     let large = node("m", ", \"labels\": {\"v\": 1e4000}");
     let (objects, problems) = read(&[node("a", ""), large, node("b", "")].concat());
     assert_eq!((objects.len(), problems), (3, vec![]));
+}
+
+/// What a file is after an accident, and whether an EndpointSlice may be hidden in it.
+#[test]
+fn what_an_accident_leaves_of_a_file_says_that_it_is_not_whole() {
+    let service = "apiVersion: v1\nkind: Service\nmetadata:\n  name: web\n  uid: u\nspec:\n  type: LoadBalancer\nstatus: {}\n";
+    let cut = |at: &str| service.split(at).next().unwrap().to_owned();
+    let status = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","message":"services is forbidden","code":403}"#;
+    let twice = r#"{"kind":"List","apiVersion":"v1","items":[{}],"items":[]}"#;
+    let slice = "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata:\n  name: s\n  uid: u\naddressType: IPv4\nendpoints: []\n";
+    for (text, words, hides_slices) in [
+        (status.to_owned(), "services is forbidden", true),
+        (twice.to_owned(), "the key items stands there twice", true),
+        ("\n".to_owned(), "it says nothing", true),
+        ("\u{feff}".to_owned(), "it says nothing", true),
+        ("---\nnull\n".to_owned(), "it says nothing", true),
+        ("Error from server (Forbidden): x\n".to_owned(), "what a command said", true),
+        ("k\0i\0n\0d\0".to_owned(), "NUL characters", true),
+        (cut("  type:"), "/spec/type is missing", true),
+        (cut("status:"), "/status is missing", true),
+        (cut(" {}"), "the last line does not end", true),
+        (slice.to_owned(), "/ports is missing", true),
+        (service.replace("apiVersion: v1\n", ""), "it has no apiVersion", false),
+        (service.replace("kind: Service", "kind: Servce"), "looks like v1 Service", false),
+        (service.replace("  name: web\n", "  name: web\n  namespace: [a]\n"), "namespace", false),
+        (
+            slice.replace("endpoints: []\n", "endpoints: [\n").replace("  uid: u\n", ""),
+            "EndpointSlice s",
+            true,
+        ),
+    ] {
+        let contents = Contents::read(Path::new("f.yaml"), &text);
+        let said: Vec<String> = contents.problems.iter().map(ToString::to_string).collect();
+        assert!(!contents.intact && said.iter().any(|said| said.contains(words)), "{text}: {said:?}");
+        assert_eq!(contents.hides_slices, hides_slices, "{text}");
+        assert!(contents.objects.values().all(|entry| *entry == Entry::Unusable), "{text}");
+    }
+    assert!(Contents::read(Path::new("f.yaml"), service).intact);
+    assert!(Contents::read(Path::new("f.yaml"), "# on purpose\n").intact);
+}
+
+#[test]
+fn what_stands_before_a_marker_in_the_middle_of_an_object_is_not_taken_as_a_whole() {
+    let subnet = "apiVersion: kubeovn.io/v1\nkind: Subnet\nmetadata:\n  name: u\nspec:\n  cidrBlock: 10.0.0.0/24\n---\n  vlan: v\n";
+    for text in [subnet.to_owned(), format!("{subnet}  gateway: 10.0.0.1\nstatus: {{}}\n")] {
+        let contents = Contents::read(Path::new("f.yaml"), &text);
+        let entries: Vec<_> = contents.objects.values().collect();
+        assert_eq!((contents.intact, &entries[..]), (false, &[&Entry::Unusable][..]), "{text}");
+    }
+}
+
+#[test]
+fn labels_and_names_are_strings_however_they_are_written() {
+    let text = "apiVersion: v1\nkind: Node\nmetadata:\n  name: 1.10\n  labels: {a: 1.10, b: true, c: 0x1F, d: 1_000, e: yes, f: '0777', g: 0777}\n";
+    let contents = Contents::read(Path::new("f.yaml"), text);
+    let [Entry::Object(node)] = &contents.objects.values().collect::<Vec<_>>()[..] else {
+        panic!("{contents:?}")
+    };
+    let Object::Node(node) = &**node else { panic!("{node:?}") };
+    let labels = format!("{:?}", node.labels);
+    assert_eq!(node.name.to_string(), "1.10");
+    for (key, value) in
+        [("a", "1.10"), ("b", "true"), ("c", "0x1F"), ("d", "1_000"), ("e", "yes"), ("g", "0777")]
+    {
+        assert!(labels.contains(&format!("\"{key}\": \"{value}\"")), "{key}: {labels}");
+    }
+}
+
+#[test]
+fn a_damaged_item_of_a_printed_json_list_costs_no_other() {
+    let node = |name: &str| {
+        format!(
+            "        {{\n            \"apiVersion\": \"v1\",\n            \"kind\": \"Node\",\n            \"metadata\": {{\"name\": \"{name}\"}}\n        }}"
+        )
+    };
+    let items = [node("a"), node("b").replace("\"Node\"", "\"Node"), node("c")].join(",\n");
+    let text = format!(
+        "{{\n    \"apiVersion\": \"v1\",\n    \"items\": [\n{items}\n    ],\n    \"kind\": \"List\"\n}}\n"
+    );
+    let (objects, problems) = read(&text);
+    assert_eq!(objects, ["Node a", "Node c"], "{problems:?}");
+    assert_eq!(problems.len(), 1);
 }

@@ -16,6 +16,8 @@ use crate::model::ObjectKey;
 /// is FAT's, 2 s. Until it is older it is read again and compared by content.
 const YOUNG: Duration = Duration::from_secs(2);
 
+const NO_FILE: &str = "it is no file: put one there, or remove it to remove its objects";
+
 /// What a file was when it was read, so that an unchanged one is not read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
@@ -60,7 +62,8 @@ impl File {
         let now = SystemTime::now();
         let metadata = match fs::metadata(path) {
             Ok(metadata) if metadata.is_file() => metadata,
-            Ok(_) => return None,
+            Ok(metadata) if metadata.is_dir() && old.is_none() => return None,
+            Ok(_) => return Some(Self::replace(None, None, Contents::unreadable(path, NO_FILE), old)),
             Err(error) if absent(path, &error) => return None,
             Err(error) => return Some(Self::unreadable(path, old, &error)),
         };
@@ -115,6 +118,9 @@ fn contents(path: &Path, bytes: Vec<u8>) -> Contents {
     if bytes.is_empty() {
         let why = "it is empty, as if a write were under way: remove the file to remove its objects";
         return Contents::unreadable(path, why);
+    }
+    if bytes.starts_with(&[0xff, 0xfe, 0, 0]) || bytes.starts_with(&[0, 0, 0xfe, 0xff]) {
+        return Contents::unreadable(path, "it is UTF-32: save it as UTF-8");
     }
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         let why = "it is UTF-16, as PowerShell writes: save it as UTF-8 (Out-File -Encoding utf8)";

@@ -9,6 +9,8 @@ mod document;
 mod file;
 mod json;
 mod problem;
+mod shape;
+mod strings;
 mod watch;
 mod yaml;
 
@@ -22,7 +24,7 @@ use file::File;
 pub use problem::{ManifestError, ManifestProblem};
 use watch::{Due, Watch};
 
-use crate::model::{Change, Gaps, Object, ObjectKey};
+use crate::model::{Change, Gaps, Object, ObjectKey, Sources};
 
 /// How manifests' names end.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
@@ -85,7 +87,7 @@ impl ManifestFolder {
     /// Reads the files that changed and says what is different. Blocks: about a second for 15 MB of YAML.
     pub fn reread(&mut self) -> Reading {
         self.watch.acknowledge();
-        match list(&self.dir) {
+        match list(&self.dir, &self.files) {
             Ok(paths) => {
                 self.unlisted = None;
                 let mut old = std::mem::take(&mut self.files);
@@ -133,7 +135,7 @@ impl ManifestFolder {
     }
 
     fn is_stale(&self) -> bool {
-        match list(&self.dir) {
+        match list(&self.dir, &self.files) {
             Ok(paths) => {
                 self.unlisted.is_some()
                     || !paths.iter().eq(self.files.keys())
@@ -176,10 +178,16 @@ impl ManifestFolder {
         for (path, file) in &self.files {
             problems.extend_from_slice(&file.contents.problems);
             for (key, entry) in &file.contents.objects {
-                if let Some((_, Some(other))) = wanted.insert(key, (entry, Some(path))) {
-                    let (file, other, object) = (path.clone(), other.to_owned(), key.to_string());
-                    problems.push(ManifestProblem::Twice { file, object, other });
+                let Some((before, Some(other))) = wanted.insert(key, (entry, Some(path))) else { continue };
+                let (mut file, mut other) = (path.clone(), other.to_owned());
+                if opens(before, entry) {
+                    wanted.insert(
+                        key,
+                        (before, Some(self.files.get_key_value(&other).map_or(path, |it| it.0))),
+                    );
+                    std::mem::swap(&mut file, &mut other);
                 }
+                problems.push(ManifestProblem::Twice { file, object: key.to_string(), other });
             }
         }
         let gone = |key: &&ObjectKey| wanted.get(key).is_none_or(|(entry, _)| **entry == Entry::NotOurs);
@@ -201,6 +209,19 @@ impl ManifestFolder {
     }
 }
 
+/// Whether the later of two opens a Service that the former closes: a copy that was left lying opens nothing.
+fn opens(former: &Entry, later: &Entry) -> bool {
+    let sources = |entry: &Entry| match entry {
+        Entry::Object(object) => match &**object {
+            Object::Service(service) => Some(service.sources.clone()),
+            _ => None,
+        },
+        Entry::NotOurs | Entry::Unusable => None,
+    };
+    sources(former).is_some_and(|sources| sources != Sources::Everybody)
+        && sources(later) == Some(Sources::Everybody)
+}
+
 /// What cannot be read, or not whole, or was never read. A folder without any object is no decision: perhaps it is not
 /// mounted yet.
 fn gaps(
@@ -220,16 +241,17 @@ fn gaps(
         _ => None,
     };
     let objects = keys.map(|(key, _)| ((*key).clone(), owner(key))).collect();
-    Gaps { anything: told.is_empty() || files.values().any(|file| file.has_gap), objects }
+    let slices = files.values().any(|file| file.has_gap && file.contents.hides_slices);
+    Gaps { anything: told.is_empty() || files.values().any(|file| file.has_gap), slices, objects }
 }
 
-/// The folder's manifests, in the order in which they count.
-fn list(dir: &Path) -> io::Result<Vec<PathBuf>> {
+/// The folder's manifests, in the order in which they count. A folder is none, unless it stands where a file was.
+fn list(dir: &Path, known: &BTreeMap<PathBuf, File>) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
-        let other = fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file());
-        if is_manifest(&path) && !other {
+        let is_folder = fs::metadata(&path).is_ok_and(|metadata| metadata.is_dir());
+        if is_manifest(&path) && (!is_folder || known.contains_key(&path)) {
             paths.push(path);
         }
     }

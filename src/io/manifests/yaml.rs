@@ -3,13 +3,12 @@
 //! Kubernetes' own printer leaves a string without quotes that YAML 1.2 reads as a number too large to be one: a label
 //! `55e8921`, a commit's hash. What fits no number is the string that stands there.
 
-use std::borrow::Cow;
-
-use granit_parser::{Event, Parser, ScalarStyle};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_saphyr::{Error, Options, Spanned};
+
+use super::strings;
 
 /// Deepest nesting that is followed: custom resource definitions reach about 40, and an unoptimised build of the
 /// parser needs 20 kB of stack a level, of the 2 MiB that a thread has.
@@ -27,44 +26,14 @@ pub(super) struct Fault {
 /// Reads a document.
 pub(super) fn parse(text: &str) -> Result<Value, Fault> {
     let parse = |text: &str| serde_saphyr::from_str_with_options::<Value>(text, options());
-    let read = match parse(text) {
-        Err(Error::NonFiniteFloat { .. }) => parse(&with_strings(text)),
-        read => read,
-    };
+    let mut read = parse(text);
+    if matches!(read, Err(Error::NonFiniteFloat { .. })) {
+        read = parse(&strings::quoted(text));
+    }
+    if read.as_ref().is_ok_and(strings::are_missing) {
+        read = parse(&strings::quoted(text));
+    }
     read.map_err(|error| fault(&error))
-}
-
-/// The same text, in which what is no finite number stands in quotes.
-fn with_strings(text: &str) -> Cow<'_, str> {
-    let mut quoted = String::with_capacity(text.len() + 64);
-    let mut copied = 0;
-    for (event, span) in Parser::new_from_str(text).map_while(Result::ok) {
-        let Event::Scalar(scalar, ScalarStyle::Plain, _, None) = event else { continue };
-        let (Some(start), Some(end)) = (span.start.byte_offset(), span.end.byte_offset()) else { continue };
-        if !is_no_number(&scalar) || text.get(start..end).map(str::trim_end) != Some(&*scalar) {
-            continue;
-        }
-        let end = start + scalar.len();
-        for part in [text.get(copied..start).unwrap_or_default(), "'", &scalar, "'"] {
-            quoted.push_str(part);
-        }
-        copied = end;
-    }
-    if copied == 0 {
-        return text.into();
-    }
-    quoted.push_str(text.get(copied..).unwrap_or_default());
-    quoted.into()
-}
-
-/// Whether YAML 1.2's core schema (§10.3.2) takes it for a number that no computer holds: too large, infinite, or none.
-fn is_no_number(scalar: &str) -> bool {
-    let digits = scalar.trim_start_matches(['-', '+']);
-    if matches!(digits, ".inf" | ".Inf" | ".INF" | ".nan" | ".NaN" | ".NAN") {
-        return true;
-    }
-    digits.starts_with(|first: char| first.is_ascii_digit() || first == '.')
-        && scalar.parse::<f64>().is_ok_and(|number| !number.is_finite())
 }
 
 fn options() -> Options {
@@ -94,6 +63,11 @@ fn fault(error: &Error) -> Fault {
         }
         error => {
             let message = error.to_string();
+            if message.starts_with("budget breached") {
+                let why =
+                    format!("it is nested deeper than {DEEPEST}, or has aliases without end: print it anew");
+                return Fault { line, why };
+            }
             message.rsplit_once(" at line ").map_or(message.as_str(), |(why, _)| why).to_owned()
         }
     };
@@ -125,15 +99,33 @@ pub(super) struct Pieces {
 /// nothing within an item can stand there. `None` where it does not look like one.
 pub(super) fn take_apart(text: &str) -> Option<Pieces> {
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
-    let items = lines.iter().position(|line| is_items(line))?;
-    let dash = dash(&lines[items + 1..])?;
-    let mut pieces = Pieces { head: lines[..items].concat(), items: Vec::new() };
+    // What a marker in the middle of a list has left behind begins with the rest of an item.
+    let is_item = |line: &&str| ["- apiVersion:", "- kind:"].into_iter().any(|start| line.starts_with(start));
+    let first = match lines.iter().position(|line| is_items(line)) {
+        Some(items) => items + 1,
+        None if lines.iter().any(is_item) => 0,
+        None => return None,
+    };
+    let dash = dash(&lines[first..])?;
+    let mut pieces = Pieces { head: lines[..first.saturating_sub(1)].concat(), items: Vec::new() };
     let mut in_head = false;
-    for (number, line) in lines.iter().enumerate().skip(items + 1) {
+    for (number, line) in lines.iter().enumerate().skip(first) {
         // A blank more or less is damage of that item, and what stands in an item is two further to the right.
         if dash_of(line).is_some_and(|indent| indent <= dash + 1) {
             pieces.items.push((number, line.replacen('-', " ", 1)));
             in_head = false;
+            continue;
+        }
+        // What stands further left than an item's own lines is none of it.
+        let indent = line.len() - line.trim_start_matches(' ').len();
+        if indent <= dash
+            && !line.starts_with('\t')
+            && !in_head
+            && !is_key(line)
+            && !line.trim().is_empty()
+            && !pieces.items.is_empty()
+        {
+            pieces.items.push((number, (*line).to_owned()));
             continue;
         }
         // The list's own keys again, behind its items.

@@ -49,6 +49,26 @@ pub enum Converted {
     Unusable,
 }
 
+/// What to write instead, by serde's word for what does not fit.
+pub fn cure(said: &str) -> String {
+    if let Some(field) = said.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
+        return format!("add the field {field}");
+    }
+    let Some((_, expected)) = said.rsplit_once("expected ") else { return said.to_owned() };
+    let cure = match expected {
+        "a string" => "write a string; what looks like a number or a boolean needs quotes",
+        "a boolean" => "write true or false, without quotes",
+        "a sequence" => "write a list",
+        "a map" => "write a mapping, KEY: VALUE",
+        integer if matches!(integer, "i32" | "i64" | "u16" | "u32" | "u64" | "u8") => {
+            "write a whole number within the field's limits"
+        }
+        other if other.starts_with("struct ") => "write a mapping, KEY: VALUE",
+        _ => return said.to_owned(),
+    };
+    cure.to_owned()
+}
+
 /// The problems of one object.
 struct Notes<'a> {
     kind: Kind,

@@ -11,11 +11,18 @@ use super::{Converted, Notes};
 use crate::kube::{Kind, Problem};
 use crate::model::{BadRange, Object, Service, ServiceKey, ServicePort, Sources, TrafficPolicy};
 
+/// `spec.type` (Kubernetes API, ServiceSpec v1).
+const TYPES: [&str; 4] = ["LoadBalancer", "NodePort", "ClusterIP", "ExternalName"];
+
 /// A Service. One that is no LoadBalancer is not ours; a LoadBalancer without an address is, with no VIP.
 pub fn service(object: &core::Service, problems: &mut Vec<Problem>) -> Converted {
     let Some(mut notes) = Notes::of(Kind::Service, &object.metadata, problems) else {
         return Converted::Unusable;
     };
+    let kind = object.spec.as_ref().and_then(|spec| spec.type_.as_deref()).unwrap_or("ClusterIP");
+    if !TYPES.contains(&kind) {
+        return notes.unusable("spec.type", kind, "write LoadBalancer, NodePort, ClusterIP or ExternalName");
+    }
     let Some(spec) = object.spec.as_ref().filter(|spec| spec.type_.as_deref() == Some("LoadBalancer")) else {
         return Converted::NotOurs(notes.key());
     };

@@ -110,7 +110,7 @@ fn a_value_of_the_wrong_type_is_named_with_its_path() {
     let ports = json!([{"port": "eighty"}]);
     let (converted, problems) = read(Kind::Service, nginx(json!({"spec": {"ports": ports}})));
     assert_eq!(converted, Converted::Unusable);
-    let start = "Service web/nginx: spec.ports[0].port \"eighty\" cannot be used: invalid type";
+    let start = "Service web/nginx: spec.ports[0].port \"eighty\" cannot be used: write a whole number";
     assert!(problems.len() == 1 && problems[0].starts_with(start), "{problems:?}");
 }
 
