@@ -32,6 +32,8 @@ mod metrics;
 mod numbers;
 #[path = "kube/permissions.rs"]
 mod permissions;
+#[path = "kube/restored.rs"]
+mod restored;
 #[path = "kube/saying.rs"]
 mod saying;
 #[path = "kube/speaking_for.rs"]

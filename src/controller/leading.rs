@@ -29,6 +29,7 @@ pub struct Elected {
     lock: String,
     led: bool,
     holder: String,
+    rewinds: u64,
 }
 
 impl Leading {
@@ -56,6 +57,7 @@ impl Leading {
             lock: lock_name(&arguments.cluster_name),
             led: false,
             holder: String::new(),
+            rewinds: 0,
         }))
     }
 
@@ -88,6 +90,13 @@ impl Leading {
         let Standing { holder, trouble, .. } = elected.candidacy.standing();
         elected.say(leads, holder);
         trouble
+    }
+
+    /// Whether the Lease told, since this was last asked, that the API server's state went back.
+    pub fn take_rewound(&mut self) -> bool {
+        let Self::Elected(elected) = self else { return false };
+        let rewinds = elected.candidacy.standing().rewinds;
+        std::mem::replace(&mut elected.rewinds, rewinds) != rewinds
     }
 
     /// A transaction, fenced where there are others.

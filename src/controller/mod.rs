@@ -197,6 +197,7 @@ impl Controller {
 
     fn cluster_changed(&mut self, news: News) {
         self.problems = news.problems;
+        self.metrics.rewinds.inc_by(news.rewinds);
         self.say_problems();
         self.reconciler.cluster_changed(news.changes);
         self.voice.stir(now());
@@ -225,6 +226,9 @@ impl Controller {
 
     fn settle_lead(&mut self) {
         self.lease_trouble = self.leading.settle(&mut self.northbound, now());
+        if self.leading.take_rewound() {
+            self.cluster.look();
+        }
         self.say_problems();
     }
 

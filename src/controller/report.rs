@@ -66,12 +66,14 @@ impl Controller {
         metrics.leader.set(i64::from(self.leading.may_write(&self.northbound, now())));
         replace(&metrics.objects, "kind", self.cluster.counts());
         let waiting_for = if !self.cluster.is_complete() {
-            Some("the cluster's objects")
+            Some("the cluster's objects".to_owned())
+        } else if let Some(rewinding) = self.cluster.rewinding() {
+            Some(rewinding)
         } else if !self.northbound.is_synced() {
-            Some("the northbound")
+            Some("the northbound".to_owned())
         } else {
             None
         };
-        self.health.set_ready(waiting_for);
+        self.health.set_ready(waiting_for.as_deref());
     }
 }

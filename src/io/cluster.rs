@@ -42,6 +42,8 @@ pub struct News {
     pub changes: Vec<Change>,
     /// Everything that is wrong now, also what was wrong before, each with its cure.
     pub problems: Vec<String>,
+    /// How often the cluster's state went back to an older one.
+    pub rewinds: u64,
 }
 
 const EMPTY: &str = "the cluster's folder has no object of a kind that is read: nothing is done until it has one \
@@ -86,11 +88,11 @@ impl Cluster {
                 if *read == Read::Empty {
                     problems.push(EMPTY.to_owned());
                 }
-                News { changes, problems }
+                News { changes, problems, rewinds: 0 }
             }
             Self::Kube(watch, _) => {
-                let KubeReading { changes, problems } = watch.next().await;
-                News { changes, problems }
+                let KubeReading { changes, problems, rewinds } = watch.next().await;
+                News { changes, problems, rewinds }
             }
         }
     }
@@ -100,6 +102,22 @@ impl Cluster {
         match self {
             Self::Folder(_, read) => *read == Read::Whole,
             Self::Kube(watch, _) => watch.is_complete(),
+        }
+    }
+
+    /// What happened, while what is known is of a state that is no more, and everything is read anew.
+    pub fn rewinding(&self) -> Option<String> {
+        match self {
+            Self::Folder(..) => None,
+            Self::Kube(watch, _) => watch.rewinding(),
+        }
+    }
+
+    /// Somebody learned that the cluster's state went back: whatever did is read anew.
+    pub fn look(&self) {
+        match self {
+            Self::Folder(..) => {}
+            Self::Kube(watch, _) => watch.look(),
         }
     }
 

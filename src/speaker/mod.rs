@@ -207,6 +207,7 @@ impl Speaker {
     }
 
     fn cluster_changed(&mut self, news: cluster::News) {
+        self.metrics.rewinds.inc_by(news.rewinds);
         self.agent.cluster_changed(news.changes, self.cluster.is_complete());
         let nobody = self.cluster.is_complete() && self.agent.world().node(&self.node).is_none();
         let nobody = nobody.then(|| {
@@ -348,7 +349,8 @@ impl Speaker {
             replace(&self.metrics.states, "state", status.counts());
             self.health.set_status(serde_json::to_string(&status).unwrap_or_default());
         }
-        self.health.set_ready(self.agent.waiting_for());
+        let rewinding = self.cluster.rewinding();
+        self.health.set_ready(self.agent.waiting_for().or(rewinding.as_deref()));
     }
 }
 

@@ -205,6 +205,8 @@ pub struct ControllerMetrics {
     pub leader: Gauge,
     /// Objects of the cluster, by kind.
     pub objects: Family<Label, Gauge>,
+    /// How often the API server's state went back to an older one.
+    pub rewinds: Counter,
     /// Writes to the API server (status, annotations, Events), by outcome.
     pub status_writes: Family<Label, Counter>,
 }
@@ -228,6 +230,7 @@ impl ControllerMetrics {
             connected: all.add("database_connected", "Whether the OVN database is followed"),
             leader: all.add("leader", "Whether this replica leads"),
             objects: all.add("cluster_objects", "Objects of the cluster known, by kind"),
+            rewinds: all.add("cluster_rewinds", "How often the API server's state went back to an older one"),
             status_writes: all.add("status_writes", "Writes to the API server, by outcome"),
         };
         (metrics, all.finish())
@@ -249,6 +252,8 @@ pub struct SpeakerMetrics {
     pub rules: Gauge,
     /// Whether a bridge answers, by its name.
     pub connected: Family<Label, Gauge>,
+    /// How often the API server's state went back to an older one.
+    pub rewinds: Counter,
     /// Rules of ours put back.
     pub repairs: Counter,
     /// Objects of the cluster, by kind.
@@ -268,6 +273,7 @@ impl SpeakerMetrics {
             connected: all.add("switch_connected", "Whether the provider bridge answers"),
             repairs: all.add("rule_repairs", "Rules of ours put back after somebody changed them"),
             objects: all.add("cluster_objects", "Objects of the cluster known, by kind"),
+            rewinds: all.add("cluster_rewinds", "How often the API server's state went back to an older one"),
         };
         (metrics, all.finish())
     }

@@ -21,7 +21,7 @@ const TRIES: usize = 3;
 pub struct ApiServer {
     pub cluster: Cluster,
     server: Option<Process>,
-    _etcd: Process,
+    etcd: Option<Process>,
     /// Where they serve, on loopback.
     pub port: u16,
     pub etcd_port: u16,
@@ -38,7 +38,7 @@ impl ApiServer {
         let admin = folder.path().join("admin.kubeconfig");
         std::fs::write(&admin, kubeconfig(folder.path(), port, ADMIN_TOKEN)).unwrap();
         let cluster = Cluster::open(&admin);
-        let this = Self { cluster, server: Some(server), _etcd: etcd, port, etcd_port, folder };
+        let this = Self { cluster, server: Some(server), etcd: Some(etcd), port, etcd_port, folder };
         this.await_namespaces();
         this
     }
@@ -56,6 +56,31 @@ impl ApiServer {
         self.server =
             Some(try_server(self.folder.path(), self.port, self.etcd_port).expect("its port is free"));
         self.cluster.reconnect();
+    }
+
+    /// What it holds at this moment, for [`ApiServer::restore`]. It is away for a while.
+    pub fn back_up(&mut self) {
+        self.without_etcd(|folder| copy(&folder.join("etcd"), &folder.join("backup")));
+    }
+
+    /// What it held when it was backed up; what happened since has not.
+    pub fn restore(&mut self) {
+        self.without_etcd(|folder| {
+            std::fs::remove_dir_all(folder.join("etcd")).unwrap();
+            copy(&folder.join("backup"), &folder.join("etcd"));
+        });
+    }
+
+    /// Stops both, does it, and starts them where they were.
+    fn without_etcd(&mut self, does: impl FnOnce(&Path)) {
+        self.kill();
+        if let Some(mut etcd) = self.etcd.take() {
+            assert!(etcd.is_running());
+            etcd.terminate();
+        }
+        does(self.folder.path());
+        self.etcd = Some(try_etcd(self.folder.path(), self.etcd_port).expect("its port is free"));
+        self.restart();
     }
 
     /// The file with which a pod of this ServiceAccount connects; the ServiceAccount must exist.
@@ -101,6 +126,10 @@ fn program(name: &str) -> Command {
     command
 }
 
+fn copy(from: &Path, to: &Path) {
+    run(Command::new("cp").args(["-r", "--"]).args([from, to]));
+}
+
 fn write_secrets(folder: &Path) {
     let key = folder.join("service-accounts.key");
     run(Command::new("openssl")
@@ -110,11 +139,14 @@ fn write_secrets(folder: &Path) {
 }
 
 fn start_etcd(folder: &Path) -> (Process, u16) {
-    (0..TRIES).find_map(|_| try_etcd(folder)).expect("etcd finds a free port")
+    let attempt = |_| {
+        let port = free_port();
+        Some((try_etcd(folder, port)?, port))
+    };
+    (0..TRIES).find_map(attempt).expect("etcd finds a free port")
 }
 
-fn try_etcd(folder: &Path) -> Option<(Process, u16)> {
-    let port = free_port();
+fn try_etcd(folder: &Path, port: u16) -> Option<Process> {
     let url = format!("http://127.0.0.1:{port}");
     // It never meets a peer, so whichever port the system gives it for them will do.
     let peers = "http://127.0.0.1:0";
@@ -132,7 +164,7 @@ fn try_etcd(folder: &Path) -> Option<(Process, u16)> {
     let mut etcd = Process::start("etcd", &mut command, folder);
     let healthy =
         || Command::new("curl").args(["-sSf", &format!("{url}/health")]).output().unwrap().status.success();
-    becomes_ready(&mut etcd, healthy).then_some((etcd, port))
+    becomes_ready(&mut etcd, healthy).then_some(etcd)
 }
 
 fn start_server(folder: &Path, etcd_port: u16) -> (Process, u16) {

@@ -4,13 +4,13 @@ use crate::process::{Process, eventually, holds};
 use crate::stage::{DNS_ROW, NGINX_ROW, NGINX_V4, Stage, page};
 
 /// The value of one time series.
-fn value(process: &mut Process, series: &str) -> Option<f64> {
+pub fn value(process: &mut Process, series: &str) -> Option<f64> {
     let text = page(process, "/metrics");
     let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ').map(str::to_owned));
     line.map(|line| line.parse().unwrap())
 }
 
-fn becomes(process: &mut Process, series: &str, wanted: f64) {
+pub fn becomes(process: &mut Process, series: &str, wanted: f64) {
     eventually(&format!("{series} is {wanted}"), || {
         let found = value(process, series);
         holds(found == Some(wanted), found)

@@ -1,7 +1,5 @@
 //! What ours do with exactly the Roles of `deploy/`, and with less.
 
-use std::process::Command;
-
 use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
@@ -47,16 +45,7 @@ fn the_roles_of_deploy_suffice_for_the_controller() {
 #[test]
 fn the_roles_of_deploy_suffice_for_the_speaker() {
     let stage = Stage::with_example();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ovn-vip"));
-    command.args(["speaker", "--log=ovn_vip=debug", "--node=node1", "--http=127.0.0.1:0", "--kubeconfig"]);
-    command.arg(stage.server.service_account(NAMESPACE, "ovn-vip-speaker"));
-    // It comes no further than to wait for a switch.
-    command.args(["--ovs", "unix:/nonexistent/db.sock"]);
-    let mut speaker = stage.start("speaker", &mut command);
-    eventually("it knows the cluster", || {
-        let ready = page(&mut speaker, "/readyz");
-        holds(ready.contains("Open vSwitch"), ready)
-    });
+    let speaker = stage.speaker();
     assert_eq!(warnings(&speaker, "may not"), 0);
 }
 

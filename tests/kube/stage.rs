@@ -83,6 +83,26 @@ impl Stage {
         command
     }
 
+    /// A speaker that knows the cluster, with exactly the Roles of `deploy/`. It comes no further than to wait for a switch.
+    pub fn speaker(&self) -> Process {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ovn-vip"));
+        command.args([
+            "speaker",
+            "--log=ovn_vip=debug",
+            "--node=node1",
+            "--http=127.0.0.1:0",
+            "--kubeconfig",
+        ]);
+        command.arg(self.server.service_account(NAMESPACE, "ovn-vip-speaker"));
+        command.args(["--ovs", "unix:/nonexistent/db.sock"]);
+        let mut speaker = self.start("speaker", &mut command);
+        eventually("it knows the cluster", || {
+            let ready = page(&mut speaker, "/readyz");
+            holds(ready.contains("Open vSwitch"), ready)
+        });
+        speaker
+    }
+
     /// Starts a controller of that name.
     pub fn controller(&self, name: &str) -> Process {
         self.start(name, &mut self.controller_command(name))

@@ -9,6 +9,7 @@ use crate::lab::{Lab, repository};
 use crate::process::Process;
 use crate::stage::NODES;
 
+#[expect(dead_code, reason = "nothing is restored here")]
 #[path = "../kube/apiserver.rs"]
 mod apiserver;
 #[path = "../kube/cluster.rs"]

@@ -2,7 +2,8 @@
 //!
 //! [`candidate`] has the rules. Here they are driven by a watch of the one Lease, so that a released one is taken at
 //! once, and by requests whose optimistic lock (`resourceVersion`) lets one of several win. A watch that breaks costs
-//! only time: a write on what was last seen is then refused, and the Lease is read.
+//! only time: a write on what was last seen is then refused, and the Lease is read. What a read says counts, also where it
+//! is older than what was told before: then the API server's state went back, and nothing else will come.
 
 pub mod candidate;
 
@@ -13,15 +14,18 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::PostParams;
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::Event;
 use kube::{Api, Client};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::watch::{Lasting, Need, Paced, forbidden, paced, root, silent};
+use super::watch::{Lasting, Need, Paced, Rewind, Trouble, follow, forbidden, paced, root, silent};
 pub use candidate::LeaseTiming;
 use candidate::{Action, Candidate, Record};
+
+/// How long the API server may keep the watch open: what kube-rs and client-go ask for, too.
+const WATCH_TIMEOUT_SECONDS: u32 = 290;
 
 /// Giving the Lease back may take so long.
 const RELEASE: Duration = Duration::from_secs(2);
@@ -48,6 +52,8 @@ pub struct Standing {
     pub holder: String,
     /// Why the Lease cannot be had, or watched.
     pub trouble: Option<String>,
+    /// How often the API server's state was seen to go back.
+    pub rewinds: u64,
 }
 
 /// A candidacy: it goes on by itself.
@@ -102,6 +108,7 @@ struct Elector {
     /// Whether the list that is under way had it.
     listed: bool,
     trouble: Option<Lasting<String>>,
+    rewinds: u64,
     told: watch::Sender<Standing>,
 }
 
@@ -109,12 +116,15 @@ impl Elector {
     fn new(client: &Client, config: LeaseConfig, told: watch::Sender<Standing>) -> Self {
         let api = Api::namespaced(client.clone(), &config.namespace);
         let candidate = Candidate::new(config.identity.clone(), config.timing);
-        Self { api, config, candidate, lease: None, listed: false, trouble: None, told }
+        Self { api, config, candidate, lease: None, listed: false, trouble: None, rewinds: 0, told }
     }
 
     async fn run(mut self, mut stopped: oneshot::Receiver<()>) {
-        let only = watcher::Config::default().fields(&format!("metadata.name={}", self.config.name));
-        let mut seen = paced(Need::Required, watcher(self.api.clone(), only));
+        let only = format!("metadata.name={}", self.config.name);
+        // It finds out by itself, or by a write, whether the state went back.
+        let (_look, looked) = watch::channel(0);
+        let events = follow(self.api.clone(), WATCH_TIMEOUT_SECONDS, Some(only), looked);
+        let mut seen = paced(Need::Required, events);
         loop {
             match self.candidate.next(Instant::now()) {
                 Action::Write => self.write().await,
@@ -124,7 +134,7 @@ impl Elector {
                     let until = until.into_iter().chain(leads_until).chain(well_at).min();
                     tokio::select! {
                         _ = &mut stopped => return self.release().await,
-                        event = seen.next() => self.saw(event),
+                        event = seen.next() => self.saw(event).await,
                         () = super::watch::until(until) => {}
                     }
                 }
@@ -133,7 +143,7 @@ impl Elector {
         }
     }
 
-    fn saw(&mut self, event: Option<Paced<Lease>>) {
+    async fn saw(&mut self, event: Option<Paced<Lease>>) {
         match event {
             Some(Ok(Event::Init)) => self.listed = false,
             Some(Ok(Event::InitApply(lease) | Event::Apply(lease))) => {
@@ -143,6 +153,7 @@ impl Elector {
             }
             Some(Ok(Event::InitDone)) if self.listed => {}
             Some(Ok(Event::Delete(_) | Event::InitDone)) => self.see(None),
+            Some(Err((Trouble::Rewound(_), _))) => self.look().await,
             Some(Err((trouble, _))) => {
                 if let Some(words) = trouble.of_lease() {
                     self.ail(words);
@@ -152,13 +163,29 @@ impl Elector {
         }
     }
 
+    /// A watch tells it; it may lag behind what a request has told.
     fn see(&mut self, lease: Option<Lease>) {
-        // A watch may lag behind what a request has told.
-        let version =
-            |lease: &Option<Lease>| lease.as_ref()?.metadata.resource_version.as_ref()?.parse::<u64>().ok();
-        if version(&lease).zip(version(&self.lease)).is_some_and(|(seen, known)| seen < known) {
-            return;
+        if rewind(self.lease.as_ref(), lease.as_ref()).is_none() {
+            self.believe(lease);
         }
+    }
+
+    /// Reads the Lease: that is how it is.
+    async fn look(&mut self) {
+        let look = self.api.get_opt(&self.config.name);
+        let Ok(Ok(lease)) = tokio::time::timeout(self.config.timing.retry, look).await else { return };
+        if let Some(Rewind { before, now }) = rewind(self.lease.as_ref(), lease.as_ref()) {
+            self.rewinds += 1;
+            tracing::warn!(
+                before,
+                now,
+                "the Lease is an older one than before: was etcd restored? It counts"
+            );
+        }
+        self.believe(lease);
+    }
+
+    fn believe(&mut self, lease: Option<Lease>) {
         self.candidate.see(lease.as_ref().map(record).unwrap_or_default(), Instant::now());
         self.lease = lease;
     }
@@ -186,10 +213,7 @@ impl Elector {
         match &error {
             // Somebody was faster, or we saw too little.
             kube::Error::Api(status) if status.code == 409 || status.code == 404 => {
-                let look = self.api.get_opt(&self.config.name);
-                if let Ok(Ok(lease)) = tokio::time::timeout(self.config.timing.retry, look).await {
-                    self.see(lease);
-                }
+                self.look().await;
             }
             kube::Error::Api(status) if status.code == 403 => {
                 let verb = if self.lease.is_some() { "update" } else { "create" };
@@ -226,22 +250,8 @@ impl Elector {
         self.tell();
     }
 
-    /// The Lease with this holder; the rest as it was seen, its version above all.
     fn wanted(&self, holder: &str, duration: Duration) -> Lease {
-        let mut lease = self.lease.clone().unwrap_or_default();
-        lease.metadata.name = Some(self.config.name.clone());
-        lease.metadata.managed_fields = None;
-        let now = MicroTime(Timestamp::now());
-        let spec = lease.spec.get_or_insert_with(LeaseSpec::default);
-        if spec.holder_identity.as_deref().unwrap_or_default() != holder {
-            spec.acquire_time = Some(now.clone());
-            let turn = i32::from(!holder.is_empty());
-            spec.lease_transitions = Some(spec.lease_transitions.unwrap_or(0) + turn);
-        }
-        spec.holder_identity = Some(holder.to_owned());
-        spec.lease_duration_seconds = i32::try_from(duration.as_secs()).ok();
-        spec.renew_time = Some(now);
-        lease
+        renewed(self.lease.as_ref(), &self.config.name, holder, duration)
     }
 
     fn tell(&mut self) {
@@ -251,6 +261,7 @@ impl Elector {
             until: self.candidate.leads_until(now),
             holder: self.candidate.holder().to_owned(),
             trouble: self.trouble.as_ref().and_then(|trouble| trouble.told(now)).cloned(),
+            rewinds: self.rewinds,
         };
         self.told.send_if_modified(|told| {
             let altered = *told != standing;
@@ -260,6 +271,30 @@ impl Elector {
     }
 }
 
+/// The Lease with this holder; the rest as it was seen, its version above all.
+fn renewed(seen: Option<&Lease>, name: &str, holder: &str, duration: Duration) -> Lease {
+    let mut lease = seen.cloned().unwrap_or_default();
+    lease.metadata.name = Some(name.to_owned());
+    lease.metadata.managed_fields = None;
+    let now = MicroTime(Timestamp::now());
+    let spec = lease.spec.get_or_insert_with(LeaseSpec::default);
+    if spec.holder_identity.as_deref().unwrap_or_default() != holder {
+        spec.acquire_time = Some(now.clone());
+        let turn = i32::from(!holder.is_empty());
+        spec.lease_transitions = Some(spec.lease_transitions.unwrap_or(0).saturating_add(turn));
+    }
+    spec.holder_identity = Some(holder.to_owned());
+    spec.lease_duration_seconds = i32::try_from(duration.as_secs()).ok();
+    spec.renew_time = Some(now);
+    lease
+}
+
+/// Whether the second one is older than the first.
+fn rewind(before: Option<&Lease>, now: Option<&Lease>) -> Option<Rewind> {
+    let version = |lease: Option<&Lease>| lease?.metadata.resource_version.clone();
+    Rewind::between(&version(before)?, &version(now)?)
+}
+
 fn record(lease: &Lease) -> Record {
     let spec = lease.spec.as_ref();
     let seconds = spec.and_then(|spec| spec.lease_duration_seconds).unwrap_or_default();
@@ -267,5 +302,55 @@ fn record(lease: &Lease) -> Record {
         holder: spec.and_then(|spec| spec.holder_identity.clone()).unwrap_or_default(),
         duration: Duration::from_secs(u64::try_from(seconds).unwrap_or_default()),
         version: lease.metadata.resource_version.clone().unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn lease(metadata: Value, spec: Value) -> Lease {
+        serde_json::from_value(json!({ "metadata": metadata, "spec": spec })).unwrap()
+    }
+
+    #[test]
+    fn garbage_in_a_lease_is_read_as_little_and_written_over() {
+        for (metadata, spec) in [
+            (json!({}), Value::Null),
+            (json!({ "resourceVersion": "no number" }), json!({})),
+            (
+                json!({ "resourceVersion": "99999999999999999999999" }),
+                json!({ "leaseDurationSeconds": i32::MAX, "leaseTransitions": i32::MAX }),
+            ),
+            (
+                json!({ "resourceVersion": "-1" }),
+                json!({ "holderIdentity": "\u{0}\n", "leaseDurationSeconds": i32::MIN, "leaseTransitions": i32::MIN }),
+            ),
+        ] {
+            let found = lease(metadata, spec);
+            let now = Instant::now();
+            let mut candidate = Candidate::new("me", LeaseTiming::default());
+            candidate.see(record(&found), now);
+            candidate.next(now);
+            assert_eq!(
+                rewind(Some(&found), Some(&lease(json!({ "resourceVersion": "1" }), json!({})))),
+                None
+            );
+            let ours = renewed(Some(&found), "lease", "me", Duration::from_secs(15));
+            let spec = ours.spec.unwrap();
+            assert_eq!(
+                (spec.holder_identity.as_deref(), spec.lease_duration_seconds),
+                (Some("me"), Some(15))
+            );
+        }
+    }
+
+    #[test]
+    fn an_older_lease_is_told_from_a_newer_one_and_from_none() {
+        let at = |version: &str| lease(json!({ "resourceVersion": version }), json!({}));
+        assert_eq!(rewind(Some(&at("10")), Some(&at("9"))), Some(Rewind { before: 10, now: 9 }));
+        assert_eq!(rewind(Some(&at("9")), Some(&at("10"))), None);
+        assert_eq!((rewind(Some(&at("9")), None), rewind(None, Some(&at("9")))), (None, None));
     }
 }

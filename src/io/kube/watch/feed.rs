@@ -26,6 +26,8 @@ enum Known {
 pub(super) struct Feed {
     pub watched: &'static Watched,
     known: Known,
+    /// What is known is of a state that is no more, and was not listed since.
+    is_behind: bool,
     keys: BTreeSet<ObjectKey>,
     /// While a list is under way: it takes effect as a whole.
     list: Option<List>,
@@ -46,7 +48,7 @@ impl Feed {
     pub fn new(watched: &'static Watched) -> Self {
         let (keys, problems, marks) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
         let owners = BTreeMap::new();
-        Self { watched, known: Known::NotYet, keys, list: None, problems, owners, marks }
+        Self { watched, known: Known::NotYet, is_behind: false, keys, list: None, problems, owners, marks }
     }
 
     /// Whether decisions may stand on it.
@@ -72,8 +74,19 @@ impl Feed {
         self.keys.len()
     }
 
+    /// The API server's state went back: a list is to come. Until then what was known stays.
+    pub fn start_over(&mut self) {
+        (self.is_behind, self.list) = (true, None);
+    }
+
+    /// Whether that list is still to come.
+    pub fn is_behind(&self) -> bool {
+        self.is_behind
+    }
+
     /// The API server does not have the kind, or forbids it. What was known stays.
     pub fn absent(&mut self) {
+        self.is_behind &= self.watched.need == Need::Required;
         if self.known == Known::NotYet {
             self.known = Known::Absent;
         }
@@ -126,7 +139,7 @@ impl Feed {
         self.problems.retain(|key, _| list.keys.contains(key));
         self.marks.retain(|key, _| list.keys.contains(key));
         changes.extend(list.changes);
-        self.known = Known::All;
+        (self.known, self.is_behind) = (Known::All, false);
     }
 
     /// The object's key, where it has one.
@@ -232,6 +245,17 @@ mod tests {
         tell(&mut feed, listed(vec![vlan("a", json!(1)), vlan("b", json!(2))]));
         assert!(tell(&mut feed, vec![Event::Init, Event::InitApply(vlan("a", json!(1)))]).is_empty());
         assert_eq!(tell(&mut feed, listed(vec![vlan("a", json!(1)), vlan("b", json!(2))])).len(), 2);
+    }
+
+    #[test]
+    fn while_it_is_listed_anew_what_was_known_stays() {
+        let mut feed = vlans();
+        tell(&mut feed, listed(vec![vlan("a", json!(1)), vlan("b", json!(2))]));
+        feed.start_over();
+        feed.absent();
+        assert!(feed.is_behind() && feed.is_complete() && feed.count() == 2);
+        assert_eq!(tell(&mut feed, listed(vec![vlan("b", json!(1))])), ["-Vlan a", "+Vlan b"]);
+        assert!(!feed.is_behind());
     }
 
     #[test]

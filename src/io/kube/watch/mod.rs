@@ -1,30 +1,35 @@
 //! The cluster as an API server tells it: one watch for each kind, converted at once.
 //!
 //! No object is kept: what a watch brings is read by [`Kind`], given back as a change of the model, and
-//! dropped. Lists page (`ListWatch`): streaming lists have no fall-back in kube-rs and need an etcd that not every
-//! cluster has. A list takes effect as a whole, and what it no longer has is removed. Trouble is a problem like a bad
-//! field is: said while it lasts, with its cure, and retried; nothing that is known is lost by it.
+//! dropped. Lists page: streaming lists need an etcd that not every cluster has. A list takes effect as a whole, and what it no
+//! longer has is removed. Trouble is a problem like a bad field is: said while it lasts, with its cure, and retried; nothing
+//! that is known is lost by it. A state that went back is listed anew, all of it (ADR 0040).
 
 mod feed;
+mod follow;
 mod raw;
+mod rewinding;
 mod trouble;
 
 use std::time::Duration;
 
 use futures::stream::{self, BoxStream, SelectAll};
 use futures::{FutureExt, Stream, StreamExt};
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::Event;
 use kube::{Api, Client};
+use tokio::sync::watch as signal;
 use tokio::time::Instant;
 
 use crate::kube::marks::Marks;
 use crate::kube::{Kind, Problem};
 use crate::model::{Change, Gaps, ObjectKey};
 use feed::Feed;
+pub use follow::follow;
 pub use raw::Need;
 use raw::{Raw, WATCHED, Watched};
+use rewinding::Rewinding;
 use trouble::Pace;
-pub use trouble::{Lasting, Trouble, forbidden, root, silent};
+pub use trouble::{Lasting, Rewind, Trouble, forbidden, root, silent};
 
 /// How long the API server may keep a watch open. A connection that died without a word is found a little later.
 const WATCH_TIMEOUT_SECONDS: u32 = 120;
@@ -40,12 +45,16 @@ type Told = (usize, Paced<Raw>);
 
 /// Every kind, watched.
 pub struct KubeWatch {
+    client: Client,
     told: SelectAll<BoxStream<'static, Told>>,
     feeds: Vec<Feed>,
     /// For each kind: what is the matter.
     troubles: Vec<Option<Lasting<Trouble>>>,
     /// What could not be read, as last told.
     gaps: Gaps,
+    /// Changes when whether the state went back is to be looked at.
+    look: signal::Sender<u64>,
+    rewinding: Option<Rewinding>,
 }
 
 /// What happened since the last time.
@@ -55,18 +64,33 @@ pub struct KubeReading {
     pub changes: Vec<Change>,
     /// Everything that is wrong now, also what was wrong before.
     pub problems: Vec<String>,
+    /// How often the API server's state went back to an older one.
+    pub rewinds: u64,
 }
 
 impl KubeWatch {
     /// Watches everything; the first requests go out with the first [`KubeWatch::next`].
     pub fn new(client: &Client) -> Self {
-        let streams = WATCHED.iter().enumerate();
+        let (look, looked) = signal::channel(0);
         Self {
-            told: streams.map(|(at, watched)| watch(client, at, watched)).collect(),
+            client: client.clone(),
+            told: watch_all(client, &looked),
             feeds: WATCHED.iter().map(Feed::new).collect(),
             troubles: vec![None; WATCHED.len()],
             gaps: Gaps::default(),
+            look,
+            rewinding: None,
         }
+    }
+
+    /// Somebody learned that the state went back: each kind is asked at once whether its own did.
+    pub fn look(&self) {
+        self.look.send_modify(|times| *times += 1);
+    }
+
+    /// What happened, while everything is listed anew because the state went back. What is known is of before.
+    pub fn rewinding(&self) -> Option<String> {
+        self.rewinding.as_ref().map(ToString::to_string)
     }
 
     /// Whether every kind was listed once: before that, what is missing only has not been told.
@@ -107,18 +131,19 @@ impl KubeWatch {
 
     /// The next changes, many at once where many came; or other problems. Cancel-safe.
     pub async fn next(&mut self) -> KubeReading {
-        let well_at = self.troubles.iter().flatten().map(Lasting::until).min();
+        let well_at = self.troubles.iter().flatten().map(Lasting::until);
+        let well_at = well_at.chain(self.rewinding.as_ref().and_then(Rewinding::until)).min();
         let mut reading = KubeReading::default();
         let first = tokio::select! {
             told = self.told.next() => told,
             () = until(well_at) => None,
         };
         if let Some(told) = first {
-            self.take(told, &mut reading.changes);
+            self.take(told, &mut reading);
         }
         for _ in 1..BATCH {
             match self.told.next().now_or_never() {
-                Some(Some(told)) => self.take(told, &mut reading.changes),
+                Some(Some(told)) => self.take(told, &mut reading),
                 Some(None) | None => break,
             }
         }
@@ -128,17 +153,39 @@ impl KubeWatch {
                 *trouble = None;
             }
         }
-        reading.problems = self.problems();
         let objects = self.feeds.iter().flat_map(Feed::gaps).collect();
         let gaps = Gaps { objects, ..Gaps::default() };
         if gaps != self.gaps {
             self.gaps = gaps.clone();
             reading.changes.push(Change::Gaps(gaps));
         }
+        self.hold_back(&mut reading.changes, now);
+        reading.problems = self.problems();
         reading
     }
 
-    fn take(&mut self, (at, told): Told, changes: &mut Vec<Change>) {
+    /// While everything is listed anew the old world stands; then the new one takes its place at once.
+    fn hold_back(&mut self, changes: &mut Vec<Change>, now: Instant) {
+        let is_listed = !self.feeds.iter().any(Feed::is_behind);
+        if let Some(rewinding) = &mut self.rewinding {
+            rewinding.hold_back(changes, is_listed, now);
+        }
+        self.rewinding.take_if(|_| is_listed);
+    }
+
+    /// The state went back: what was told is not so any more, for any kind.
+    fn start_over(&mut self, at: usize, rewind: Rewind) {
+        self.feeds.iter_mut().for_each(Feed::start_over);
+        self.told = watch_all(&self.client, &self.look.subscribe());
+        let kind = WATCHED.get(at).map_or("", |watched| watched.name);
+        self.rewinding = Some(Rewinding::begin(self.rewinding.take(), kind, rewind, Instant::now()));
+    }
+
+    fn take(&mut self, (at, told): Told, reading: &mut KubeReading) {
+        if let Err((Trouble::Rewound(rewind), _)) = told {
+            reading.rewinds += 1;
+            return self.start_over(at, rewind);
+        }
         let (Some(feed), Some(trouble)) = (self.feeds.get_mut(at), self.troubles.get_mut(at)) else { return };
         match told {
             Ok(event) => {
@@ -146,9 +193,9 @@ impl KubeWatch {
                 if !matches!(event, Event::Init) {
                     *trouble = None;
                 }
-                feed.take(event, changes);
+                feed.take(event, &mut reading.changes);
             }
-            Err((Trouble::Routine, _)) => {}
+            Err((Trouble::Routine | Trouble::Rewound(_), _)) => {}
             Err((new, pause)) => {
                 let now = Instant::now();
                 let lasting = Lasting::go_on(trouble.take(), new, pause, now);
@@ -168,31 +215,42 @@ impl KubeWatch {
         let troubles =
             troubles.filter_map(|(feed, trouble)| trouble.as_ref()?.told(now)?.words(feed.watched));
         let fields = self.feeds.iter().flat_map(Feed::problems).map(ToString::to_string);
-        troubles.chain(fields).collect()
+        troubles.chain(fields).chain(self.rewinding()).collect()
     }
 }
 
+/// Every kind's events, from their beginning.
+fn watch_all(client: &Client, look: &signal::Receiver<u64>) -> SelectAll<BoxStream<'static, Told>> {
+    let kinds = WATCHED.iter().enumerate();
+    kinds.map(|(at, watched)| watch(client, at, watched, look.clone())).collect()
+}
+
 /// One kind's events.
-fn watch(client: &Client, at: usize, watched: &'static Watched) -> BoxStream<'static, Told> {
+fn watch(
+    client: &Client,
+    at: usize,
+    watched: &'static Watched,
+    look: signal::Receiver<u64>,
+) -> BoxStream<'static, Told> {
     let (client, resource) = (client.clone(), watched.resource());
     let api: Api<Raw> = match watched.namespace {
         Some(namespace) => Api::namespaced_with(client, namespace, &resource),
         None => Api::all_with(client, &resource),
     };
-    let events = watcher(api, watcher::Config::default().timeout(WATCH_TIMEOUT_SECONDS));
+    let events = follow(api, WATCH_TIMEOUT_SECONDS, None, look);
     paced(watched.need, events).map(move |told| (at, told)).boxed()
 }
 
 /// A watch that goes on for ever; after a failure there is a pause.
 pub fn paced<K: Send + 'static>(
     need: Need,
-    events: impl Stream<Item = Result<Event<K>, watcher::Error>> + Send + 'static,
+    events: impl Stream<Item = Result<Event<K>, Trouble>> + Send + 'static,
 ) -> BoxStream<'static, Paced<K>> {
     let pace = Pace::new(need, uuid::Uuid::new_v4().as_bytes()[0]);
     stream::unfold((events.boxed(), pace, Duration::ZERO), next).boxed()
 }
 
-type Watching<K> = (BoxStream<'static, Result<Event<K>, watcher::Error>>, Pace, Duration);
+type Watching<K> = (BoxStream<'static, Result<Event<K>, Trouble>>, Pace, Duration);
 
 async fn next<K>((mut events, mut pace, pause): Watching<K>) -> Option<(Paced<K>, Watching<K>)> {
     tokio::time::sleep(pause).await;
@@ -204,10 +262,8 @@ async fn next<K>((mut events, mut pace, pause): Watching<K>) -> Option<(Paced<K>
             }
             Some((Ok(event), (events, pace, Duration::ZERO)))
         }
-        Err(error) => {
-            let trouble = Trouble::of(&error);
+        Err(trouble) => {
             let pause = pace.failed(&trouble, Instant::now());
-            tracing::debug!(error = root(&error), "a watch failed");
             Some((Err((trouble, pause)), (events, pace, pause)))
         }
     }

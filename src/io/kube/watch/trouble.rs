@@ -31,6 +31,29 @@ pub enum Trouble {
     Unwell(String),
     /// A matter of course: a watch that ended, or history that is no longer kept.
     Routine,
+    /// The state is an older one than it was. What was told since then is not so any more; a list follows.
+    Rewound(Rewind),
+}
+
+/// How far the API server's state went back: resource versions of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rewind {
+    /// What was told once.
+    pub before: u64,
+    /// What it is now.
+    pub now: u64,
+}
+
+impl Rewind {
+    /// From what was told to what is told now, where it went back. Versions compare by their values where they are decimal,
+    /// which they are where etcd's revisions are (documented since Kubernetes 1.35); of others nothing is known.
+    pub fn between(before: &str, now: &str) -> Option<Self> {
+        let decimal = |version: &str| {
+            version.bytes().all(|byte| byte.is_ascii_digit()).then(|| version.parse::<u64>().ok())
+        };
+        let (before, now) = (decimal(before)??, decimal(now)??);
+        (now < before).then_some(Self { before, now })
+    }
 }
 
 impl Trouble {
@@ -76,14 +99,14 @@ impl Trouble {
             )),
             Trouble::Forbidden(verb) => Some(forbidden(verb, &resource)),
             Trouble::Unwell(words) => Some(words.clone()),
-            Trouble::Routine => None,
+            Trouble::Routine | Trouble::Rewound(_) => None,
         }
     }
 
     /// The same for the Lease, whose kind every API server has.
     pub fn of_lease(&self) -> Option<String> {
         match self {
-            Trouble::Absent | Trouble::Routine => None,
+            Trouble::Absent | Trouble::Routine | Trouble::Rewound(_) => None,
             Trouble::Forbidden(verb) => Some(forbidden(verb, "leases.coordination.k8s.io")),
             Trouble::Unwell(words) => Some(words.clone()),
         }
@@ -93,7 +116,7 @@ impl Trouble {
         match self {
             Trouble::Absent if need == Need::Optional => LONGEST_ABSENT_PAUSE,
             Trouble::Absent => LONGEST_PAUSE,
-            Trouble::Routine => LONGEST_ROUTINE_PAUSE,
+            Trouble::Routine | Trouble::Rewound(_) => LONGEST_ROUTINE_PAUSE,
             Trouble::Forbidden(_) | Trouble::Unwell(_) => LONGEST_PAUSE,
         }
     }
@@ -205,6 +228,23 @@ mod tests {
         let gone = Status { code: 410, ..Status::default() };
         assert_eq!(Trouble::of(&watcher::Error::WatchError(Box::new(gone))), Trouble::Routine);
         assert_eq!(Trouble::of(&watcher::Error::WatchStartFailed(status(410))), Trouble::Routine);
+    }
+
+    #[test]
+    fn versions_that_go_back_are_told_from_those_that_go_on_or_mean_nothing() {
+        assert_eq!(Rewind::between("1000", "999"), Some(Rewind { before: 1000, now: 999 }));
+        for (before, now) in [
+            ("999", "1000"),
+            ("7", "7"),
+            ("", "7"),
+            ("7", ""),
+            ("b", "a"),
+            ("7", "+6"),
+            ("7", "-6"),
+            ("7", "99999999999999999999999"),
+        ] {
+            assert_eq!(Rewind::between(before, now), None, "{before} {now}");
+        }
     }
 
     #[test]
