@@ -87,9 +87,9 @@ impl Leading {
         if !leads && elected.led {
             northbound.unlock(&elected.lock);
         }
-        let Standing { holder, trouble, .. } = elected.candidacy.standing();
+        let Standing { holder, trouble, outdated, .. } = elected.candidacy.standing();
         elected.say(leads, holder);
-        trouble
+        trouble.or(outdated.map(str::to_owned))
     }
 
     /// Whether the Lease told, since this was last asked, that the API server's state went back.
@@ -97,6 +97,14 @@ impl Leading {
         let Self::Elected(elected) = self else { return false };
         let rewinds = elected.candidacy.standing().rewinds;
         std::mem::replace(&mut elected.rewinds, rewinds) != rewinds
+    }
+
+    /// What makes everything that is read doubtful, with the cure.
+    pub fn outdated(&self) -> Option<&'static str> {
+        match self {
+            Self::Alone => None,
+            Self::Elected(elected) => elected.candidacy.standing().outdated,
+        }
     }
 
     /// A transaction, fenced where there are others.

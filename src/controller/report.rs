@@ -69,6 +69,8 @@ impl Controller {
             Some("the cluster's objects".to_owned())
         } else if let Some(rewinding) = self.cluster.rewinding() {
             Some(rewinding)
+        } else if let Some(outdated) = self.leading.outdated() {
+            Some(outdated.to_owned())
         } else if !self.northbound.is_synced() {
             Some("the northbound".to_owned())
         } else {

@@ -65,22 +65,27 @@ impl ApiServer {
 
     /// What it held when it was backed up; what happened since has not.
     pub fn restore(&mut self) {
-        self.without_etcd(|folder| {
-            std::fs::remove_dir_all(folder.join("etcd")).unwrap();
-            copy(&folder.join("backup"), &folder.join("etcd"));
-        });
+        self.without_etcd(put_back);
+    }
+
+    /// The same below a kube-apiserver that runs, as nobody should do it.
+    pub fn restore_below(&mut self) {
+        self.exchange_etcd(put_back);
     }
 
     /// Stops both, does it, and starts them where they were.
     fn without_etcd(&mut self, does: impl FnOnce(&Path)) {
         self.kill();
+        self.exchange_etcd(does);
+        self.restart();
+    }
+
+    fn exchange_etcd(&mut self, does: impl FnOnce(&Path)) {
         if let Some(mut etcd) = self.etcd.take() {
-            assert!(etcd.is_running());
             etcd.terminate();
         }
         does(self.folder.path());
         self.etcd = Some(try_etcd(self.folder.path(), self.etcd_port).expect("its port is free"));
-        self.restart();
     }
 
     /// The file with which a pod of this ServiceAccount connects; the ServiceAccount must exist.
@@ -124,6 +129,11 @@ fn program(name: &str) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL"]).arg(programs().join(name));
     command
+}
+
+fn put_back(folder: &Path) {
+    std::fs::remove_dir_all(folder.join("etcd")).unwrap();
+    copy(&folder.join("backup"), &folder.join("etcd"));
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -13,7 +13,7 @@ use futures::StreamExt;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::PostParams;
+use kube::api::{ListParams, PostParams};
 use kube::runtime::watcher::Event;
 use kube::{Api, Client};
 use tokio::sync::{oneshot, watch};
@@ -26,6 +26,9 @@ use candidate::{Action, Candidate, Record};
 
 /// How long the API server may keep the watch open: what kube-rs and client-go ask for, too.
 const WATCH_TIMEOUT_SECONDS: u32 = 290;
+
+const OUTDATED: &str = "etcd was restored while kube-apiserver ran: what is read, the Lease apart, is of the state before; \
+                        restart every kube-apiserver";
 
 /// Giving the Lease back may take so long.
 const RELEASE: Duration = Duration::from_secs(2);
@@ -54,6 +57,8 @@ pub struct Standing {
     pub trouble: Option<String>,
     /// How often the API server's state was seen to go back.
     pub rewinds: u64,
+    /// The API server's lists are of a state that is no more, with the cure. Only who leads finds out.
+    pub outdated: Option<&'static str>,
 }
 
 /// A candidacy: it goes on by itself.
@@ -109,21 +114,36 @@ struct Elector {
     listed: bool,
     trouble: Option<Lasting<String>>,
     rewinds: u64,
+    /// The state went back; whether lists did, too, is not known yet, or they did not.
+    is_doubtful: bool,
+    outdated: Option<&'static str>,
     told: watch::Sender<Standing>,
 }
 
 impl Elector {
     fn new(client: &Client, config: LeaseConfig, told: watch::Sender<Standing>) -> Self {
-        let api = Api::namespaced(client.clone(), &config.namespace);
-        let candidate = Candidate::new(config.identity.clone(), config.timing);
-        Self { api, config, candidate, lease: None, listed: false, trouble: None, rewinds: 0, told }
+        Self {
+            api: Api::namespaced(client.clone(), &config.namespace),
+            candidate: Candidate::new(config.identity.clone(), config.timing),
+            config,
+            lease: None,
+            listed: false,
+            trouble: None,
+            rewinds: 0,
+            is_doubtful: false,
+            outdated: None,
+            told,
+        }
+    }
+
+    fn only(&self) -> String {
+        format!("metadata.name={}", self.config.name)
     }
 
     async fn run(mut self, mut stopped: oneshot::Receiver<()>) {
-        let only = format!("metadata.name={}", self.config.name);
         // It finds out by itself, or by a write, whether the state went back.
         let (_look, looked) = watch::channel(0);
-        let events = follow(self.api.clone(), WATCH_TIMEOUT_SECONDS, Some(only), looked);
+        let events = follow(self.api.clone(), WATCH_TIMEOUT_SECONDS, Some(self.only()), looked);
         let mut seen = paced(Need::Required, events);
         loop {
             match self.candidate.next(Instant::now()) {
@@ -176,6 +196,7 @@ impl Elector {
         let Ok(Ok(lease)) = tokio::time::timeout(self.config.timing.retry, look).await else { return };
         if let Some(Rewind { before, now }) = rewind(self.lease.as_ref(), lease.as_ref()) {
             self.rewinds += 1;
+            self.is_doubtful = true;
             tracing::warn!(
                 before,
                 now,
@@ -192,11 +213,17 @@ impl Elector {
 
     /// Writes our name, or renews it.
     async fn write(&mut self) {
+        let listed = if self.is_doubtful { self.listed_version().await } else { None };
         let asked = Instant::now();
         let lease = self.wanted(&self.config.identity, self.config.timing.duration);
         match tokio::time::timeout(self.config.timing.retry, self.put(&lease)).await {
             Ok(Ok(lease)) => {
                 self.candidate.wrote(record(&lease), asked);
+                // Listed before it was written, and newer than that: a list of what is no more.
+                let written = lease.metadata.resource_version.as_deref().unwrap_or_default();
+                let is_outdated = listed.is_some_and(|listed| Rewind::between(&listed, written).is_some());
+                self.outdated = is_outdated.then_some(OUTDATED);
+                self.is_doubtful = is_outdated;
                 self.lease = Some(lease);
                 self.trouble = None;
             }
@@ -206,6 +233,13 @@ impl Elector {
                 self.candidate.failed(Instant::now());
             }
         }
+    }
+
+    /// What version lists have: kube-apiserver answers them from its memory (since Kubernetes 1.31), the Lease from etcd.
+    async fn listed_version(&self) -> Option<String> {
+        let one = ListParams::default().fields(&self.only()).limit(1);
+        let list = tokio::time::timeout(self.config.timing.retry, self.api.list(&one)).await;
+        list.ok()?.ok()?.metadata.resource_version
     }
 
     async fn refused(&mut self, error: kube::Error) {
@@ -262,6 +296,7 @@ impl Elector {
             holder: self.candidate.holder().to_owned(),
             trouble: self.trouble.as_ref().and_then(|trouble| trouble.told(now)).cloned(),
             rewinds: self.rewinds,
+            outdated: self.outdated.filter(|_| self.candidate.leads_until(now).is_some()),
         };
         self.told.send_if_modified(|told| {
             let altered = *told != standing;
