@@ -67,11 +67,11 @@ pub async fn run(arguments: &ExplainArgs) -> anyhow::Result<ExitCode> {
     Ok(if wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// The Services that are asked about, each with the VIPs to follow.
-fn asked<'w>(
-    arguments: &ExplainArgs,
-    world: &'w World,
-) -> anyhow::Result<Vec<(&'w Service, Vec<Option<IpAddr>>)>> {
+/// A Service with the VIPs to follow.
+type Asked<'w> = (&'w Service, Vec<Option<IpAddr>>);
+
+/// The Services that are asked about.
+fn asked<'w>(arguments: &ExplainArgs, world: &'w World) -> anyhow::Result<Vec<Asked<'w>>> {
     let what = arguments.what.as_str();
     if let Ok(vip) = what.parse::<IpAddr>() {
         let services: Vec<_> = world.services_at(vip).map(|service| (service, vec![Some(vip)])).collect();

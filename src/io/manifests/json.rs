@@ -116,11 +116,11 @@ pub(super) fn fault(text: &str) -> Option<(usize, String)> {
 /// the right. `None` where it does not look like one.
 pub(super) fn take_apart(text: &str) -> Option<Pieces> {
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
-    let is_items = |line: &&str| {
+    let is_items = |line: &str| {
         let line = line.trim_end();
         line.ends_with("\"items\": [") || line.ends_with("\"items\":[")
     };
-    let items = lines.iter().position(|line| is_items(&line))?;
+    let items = lines.iter().position(|line| is_items(line))?;
     let indent = |line: &str| line.len() - line.trim_start_matches(' ').len();
     let first = lines.get(items + 1).filter(|line| line.trim() == "{")?;
     let depth = indent(first);

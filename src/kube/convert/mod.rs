@@ -60,9 +60,7 @@ pub fn cure(said: &str) -> String {
         "a boolean" => "write true or false, without quotes",
         "a sequence" => "write a list",
         "a map" => "write a mapping, KEY: VALUE",
-        integer if matches!(integer, "i32" | "i64" | "u16" | "u32" | "u64" | "u8") => {
-            "write a whole number within the field's limits"
-        }
+        "i32" | "i64" | "u16" | "u32" | "u64" | "u8" => "write a whole number within the field's limits",
         other if other.starts_with("struct ") => "write a mapping, KEY: VALUE",
         _ => return said.to_owned(),
     };
