@@ -261,10 +261,10 @@ fn close(
     if !plan.gates.contains_key(subnet) {
         let known = seen.world.subnet(subnet).map(|subnet| subnet.cidrs.clone());
         let stands = kept::outside(seen.owner, seen.replica, subnet);
-        let router = stands.as_ref().and_then(|stands| stands.router);
+        let routers = stands.as_ref().map(|stands| stands.routers.clone()).unwrap_or_default();
         let Some(cidrs) = known.or(stands.map(|stands| stands.cidrs)) else { return false };
         let (sources, keys) = (service.sources.clone(), BTreeSet::new());
-        plan.gates.insert(subnet.clone(), Gate { subnet: subnet.clone(), cidrs, router, keys, sources });
+        plan.gates.insert(subnet.clone(), Gate { subnet: subnet.clone(), cidrs, routers, keys, sources });
     }
     if let Some(gate) = plan.gates.get_mut(subnet) {
         gate.keys.insert(key);

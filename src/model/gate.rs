@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use ipnet::IpNet;
 
-use super::{Mac, Protocol, Sources, SubnetName};
+use super::{LspName, Protocol, Sources, SubnetName};
 
 /// The bit of a packet's mark by which the bridge tells OVN whom it let in; it is a host's own, and on no wire. Among
 /// kube-proxy, Calico, Cilium and Kube-OVN nobody marks with it what comes from a NIC.
@@ -18,8 +18,8 @@ pub struct Gate {
     pub subnet: SubnetName,
     /// Its `cidrBlock`s.
     pub cidrs: Vec<IpNet>,
-    /// The MAC of a router port on its switch that is not ours: what comes from there is not translated in this switch.
-    pub router: Option<Mac>,
+    /// The router ports on its switch that are not ours: what comes from there is not translated in this switch.
+    pub routers: BTreeSet<LspName>,
     /// Each VIP and port.
     pub keys: BTreeSet<(Protocol, SocketAddr)>,
     /// Who may reach them.

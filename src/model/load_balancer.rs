@@ -83,8 +83,8 @@ pub struct Network {
 pub struct Switch {
     /// Kube-OVN made it (`external_ids:vendor=kube-ovn`): never give it a router port.
     pub kube_ovn: bool,
-    /// It has a router port that is not ours.
-    pub routed: bool,
+    /// Its router ports that are not ours.
+    pub router_ports: BTreeSet<LspName>,
     /// That router port's MAC: the one that a frame must be steered to.
     pub router_mac: Option<Mac>,
     /// Its localnet ports, each with its tag.

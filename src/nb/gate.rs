@@ -8,6 +8,8 @@
 //! Service and switch); any source outside the subnet, and any fragment, whose later parts name no port (one pair per
 //! switch). So a packet from the wire passes a rule of ours or not at all, and a pod's by its own address.
 //!
+//! What comes from a router port of another's is passed over, by an ACL before them (`pass`).
+//!
 //! Every match is positive: OVN turns `!=` on a set of networks into more flows than a node holds.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -73,7 +75,7 @@ impl Gates {
                 let Some(matches) = inside(gate) else { continue };
                 let marks = owner.marks(service, uid).into_iter().chain(owner.gate_marks(subnet));
                 let marks: BTreeMap<String, String> = marks.collect();
-                for row in GateRow::ALL {
+                for row in GateRow::CLOSING {
                     let uuid = owner.gate(&RowKey::Gate(service.clone(), subnet.clone(), row));
                     let name = name(&service.to_string(), row);
                     rows.insert(uuid, (subnet.clone(), acl(name, row, &matches, &marks)));
@@ -91,10 +93,12 @@ impl Gates {
             let gates = by_subnet.get(subnet).map(Vec::as_slice).unwrap_or_default();
             let all = all_of(gates, self.kept.outside.get(subnet));
             let marks: BTreeMap<String, String> = owner.gate_marks(subnet).into_iter().collect();
-            for row in GateRow::ALL {
+            let passed = (!all.routers.is_empty()).then_some(GateRow::Pass);
+            for row in GateRow::CLOSING.into_iter().chain(passed) {
                 let uuid = owner.gate(&RowKey::Outside(subnet.clone(), row));
                 let name = name(&format!("outside {subnet}"), row);
-                rows.insert(uuid, (subnet.clone(), acl(name, row, &outside(&all), &marks)));
+                let matches = if row == GateRow::Pass { routed(&all) } else { outside(&all) };
+                rows.insert(uuid, (subnet.clone(), acl(name, row, &matches, &marks)));
             }
         }
         rows
@@ -103,8 +107,9 @@ impl Gates {
 
 fn acl(name: String, row: GateRow, matches: &str, marks: &BTreeMap<String, String>) -> AclRow {
     let priority = match row {
-        GateRow::Drop => PRIORITY,
-        GateRow::Bypass => PRIORITY - 1,
+        GateRow::Pass => PRIORITY,
+        GateRow::Drop => PRIORITY - 1,
+        GateRow::Bypass => PRIORITY - 2,
     };
     AclRow {
         name,
@@ -145,10 +150,9 @@ fn inside(gate: &Gate) -> Option<String> {
     (!parts.is_empty()).then(|| format!("{} && ({})", unmarked(), parts.join(" || ")))
 }
 
-/// What is refused for every VIP of a switch that has a gate. What comes from another's router port is not translated in
-/// this switch, and meets the bridge of the node that announces.
+/// What is refused for every VIP of a switch that has a gate.
 fn outside(all: &Outside) -> String {
-    let Outside { vips, cidrs, router } = all;
+    let Outside { vips, cidrs, routers: _ } = all;
     let parts = [Family::V4, Family::V6].into_iter().filter_map(|family| {
         let of_family: BTreeSet<IpAddr> =
             vips.iter().filter(|vip| Family::of(**vip) == family).copied().collect();
@@ -164,8 +168,18 @@ fn outside(all: &Outside) -> String {
         })
     });
     let parts: Vec<String> = parts.collect();
-    let router = router.map(|mac| format!(" && eth.src != {mac}")).unwrap_or_default();
-    format!("{}{router} && ({})", unmarked(), parts.join(" || "))
+    format!("{} && ({})", unmarked(), parts.join(" || "))
+}
+
+/// What comes from another's router port is not translated in this switch, and meets the bridge of the node that announces.
+/// It is known by the port, which nobody can forge; anybody can send with the router's MAC.
+fn routed(all: &Outside) -> String {
+    let of = |family| all.vips.iter().filter(|vip| Family::of(**vip) == family).copied().collect();
+    let families = [Family::V4, Family::V6].map(|family| (symbol(family), of(family)));
+    let vips = families.into_iter().filter(|(_, vips): &(_, BTreeSet<IpAddr>)| !vips.is_empty());
+    let vips: Vec<String> = vips.map(|(ip, vips)| format!("{ip}.dst == {}", set(&vips))).collect();
+    let ports: Vec<String> = all.routers.iter().map(|port| format!("{:?}", port.as_str())).collect();
+    format!("inport == {{{}}} && ({})", ports.join(", "), vips.join(" || "))
 }
 
 /// All gates of a switch, with what must go on to be closed. The Subnet's own word on its networks counts more.
@@ -179,7 +193,7 @@ fn all_of(gates: &[&Gate], kept: Option<&Outside>) -> Outside {
     Outside {
         vips: vips.chain(kept.vips).collect(),
         cidrs: cidrs.into_iter().collect(),
-        router: gates.iter().find_map(|gate| gate.router),
+        routers: gates.iter().flat_map(|gate| gate.routers.clone()).collect(),
     }
 }
 

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 
 use crate::model::{
-    Family, LoadBalancer, Mac, Network, Port, Protocol, ServiceKey, Sources, SubnetName, whole,
+    Family, LoadBalancer, LspName, Network, Port, Protocol, ServiceKey, Sources, SubnetName, whole,
 };
 use crate::ovsdb::{Datum, Replica};
 
@@ -34,8 +34,8 @@ pub struct Outside {
     pub vips: BTreeSet<IpAddr>,
     /// The subnet's own networks.
     pub cidrs: Vec<IpNet>,
-    /// The router port that is passed over.
-    pub router: Option<Mac>,
+    /// The router ports that are passed over.
+    pub routers: BTreeSet<LspName>,
 }
 
 /// A Service's load balancers, as their rows have them.
@@ -124,8 +124,15 @@ pub fn outside(owner: &Owner, replica: &Replica, subnet: &SubnetName) -> Option<
     Some(Outside {
         vips: words().filter_map(|word| word.parse().ok()).collect(),
         cidrs: cidrs.collect(),
-        router: words().find_map(|word| word.parse().ok()),
+        routers: passed_over(owner, replica, subnet),
     })
+}
+
+/// The router ports that the ACL before it names: each a word in quotes.
+fn passed_over(owner: &Owner, replica: &Replica, subnet: &SubnetName) -> BTreeSet<LspName> {
+    let uuid = owner.gate(&RowKey::Outside(subnet.clone(), GateRow::Pass));
+    let matches = AclRow::read(replica, uuid).map(|row| row.matches).unwrap_or_default();
+    matches.split('"').skip(1).step_by(2).map(LspName::from).collect()
 }
 
 /// The keys of load balancers.

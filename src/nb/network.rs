@@ -325,15 +325,16 @@ impl NetworkIndex {
             .take_while(|(switch, _)| switch == home)
             .map(|(_, port)| *port)
             .collect();
-        let routed = !routers.is_empty();
+        let router_ports: BTreeSet<LspName> =
+            routers.iter().filter_map(|port| Some(self.ports.get(port)?.name.clone())).collect();
         let names = routers.iter().filter_map(|port| match &self.ports.get(port)?.tie {
             Tie::Router(name) => name.as_deref(),
             Tie::Wire(_) | Tie::None => None,
         });
         let router_mac = self.router_ports.first(&names.collect());
         if let Some(switch) = self.network.switches.get_mut(home) {
-            dirty.everything |= switch.routed != routed || switch.router_mac != router_mac;
-            switch.routed = routed;
+            dirty.everything |= switch.router_ports != router_ports || switch.router_mac != router_mac;
+            switch.router_ports = router_ports;
             switch.router_mac = router_mac;
         }
     }

@@ -51,24 +51,29 @@ pub enum RowKey {
     Outside(SubnetName, GateRow),
 }
 
-/// The two rows of a gate, which have one match.
+/// The rows of a gate: two that have one match, and one that comes before them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum GateRow {
     /// Past connection tracking and the load balancer.
     Bypass,
     /// To its end.
     Drop,
+    /// Past both of them, from a router port.
+    Pass,
 }
 
 impl GateRow {
-    /// Both.
-    pub const ALL: [GateRow; 2] = [GateRow::Bypass, GateRow::Drop];
+    /// All of them.
+    pub const ALL: [GateRow; 3] = [GateRow::Bypass, GateRow::Drop, GateRow::Pass];
+    /// Those that close.
+    pub const CLOSING: [GateRow; 2] = [GateRow::Bypass, GateRow::Drop];
 
     /// `ACL.action` (ovn-nb(5)).
     pub fn action(self) -> &'static str {
         match self {
             GateRow::Bypass => "allow-stateless",
             GateRow::Drop => "drop",
+            GateRow::Pass => "pass",
         }
     }
 }

@@ -156,7 +156,7 @@ impl Desired {
 pub fn needs_router_port(network: &Network, subnet: &SubnetName) -> bool {
     let switch = network.switches.get(subnet);
     network.locality == Some(Locality::Distributed)
-        && switch.is_some_and(|switch| !switch.kube_ovn && !switch.routed)
+        && switch.is_some_and(|switch| !switch.kube_ovn && switch.router_ports.is_empty())
 }
 
 /// One load balancer as its row (ovn-nb(5), Load_Balancer).

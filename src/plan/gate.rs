@@ -5,10 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::model::{Family, Gate, Service, Sources, Subnet};
 
+use super::Refusal;
 use super::service::ServicePlan;
 use super::unit::Member;
 use super::view::View;
-use super::{Refusal, subnet};
 
 /// Closes the keys of a VIP that are this Service's, unless they are open to everybody. It does not matter whose row
 /// balances them, or whether there is a backend.
@@ -22,12 +22,11 @@ pub(super) fn close(view: View<'_>, plan: &mut ServicePlan, member: &Member<'_>,
     if keys.is_empty() {
         return;
     }
-    let routed = view.network.and_then(|network| network.switches.get(&home.name));
-    let routed = routed.is_some_and(|switch| switch.routed);
+    let switch = view.network.and_then(|network| network.switches.get(&home.name));
     let gate = plan.gates.entry(home.name.clone()).or_insert_with(|| Gate {
         subnet: home.name.clone(),
         cidrs: home.cidrs.clone(),
-        router: routed.then(|| subnet::steering_mac(home).ok()).flatten(),
+        routers: switch.map(|switch| switch.router_ports.clone()).unwrap_or_default(),
         keys: BTreeSet::new(),
         sources: service.sources.clone(),
     });

@@ -20,7 +20,10 @@ pub(super) fn only_on<'w>(
     vip: IpAddr,
 ) -> Option<&'w NodeName> {
     let network = view.network.filter(|network| network.locality == Some(Locality::PreferLocal))?;
-    let switch = network.switches.get(&subnet.name).filter(|switch| switch.kube_ovn && switch.routed);
+    let switch = network
+        .switches
+        .get(&subnet.name)
+        .filter(|switch| switch.kube_ovn && !switch.router_ports.is_empty());
     let announcer = place.announcer.filter(|_| switch.is_some())?;
     let holders = view.world.holders_of(vip).filter(|report| report.term(&subnet.name, vip).is_some());
     let nodes = holders.filter_map(|report| view.world.node(&report.node)).filter(|node| node.ready);

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::claims::set_ready;
 use crate::kubernetes::Kubernetes;
 use crate::lab::{Lab, Topology};
-use crate::process::{eventually, holds};
+use crate::process::{eventually, holds, run};
 use crate::stage::{NODES, Stage, VIP4, VIPS};
 use crate::traffic::{Transport, pods_on};
 
@@ -112,4 +112,14 @@ fn ranges_hold_for_pods_behind_a_router_port_too() {
             assert_eq!(sample.ok, 0, "{client} to {vip}: {sample:?}");
         }
     }
+    // Anybody can send with the router port's MAC, straight to a pod, from an address outside the subnet.
+    assert_eq!(forged(&stage, "client"), "0", "answered with the router's MAC");
+}
+
+/// How many connections are answered that are opened with the router port's MAC, straight to pods of both nodes.
+fn forged(stage: &Stage, host: &str) -> String {
+    let script = crate::lab::repository().join("tests/lab/forged.py");
+    let mut command = stage.lab.command_in(host, "python3");
+    let pods = ["0a:00:00:00:00:12", "0a:00:00:00:00:21"];
+    run(command.arg(script).args([VIPS[1], ROUTER_MAC]).args(pods)).trim().to_owned()
 }

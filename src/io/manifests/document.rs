@@ -207,8 +207,10 @@ impl Contents {
     }
 
     fn object(&mut self, file: &Path, kind: Kind, value: &Value, line: &dyn Fn() -> usize) {
-        if let (Some(missing), Some(key)) = (shape::missing(kind, value), kind.key_of(value)) {
-            let why = format!("{missing} is missing: its end was cut off; print it anew");
+        let missing = shape::missing(kind, value)
+            .map(|missing| format!("{missing} is missing: its end was cut off; print it anew"));
+        let wrong = missing.or_else(|| shape::misplaced_ranges(kind, value));
+        if let (Some(why), Some(key)) = (wrong, kind.key_of(value)) {
             self.broken(file, line(), Some(key.to_string()), why, None);
             self.objects.insert(key, Entry::Unusable);
             return;

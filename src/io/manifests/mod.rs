@@ -209,7 +209,8 @@ impl ManifestFolder {
     }
 }
 
-/// Whether the later of two opens a Service that the former closes: a copy that was left lying opens nothing.
+/// Whether the later of two takes a Service away or opens it, which the former does not: a copy that was left lying does
+/// neither.
 fn opens(former: &Entry, later: &Entry) -> bool {
     let sources = |entry: &Entry| match entry {
         Entry::Object(object) => match &**object {
@@ -218,8 +219,9 @@ fn opens(former: &Entry, later: &Entry) -> bool {
         },
         Entry::NotOurs | Entry::Unusable => None,
     };
-    sources(former).is_some_and(|sources| sources != Sources::Everybody)
-        && sources(later) == Some(Sources::Everybody)
+    let Some(former) = sources(former) else { return false };
+    *later == Entry::NotOurs
+        || (former != Sources::Everybody && sources(later).is_some_and(|later| later == Sources::Everybody))
 }
 
 /// What cannot be read, or not whole, or was never read. A folder without any object is no decision: perhaps it is not

@@ -211,6 +211,24 @@ pub(super) fn missing(kind: Kind, value: &Value) -> Option<&'static str> {
     }
 }
 
+/// The list of ranges at another place, in another spelling, or empty: it would leave open what was to be closed.
+pub(super) fn misplaced_ranges(kind: Kind, value: &Value) -> Option<String> {
+    const RANGES: &str = "loadBalancerSourceRanges";
+    if kind != Kind::Service {
+        return None;
+    }
+    let places = [("", value), ("metadata.", &value["metadata"]), ("spec.", &value["spec"])];
+    places.into_iter().find_map(|(place, object)| {
+        let is_like = |key: &&String| key.eq_ignore_ascii_case(RANGES);
+        let (key, found) = object.as_object()?.iter().find(|(key, _)| is_like(key))?;
+        match (place == "spec." && key == RANGES, found.is_null()) {
+            (true, false) => None,
+            (true, true) => Some(format!("spec.{RANGES} has nothing in it: write [] for everybody")),
+            (false, _) => Some(format!("{place}{key} is no field: write spec.{RANGES}")),
+        }
+    })
+}
+
 /// The label that a Service's own slice has lost.
 fn ownerless(slice: &Value) -> Option<&'static str> {
     let owners = slice["metadata"]["ownerReferences"].as_array()?;

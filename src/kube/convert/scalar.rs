@@ -78,7 +78,13 @@ pub(super) fn parse_cidr(text: &str) -> Option<IpNet> {
 
 /// A network without bits behind its prefix.
 pub(super) fn parse_range(text: &str) -> Option<IpNet> {
-    text.parse().ok().filter(|net: &IpNet| !is_mapped(net.addr()) && net.trunc() == *net)
+    text.parse().ok().filter(|net: &IpNet| {
+        let is_whole = !is_mapped(net.addr()) && net.trunc() == *net;
+        // Leading zeros are octal to some readers, and decimal to others.
+        is_whole
+            && (net.to_string() == text
+                || (net.addr().is_ipv6() && text.ends_with(&format!("/{}", net.prefix_len()))))
+    })
 }
 
 /// Labels, as they are.
