@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use ovn_vip::controller::{Reconciler, Rules};
-use ovn_vip::flows::{BridgePorts, flows_for};
+use ovn_vip::flows::{BridgePorts, answer_flows, flows_for};
 use ovn_vip::io::manifests::ManifestFolder;
 use ovn_vip::model::{Change, Mac, NodeName, PlannedClaim, Protocol, SegmentPlan, Sources, World};
 use ovn_vip::nb::{Owner, transaction};
@@ -256,7 +256,8 @@ fn speak_on(
                 .unwrap();
         }
         let ports = BridgePorts { nic: 1, patch: 2, own: 3, mac: Mac([2, 0, 0, 0, 0, number]) };
-        for flow in flows_for(&segment, &ports) {
+        let answers = answer_flows(&segment, &ports, segment.announced.keys().copied());
+        for flow in flows_for(&segment, &ports).union(&answers) {
             writeln!(flows, "  {flow}").unwrap();
         }
     }

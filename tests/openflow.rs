@@ -9,9 +9,10 @@ mod harness;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use harness::{OpenVSwitch, PATIENCE, flows};
-use ovn_vip::flows::{Action, Flow, Version};
+use harness::{OpenVSwitch, PATIENCE, PORTS, flows, segment};
+use ovn_vip::flows::{Action, Flow, Version, Wanted, answer_flows};
 use ovn_vip::io::switch::{Switch, SwitchEvent};
+use ovn_vip::model::Sources;
 use tokio::time::timeout;
 
 const OURS: &str = "0x6f766e2d76697000/0xffffffffffffff00";
@@ -297,6 +298,58 @@ async fn the_rewriting_of_the_whole_table_leaves_our_flows_alone() {
     let (added, removed, waited) = repaired(&mut switch).await;
     assert_eq!((added, removed), (1, 0));
     assert!(waited < Duration::from_secs(1));
+}
+
+/// The rules that answer echo requests to as many VIPs, for `client` alone where there is one.
+fn answers(vips: u16, vlan: Option<u16>, client: Option<&str>) -> BTreeSet<Flow> {
+    let mut segment = segment(vips, vlan);
+    if let Some(client) = client {
+        let sources = Sources::only([client.parse().unwrap()]);
+        segment.steered.values_mut().for_each(|steered| {
+            steered.ports.values_mut().for_each(|of_port| *of_port = sources.clone());
+        });
+    }
+    let spoken: Vec<_> = segment.steered.keys().copied().collect();
+    answer_flows(&segment, &PORTS, spoken)
+}
+
+#[tokio::test]
+async fn the_answers_to_ping_are_taken_as_they_are_read_and_survive_the_rewriting_too() {
+    for protocols in [ALL_VERSIONS, "OpenFlow10,OpenFlow13"] {
+        let ovs = OpenVSwitch::start(protocols);
+        let mut switch = Switch::new(ovs.socket());
+        for wanted in [answers(4, Some(341), None), answers(4, None, Some("192.0.2.0/24"))] {
+            switch.set_wanted(wanted.clone());
+            installed(&mut switch).await;
+            assert!(switch.is_installed() && wanted.iter().all(|flow| switch.confirms(flow)));
+            assert_eq!(dump(&ovs, OURS), texts(&wanted));
+            if protocols == ALL_VERSIONS {
+                let all = ovs.ofctl(&["--no-stats", "dump-flows", "br-x"]);
+                (0..3).for_each(|_| ovs.ofctl_file("replace-flows", &all));
+            }
+            let quiet = timeout(Duration::from_secs(6), switch.next_event()).await;
+            assert!(quiet.is_err(), "{quiet:?}");
+            assert_eq!(dump(&ovs, OURS), texts(&wanted));
+        }
+    }
+}
+
+/// What an earlier run has left is not made, and goes only once nobody keeps it.
+#[tokio::test]
+async fn a_flow_that_is_kept_stays_where_it_is() {
+    let (ovs, mut switch, wanted) = with_flows().await;
+    let answers = answers(10, Some(341), None);
+    let kept = |flows: &BTreeSet<Flow>| Wanted::from(flows.clone()).keeping(answers.clone());
+    switch.set_wanted(kept(&wanted));
+    assert_eq!(installed(&mut switch).await, (0, 0), "none of them is made");
+    let both: BTreeSet<Flow> = wanted.union(&answers).cloned().collect();
+    switch.set_wanted(both.clone());
+    assert_eq!(installed(&mut switch).await, (answers.len(), 0));
+    switch.set_wanted(kept(&wanted));
+    assert_eq!(installed(&mut switch).await, (0, 0));
+    assert_eq!(dump(&ovs, OURS), texts(&both));
+    switch.set_wanted(wanted.clone());
+    assert_eq!(installed(&mut switch).await, (0, answers.len()));
 }
 
 #[tokio::test]

@@ -14,6 +14,8 @@ use super::{Flow, Match, Traffic};
 pub struct Wanted {
     flows: Vec<Flow>,
     spared: Spared,
+    /// Flows that stay where they are, and are not made.
+    kept: BTreeSet<Flow>,
 }
 
 /// Which flows of ours a bridge may have beside the wanted ones: while something of the cluster cannot be read, a rule for a
@@ -54,9 +56,23 @@ impl Wanted {
         Self { spared, ..self }
     }
 
+    /// The same flows, and beside them those of these that a bridge has already.
+    pub fn keeping(self, kept: BTreeSet<Flow>) -> Self {
+        Self { kept, ..self }
+    }
+
+    /// Whether a bridge may have flows of [`keeping`](Self::keeping).
+    pub fn keeps_others(&self) -> bool {
+        !self.kept.is_empty()
+    }
+
     /// Of what a bridge has, what has to be as it is wanted.
     pub fn without_spared(&self, found: &[Found]) -> Vec<Found> {
-        let Spared::Unknown { closed, known } = &self.spared else { return found.to_vec() };
+        let kept: BTreeMap<(u16, &Match), &Flow> = self.kept.iter().map(|flow| (key(flow), flow)).collect();
+        let is_kept =
+            |one: &&Found| place(one).and_then(|key| kept.get(&key)).is_some_and(|flow| one.is(flow));
+        let found: Vec<Found> = found.iter().filter(|one| !is_kept(one)).cloned().collect();
+        let Spared::Unknown { closed, known } = &self.spared else { return found };
         let vips = self.flows.iter().filter_map(|flow| flow.matches.vip());
         let wanted: BTreeSet<IpAddr> = vips.clone().map(|vip| vip.destination).collect();
         let ports: BTreeSet<(IpAddr, Traffic)> = vips.map(|vip| (vip.destination, vip.traffic)).collect();
@@ -64,11 +80,13 @@ impl Wanted {
             FoundMatch::Known(Match::Vip(vip)) => {
                 let at = (vip.destination, vip.traffic);
                 let is_known = wanted.contains(&vip.destination) && known.contains(&at);
-                !is_known && !ports.contains(&at) && !closed.contains(&vip.destination)
+                // Only a VIP that is spoken for is answered for, and that is known.
+                let is_answer = vip.traffic == Traffic::Echo;
+                !is_known && !is_answer && !ports.contains(&at) && !closed.contains(&vip.destination)
             }
             FoundMatch::Known(Match::Beat(_)) | FoundMatch::Other(_) => false,
         };
-        found.iter().filter(|one| !is_spared(one)).cloned().collect()
+        found.into_iter().filter(|one| !is_spared(&one)).collect()
     }
 
     /// The same changes, without one that takes out what is spared.
@@ -77,7 +95,8 @@ impl Wanted {
         changes: Vec<FlowMod>,
         found: impl IntoIterator<Item = (u8, u16, &'a FoundMatch)>,
     ) -> Vec<FlowMod> {
-        if self.spared == Spared::Nothing || !changes.contains(&FlowMod::DeleteAll) {
+        let is_exact = self.spared == Spared::Nothing && self.kept.is_empty();
+        if is_exact || !changes.contains(&FlowMod::DeleteAll) {
             return changes;
         }
         let deletes = found.into_iter().map(|(table, priority, matches)| FlowMod::Delete {
@@ -100,7 +119,7 @@ impl From<BTreeSet<Flow>> for Wanted {
         // Stable, and quick where all cookies are the same: then they are in order already.
         flows.sort_by(|one, other| key(one).cmp(&key(other)));
         flows.dedup_by(|other, one| key(one) == key(other));
-        Self { flows, spared: Spared::Nothing }
+        Self { flows, ..Self::default() }
     }
 }
 

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::model::{ETHERTYPE_BEAT, MARK_BIT, Mac, Protocol, VlanId};
+use super::action::{Action, PORT_LOCAL};
+use crate::model::{ETHERTYPE_BEAT, Family, MARK_BIT, Mac, Protocol, VlanId};
 
 /// The cookie of every flow of ours: `ovn-vip` in ASCII and a byte that [`COOKIE_MASK`] leaves free.
 /// kube-ovn-cni throws away whatever carries its own cookies, 0x1000 and 0x1001, and carries the rest over.
@@ -27,9 +28,6 @@ pub const ADMITTED: u16 = 1;
 /// The packet mark of what a rule of ours lets in for a VIP that is not open to everybody: from the wire OVN's switch
 /// takes nothing else for it.
 pub const MARK: u32 = 1 << MARK_BIT;
-
-/// `OFPP_LOCAL` (OpenFlow 1.4 §7.2.1): the bridge's own port.
-pub const PORT_LOCAL: u32 = 0xffff_fffe;
 
 /// One rule, without the table (0), timeouts (none) and flags (none) that all of ours have in common.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,26 +85,26 @@ pub enum Traffic {
     /// Path MTU discovery: ICMP Destination Unreachable (RFC 792, type 3; code 4 of it is "fragmentation needed") or
     /// ICMPv6 Packet Too Big (RFC 4443 §3.2, type 2).
     PathMtu,
-}
-
-/// One action.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Action {
-    /// `mod_dl_dst`: rewrite the destination MAC.
-    SetEthDst(Mac),
-    /// `set_field:…->pkt_mark`: write the packet's mark, which stays on this host.
-    SetMark(u32),
-    /// `output`: send to a port.
-    Output(u32),
+    /// An echo request, of code 0 (RFC 792, type 8; RFC 4443 §4.1, type 128): what `ping` sends.
+    Echo,
 }
 
 impl Traffic {
-    /// The ICMP type of [`Traffic::PathMtu`] for IPv4 (RFC 792) and IPv6 (RFC 4443).
-    pub fn icmp_type(destination: IpAddr) -> u8 {
-        match destination {
-            IpAddr::V4(_) => 3,
-            IpAddr::V6(_) => 2,
+    /// The type and code of an ICMP message (RFC 792, RFC 4443), where it is one; no code stands for every one.
+    pub fn icmp(self, family: Family) -> Option<(u8, Option<u8>)> {
+        match (self, family) {
+            (Traffic::Port(..), _) => None,
+            (Traffic::PathMtu, Family::V4) => Some((3, None)),
+            (Traffic::PathMtu, Family::V6) => Some((2, None)),
+            (Traffic::Echo, Family::V4) => Some((8, Some(0))),
+            (Traffic::Echo, Family::V6) => Some((128, Some(0))),
         }
+    }
+
+    /// What of ICMP we match, by its type.
+    pub fn of_icmp_type(family: Family, number: u8) -> Option<Traffic> {
+        let is_it = |traffic: &Traffic| traffic.icmp(family).is_some_and(|(own, _)| own == number);
+        [Traffic::PathMtu, Traffic::Echo].into_iter().find(is_it)
     }
 }
 
@@ -162,7 +160,7 @@ impl fmt::Display for VipMatch {
         let (family, address) = if destination.is_ipv4() { ("", "nw") } else { ("6", "ipv6") };
         match traffic {
             Traffic::Port(protocol, _) => write!(f, "{protocol}{family}")?,
-            Traffic::PathMtu => write!(f, "icmp{family}")?,
+            Traffic::PathMtu | Traffic::Echo => write!(f, "icmp{family}")?,
         }
         write!(f, ",in_port={}", PortName(*in_port))?;
         if let Some(vlan) = vlan {
@@ -177,21 +175,12 @@ impl fmt::Display for VipMatch {
             None => {}
         }
         write!(f, ",{address}_dst={destination}")?;
-        match traffic {
-            Traffic::Port(_, port) => write!(f, ",tp_dst={port}"),
-            Traffic::PathMtu => write!(f, ",icmp_type={}", Traffic::icmp_type(*destination)),
+        if let Traffic::Port(_, port) = traffic {
+            write!(f, ",tp_dst={port}")?;
         }
-    }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Action::SetEthDst(mac) => write!(f, "mod_dl_dst:{mac}"),
-            Action::SetMark(mark) => write!(f, "load:{mark:#x}->NXM_NX_PKT_MARK[]"),
-            Action::Output(PORT_LOCAL) => f.write_str("LOCAL"),
-            Action::Output(port) => write!(f, "output:{port}"),
-        }
+        let Some((number, code)) = traffic.icmp(Family::of(*destination)) else { return Ok(()) };
+        write!(f, ",icmp_type={number}")?;
+        code.map_or(Ok(()), |code| write!(f, ",icmp_code={code}"))
     }
 }
 
@@ -209,6 +198,7 @@ impl fmt::Display for PortName {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::flows::Field;
     use proptest::prelude::*;
     use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -244,10 +234,19 @@ pub(super) mod tests {
         let traffic = prop_oneof![
             (0..3usize, any::<u16>()).prop_map(|(i, port)| Traffic::Port(Protocol::ALL[i], port)),
             Just(Traffic::PathMtu),
+            Just(Traffic::Echo),
         ];
+        let any_field = || (0..Field::ALL.len()).prop_map(|at| Field::ALL[at]);
+        let moved =
+            (any_field(), any_field()).prop_filter("of one length", |(from, to)| from.bits() == to.bits());
         let action = prop_oneof![
             any::<[u8; 6]>().prop_map(|b| Action::SetEthDst(Mac(b))),
+            any::<[u8; 6]>().prop_map(|b| Action::SetEthSrc(Mac(b))),
             any::<u32>().prop_map(Action::SetMark),
+            any::<u8>().prop_map(Action::SetTtl),
+            any::<u8>().prop_map(|number| Action::SetIcmpType(Family::V4, number)),
+            any::<u8>().prop_map(|number| Action::SetIcmpType(Family::V6, number)),
+            moved.prop_map(|(from, to)| Action::Move(from, to)),
             any::<u32>().prop_map(Action::Output)
         ];
         let addresses = prop_oneof![

@@ -6,6 +6,7 @@
 //! Is given: a [`SegmentPlan`](crate::model::SegmentPlan), the bridge's port numbers, the switch's bytes, `now`.
 //! Never: opens a socket, reads a clock, or touches a flow without our cookie.
 
+mod action;
 mod delivery;
 mod diff;
 mod flow;
@@ -14,13 +15,13 @@ mod program;
 mod session;
 pub mod wire;
 
+pub use action::{Action, Field, PORT_IN, PORT_LOCAL};
 pub use delivery::{Delivery, Wish, Wishes};
 pub use diff::{FlowMod, Spared, Wanted, difference};
 pub use flow::{
-    ADMITTED, Action, BeatMatch, COOKIE, COOKIE_MASK, Flow, MARK, Match, PORT_LOCAL, PRIORITY,
-    TAGGED_PRIORITY, Traffic, VipMatch,
+    ADMITTED, BeatMatch, COOKIE, COOKIE_MASK, Flow, MARK, Match, PRIORITY, TAGGED_PRIORITY, Traffic, VipMatch,
 };
-pub use program::{BridgePorts, beat_flows, flows_for};
+pub use program::{BridgePorts, answer_flows, beat_flows, flows_for};
 #[cfg(test)]
 pub(crate) use session::fake::Fake;
 pub use session::{Event, Session, SessionError};

@@ -9,9 +9,13 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::{
-    ADMITTED, Action, BeatMatch, COOKIE, Flow, MARK, Match, PRIORITY, TAGGED_PRIORITY, Traffic, VipMatch,
+    ADMITTED, Action, BeatMatch, COOKIE, Field, Flow, MARK, Match, PORT_IN, PRIORITY, TAGGED_PRIORITY,
+    Traffic, VipMatch,
 };
-use crate::model::{Mac, SegmentPlan, Sources, Steered};
+use crate::model::{Family, Mac, SegmentPlan, Sources, Steered};
+
+/// Of an echo reply: it starts anew, however far the request has come.
+const TTL: u8 = 64;
 
 /// What a rule needs to know of the bridge. Port numbers change when a port is made anew: look them up each time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,11 +41,33 @@ pub struct BridgePorts {
 pub fn flows_for(segment: &SegmentPlan, ports: &BridgePorts) -> BTreeSet<Flow> {
     let flows = segment.steered.iter().flat_map(|(&vip, steered)| {
         let program = Program { segment, ports, vip, steered };
-        let path_mtu = (!steered.ports.is_empty()).then(|| program.admit(Traffic::PathMtu, None));
+        let steer = program.steer();
+        let path_mtu =
+            (!steered.ports.is_empty()).then(|| program.flow(Traffic::PathMtu, None, steer.clone()));
         let of_ports = steered.ports.iter().flat_map(move |(&(protocol, port), sources)| {
-            program.of_port(Traffic::Port(protocol, port), sources)
+            program.for_clients(Traffic::Port(protocol, port), sources, &steer)
         });
         of_ports.chain(path_mtu)
+    });
+    flows.collect()
+}
+
+/// The rules that answer echo requests to these VIPs, for those that are steered: what this node speaks for.
+///
+/// The request itself becomes the reply, and leaves by the port that it came from, with the tag that it came with. Only
+/// clients that a Service with this VIP lets in are answered. Fragments are not: Open vSwitch shows none of them its type.
+pub fn answer_flows(
+    segment: &SegmentPlan,
+    ports: &BridgePorts,
+    spoken: impl IntoIterator<Item = IpAddr>,
+) -> BTreeSet<Flow> {
+    let flows = spoken.into_iter().flat_map(|vip| {
+        let steered = segment.steered.get(&vip).filter(|steered| !steered.ports.is_empty());
+        steered.into_iter().flat_map(move |steered| {
+            let program = Program { segment, ports, vip, steered };
+            let sources = Sources::union(steered.ports.values(), Family::of(vip));
+            program.for_clients(Traffic::Echo, &sources, &program.answer())
+        })
     });
     flows.collect()
 }
@@ -73,17 +99,39 @@ struct Program<'p> {
 }
 
 impl Program<'_> {
-    fn of_port(self, traffic: Traffic, sources: &Sources) -> Vec<Flow> {
-        let Sources::Only(networks) = sources else { return vec![self.admit(traffic, None)] };
-        let admitted = networks.iter().map(|network| self.admit(traffic, Some(*network)));
+    /// For those who are let in, and nothing for the others.
+    fn for_clients(self, traffic: Traffic, sources: &Sources, actions: &[Action]) -> Vec<Flow> {
+        let Sources::Only(networks) = sources else {
+            return vec![self.flow(traffic, None, actions.to_vec())];
+        };
+        let admitted = networks.iter().map(|network| self.flow(traffic, Some(*network), actions.to_vec()));
         admitted.chain([self.flow(traffic, None, Vec::new())]).collect()
     }
 
-    /// Steers into OVN, marked where OVN takes nothing else.
-    fn admit(self, traffic: Traffic, source: Option<IpNet>) -> Flow {
+    /// Into OVN, marked where OVN takes nothing else.
+    fn steer(self) -> Vec<Action> {
         let mark = self.steered.gated.then_some(Action::SetMark(MARK));
         let steer = [Action::SetEthDst(self.segment.steering_mac), Action::Output(self.ports.patch)];
-        self.flow(traffic, source, mark.into_iter().chain(steer).collect())
+        mark.into_iter().chain(steer).collect()
+    }
+
+    /// Back, as the echo reply to itself (RFC 792, type 0; RFC 4443 §4.2, type 129). The addresses are moved, not
+    /// written: kube-ovn-cni writes a value of more than 64 bits anew in two halves.
+    fn answer(self) -> Vec<Action> {
+        let family = Family::of(self.vip);
+        let (source, destination, scratch) =
+            (Field::IpSrc(family), Field::IpDst(family), Field::Scratch(family));
+        let reply = if family == Family::V4 { 0 } else { 129 };
+        vec![
+            Action::Move(Field::EthSrc, Field::EthDst),
+            Action::SetEthSrc(self.ports.mac),
+            Action::Move(source, scratch),
+            Action::Move(destination, source),
+            Action::Move(scratch, destination),
+            Action::SetIcmpType(family, reply),
+            Action::SetTtl(TTL),
+            Action::Output(PORT_IN),
+        ]
     }
 
     fn flow(self, traffic: Traffic, source: Option<IpNet>, actions: Vec<Action>) -> Flow {
@@ -197,6 +245,65 @@ mod tests {
             format!("priority=10005,tcp,{to},nw_src=192.0.2.0/24,nw_dst=10.180.204.252,tp_dst=80 {steer}"),
         ];
         assert_eq!(found, wanted);
+    }
+
+    fn answers(segment: &SegmentPlan, vips: &[&str]) -> Vec<String> {
+        let ports = BridgePorts { nic: 1, patch: 2, own: PORT_LOCAL, mac: Mac([0x0a, 0, 0, 0, 0, 1]) };
+        let vips = vips.iter().map(|vip| vip.parse().unwrap());
+        answer_flows(segment, &ports, vips).iter().map(Flow::to_string).collect()
+    }
+
+    #[test]
+    fn an_echo_request_to_what_is_spoken_for_goes_back_as_the_reply() {
+        let found = answers(
+            &segment(None),
+            &["10.180.204.252", "fd00:180:204::252", "10.180.204.253", "10.180.204.9"],
+        );
+        let to = "in_port=1,dl_dst=0a:00:00:00:00:01";
+        let mac = "move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],mod_dl_src:0a:00:00:00:00:01";
+        let wanted = [
+            format!(
+                "priority=10002,icmp,{to},nw_dst=10.180.204.252,icmp_type=8,icmp_code=0 actions={mac},\
+                 move:NXM_OF_IP_SRC[]->NXM_NX_REG0[],move:NXM_OF_IP_DST[]->NXM_OF_IP_SRC[],\
+                 move:NXM_NX_REG0[]->NXM_OF_IP_DST[],load:0->NXM_OF_ICMP_TYPE[],load:0x40->NXM_NX_IP_TTL[],IN_PORT"
+            ),
+            format!(
+                "priority=10002,icmp6,{to},ipv6_dst=fd00:180:204::252,icmp_type=128,icmp_code=0 actions={mac},\
+                 move:NXM_NX_IPV6_SRC[]->NXM_NX_XXREG0[],move:NXM_NX_IPV6_DST[]->NXM_NX_IPV6_SRC[],\
+                 move:NXM_NX_XXREG0[]->NXM_NX_IPV6_DST[],load:0x81->NXM_NX_ICMPV6_TYPE[],\
+                 load:0x40->NXM_NX_IP_TTL[],IN_PORT"
+            ),
+        ];
+        assert_eq!(found, wanted, "and nothing for a VIP without ports, or one that is not steered");
+        let tagged = answers(&segment(Some(341)), &["10.180.204.252"]);
+        assert!(tagged[0].starts_with("priority=10004,icmp,in_port=1,dl_vlan=341,dl_dst="), "{tagged:?}");
+    }
+
+    #[test]
+    fn whoever_a_service_of_the_vip_lets_in_is_answered_and_nobody_else() {
+        let sources = |texts: &[&str]| Sources::only(texts.iter().map(|text| text.parse().unwrap()));
+        let found = |all: &[Sources]| {
+            let mut segment = segment(None);
+            let ports = (80..).zip(all).map(|(port, sources)| ((Protocol::Tcp, port), sources.clone()));
+            let steered = Steered { ports: ports.collect(), gated: true, ..Steered::default() };
+            segment.steered = BTreeMap::from([("10.0.0.9".parse().unwrap(), steered)]);
+            let found = answers(&segment, &["10.0.0.9"]);
+            let short = |text: String| {
+                let (matches, actions) = text.split_once(" actions=").unwrap();
+                let source = matches.split(',').find(|field| field.starts_with("nw_src=")).unwrap_or("all");
+                format!("{} {source} {}", &matches[9..14], actions.rsplit(',').next().unwrap())
+            };
+            found.into_iter().map(short).collect::<Vec<_>>()
+        };
+        let (some, other) = (sources(&["192.0.2.0/24"]), sources(&["10.0.0.100/32"]));
+        let closed = "10002 all drop";
+        assert_eq!(found(std::slice::from_ref(&some)), [closed, "10003 nw_src=192.0.2.0/24 IN_PORT"]);
+        assert_eq!(
+            found(&[some.clone(), other]),
+            [closed, "10003 nw_src=10.0.0.100 IN_PORT", "10003 nw_src=192.0.2.0/24 IN_PORT"]
+        );
+        assert_eq!(found(&[some, Sources::Everybody]), ["10002 all IN_PORT"]);
+        assert_eq!(found(&[sources(&[])]), [closed]);
     }
 
     #[test]

@@ -35,6 +35,16 @@ impl Sources {
         Self::Only(IpNet::aggregate(&networks).into_iter().collect())
     }
 
+    /// Whoever of a family is in one of these.
+    pub fn union<'a>(all: impl IntoIterator<Item = &'a Sources>, family: Family) -> Self {
+        let mut networks = BTreeSet::new();
+        for sources in all {
+            let Self::Only(more) = sources else { return Self::Everybody };
+            networks.extend(more.iter().copied());
+        }
+        Self::only(networks).of(family)
+    }
+
     /// The part of one family; `0.0.0.0/0` and `::/0` are everybody.
     pub fn of(&self, family: Family) -> Self {
         let Self::Only(networks) = self else { return Self::Everybody };
@@ -121,6 +131,16 @@ mod tests {
         assert_eq!(sources(&["0.0.0.0/0"]).of(Family::V6), sources(&[]));
         assert_eq!(sources(&["0.0.0.0/0", "10.0.0.0/8", "::/0"]).of(Family::V6), Sources::Everybody);
         assert_eq!(Sources::Everybody.of(Family::V4), Sources::Everybody);
+    }
+
+    #[test]
+    fn together_they_let_in_whom_one_of_them_lets_in() {
+        let union = |all: &[&Sources]| Sources::union(all.iter().copied(), Family::V4);
+        let (ten, host) = (sources(&["10.0.0.0/8"]), sources(&["192.0.2.1/32", "::1/128"]));
+        assert_eq!(union(&[&ten, &host]), sources(&["10.0.0.0/8", "192.0.2.1/32"]));
+        assert_eq!(union(&[&ten, &Sources::Everybody]), Sources::Everybody);
+        assert_eq!(union(&[&sources(&["0.0.0.0/1"]), &sources(&["128.0.0.0/1"])]), Sources::Everybody);
+        assert_eq!(union(&[&sources(&[])]), sources(&[]));
     }
 
     #[test]

@@ -193,9 +193,11 @@ impl Agent {
 
     /// Plans what changed. Whether rules and wishes may be others.
     pub fn plan(&mut self, sight: &dyn Sight, now: Instant) -> bool {
+        let segments = self.segments.values_mut();
+        let is_answering = segments.fold(false, |any, segment| any | segment.renew_answers(now));
         // Rules and speech of an earlier run stay while not everything is known.
         if self.waiting_for().is_some() || !std::mem::take(&mut self.stale) {
-            return false;
+            return is_answering;
         }
         let dirty = std::mem::take(&mut self.dirty);
         let replanned = self.announcer.update(&self.world, Some(&self.absent), &dirty);
@@ -213,7 +215,7 @@ impl Agent {
                 self.announcer.plan().segments.keys().cloned().collect()
             }
         };
-        let is_changed = is_moved || is_all || !segments.is_empty();
+        let is_changed = is_answering || is_moved || is_all || !segments.is_empty();
         self.plan_segments(segments, sight, now);
         is_changed
     }
@@ -324,7 +326,7 @@ impl Agent {
             rules.entry(bridge.clone()).or_default();
         }
         for segment in self.segments.values() {
-            rules.entry(segment.bridge().clone()).or_default().extend(segment.flows().iter().cloned());
+            rules.entry(segment.bridge().clone()).or_default().extend(segment.rules().cloned());
         }
         rules
     }
@@ -364,7 +366,7 @@ impl Agent {
 
     /// How many rules it needs, on all bridges.
     pub fn rules_wanted(&self) -> usize {
-        self.segments.values().map(|segment| segment.flows().len()).sum()
+        self.segments.values().map(|segment| segment.rules().count()).sum()
     }
 
     /// Whether the other speakers can know this one's MAC. In a folder they never do, and take anybody for one of them.

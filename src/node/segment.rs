@@ -1,6 +1,8 @@
 //! One segment of a node: its rules, what is spoken on it, and why, in that order.
 
+mod answers;
 mod beats;
+mod conflicts;
 mod telling;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -18,10 +20,8 @@ use crate::model::{InterfaceName, Mac, SegmentPlan, Steered, SubnetName, Term};
 use super::bridge::Located;
 use super::liveness::Identity;
 use super::tenure::{Probe, Tenure};
+use answers::Answered;
 use beats::Beats;
-
-/// The conflicts over one VIP are told no more often, however many frames somebody sends.
-const CONFLICT_PAUSE: Duration = Duration::from_secs(10);
 
 /// What a segment knows of others when it speaks.
 pub struct Ready<'a> {
@@ -44,6 +44,8 @@ pub struct Manner {
     pub probe: Probe,
     /// Whose beats are sent; none: none are.
     pub beats: Option<Arc<Identity>>,
+    /// Whether the bridge answers echo requests to what is spoken for.
+    pub answer_ping: bool,
 }
 
 /// What happened on a segment.
@@ -86,7 +88,7 @@ pub struct Segment {
     /// The VIPs that the responder is to claim, or has claimed.
     claimed: BTreeSet<IpAddr>,
     /// Those that it answers for.
-    answered: BTreeSet<IpAddr>,
+    answered: Answered,
     /// Since when, for those that were told.
     since: BTreeMap<IpAddr, Timestamp>,
     tenure: Tenure,
@@ -105,7 +107,7 @@ impl Segment {
         plan: SegmentPlan,
         located: Located,
         held: BTreeMap<IpAddr, Term>,
-        Manner { refresh, on_conflict, probe, beats }: Manner,
+        Manner { refresh, on_conflict, probe, beats, answer_ping }: Manner,
     ) -> Self {
         let mut segment = Self {
             subnet,
@@ -115,7 +117,7 @@ impl Segment {
             located,
             socket: Socket::Closed,
             claimed: BTreeSet::new(),
-            answered: BTreeSet::new(),
+            answered: Answered::new(answer_ping),
             since: BTreeMap::new(),
             tenure: Tenure::new(held),
             probe,
@@ -162,7 +164,7 @@ impl Segment {
     fn follow_plan(&mut self) {
         let peers = self.plan.peers.clone();
         self.responder.set_peers(peers.map_or(Peers::Anybody, Peers::Only));
-        self.tenure.follow(&self.plan, |vip| self.answered.contains(&vip));
+        self.tenure.follow(&self.plan, |vip| self.answered.contains(vip));
         self.flows = flows_for(&self.plan, &self.located.ports);
         if self.is_beating() {
             self.flows.extend(beat_flows(&self.plan, &self.located.ports));
@@ -170,19 +172,15 @@ impl Segment {
         if let Some(beats) = &mut self.beats {
             beats.liveness.expect(self.plan.beating.keys().cloned());
         }
+        self.make_answers();
         self.changed = true;
     }
 
     /// Whether the VIP is ours to answer for: to announce, or ours still until the next one has it.
     /// Without a carrier nobody hears it, and once there is one again it has to be claimed anew.
     fn is_to_be_spoken(&self, vip: IpAddr, now: Instant) -> bool {
-        let is_kept = || self.answered.contains(&vip) && self.tenure.is_kept(vip, &self.plan, now);
+        let is_kept = || self.answered.contains(vip) && self.tenure.is_kept(vip, &self.plan, now);
         self.located.carrier && (self.plan.announced.contains_key(&vip) || is_kept())
-    }
-
-    /// The rules it needs.
-    pub fn flows(&self) -> &BTreeSet<Flow> {
-        &self.flows
     }
 
     /// What OVN has to deliver here before the announced VIPs may be spoken; what it does not is asked for on.
@@ -196,7 +194,7 @@ impl Segment {
 
     /// The VIPs of which it matters now whether they can be delivered here.
     fn tried(&self) -> BTreeSet<IpAddr> {
-        let kept = self.plan.handed_over.iter().filter(|vip| self.answered.contains(vip));
+        let kept = self.plan.handed_over.iter().filter(|vip| self.answered.contains(**vip));
         let ours = self.plan.announced.keys().chain(kept);
         ours.chain(self.tenure.undelivered()).copied().collect()
     }
@@ -216,7 +214,7 @@ impl Segment {
         for vip in self.tried() {
             let is_delivered = rules.get(&vip) == Some(&true) && (ready.is_delivered)(vip);
             self.changed |= is_delivered && self.tenure.undelivered().contains(&vip);
-            self.tenure.delivers(vip, self.answered.contains(&vip), is_delivered, now);
+            self.tenure.delivers(vip, self.answered.contains(vip), is_delivered, now);
         }
     }
 
@@ -227,16 +225,19 @@ impl Segment {
         for vip in self.claimed.clone() {
             self.responder.doubt(vip, now);
         }
-        self.follow_claims();
+        self.follow_claims(now);
     }
 
     /// Time passed. Whether other nodes are dead than before.
     pub fn tick(&mut self, now: Instant) -> bool {
-        self.changed |= self.tenure.report_undelivered(now);
+        if self.tenure.report_undelivered(now) {
+            self.changed = true;
+            self.tenure.undelivered().iter().for_each(|vip| self.answered.deny(*vip, now));
+        }
         for vip in self.tenure.take_rivals(now) {
             self.responder.doubt(vip, now);
         }
-        self.follow_claims();
+        self.follow_claims(now);
         self.tick_beats(now)
     }
 
@@ -273,7 +274,7 @@ impl Segment {
         let gone: Vec<IpAddr> = self.claimed.difference(&vips).copied().collect();
         for vip in gone {
             self.conflicts.remove(&vip);
-            if self.answered.remove(&vip) {
+            if self.answered.remove(vip, now) {
                 let why = self.why_withdrawn(vip);
                 self.news.push_back(News::Withdrawn(vip, why));
             }
@@ -282,24 +283,24 @@ impl Segment {
         self.responder.set_vips(&claims, now);
         self.claimed = vips;
         // What is silent now and another's is let go at once: the report must not say that it is held.
-        self.tenure.follow(&self.plan, |vip| self.answered.contains(&vip));
-        self.follow_claims();
+        self.tenure.follow(&self.plan, |vip| self.answered.contains(vip));
+        self.follow_claims(now);
     }
 
     /// Takes in what became of claims.
-    fn follow_claims(&mut self) {
+    fn follow_claims(&mut self, now: Instant) {
         while let Some((vip, state)) = self.responder.poll_change() {
             self.changed = true;
             match state {
                 ClaimState::Probing => {
                     self.news.push_back(News::Asking(vip));
-                    if self.answered.remove(&vip) {
+                    if self.answered.remove(vip, now) {
                         self.news.push_back(News::Withdrawn(vip, "another node may have it: it is asked"));
                     }
                 }
                 ClaimState::Held => {
                     self.conflicts.remove(&vip);
-                    self.answered.insert(vip);
+                    self.answered.insert(vip, now);
                     if let Some(claim) = self.plan.announced.get(&vip) {
                         self.tenure.hold(vip, *claim);
                     }
@@ -307,7 +308,8 @@ impl Segment {
                 }
                 ClaimState::Yielded { to: _ } => {
                     self.tenure.give_way(vip);
-                    if self.answered.remove(&vip) {
+                    self.answered.deny(vip, now);
+                    if self.answered.remove(vip, now) {
                         self.news.push_back(News::Withdrawn(vip, "another host has the address"));
                     }
                 }
@@ -353,27 +355,10 @@ impl Segment {
         verdict
     }
 
-    fn contested(&mut self, vip: IpAddr, mac: Mac, outcome: Outcome, now: Instant) {
-        self.hear_otherwise(mac);
-        if outcome == Outcome::Peer && self.tenure.hear(vip, mac, &self.plan, now) {
-            self.news.push_back(News::HandedOver(vip, mac));
-            let rest = self.claimed.iter().filter(|claimed| **claimed != vip).copied().collect();
-            return self.speak(rest, now);
-        }
-        let told = self.conflicts.get(&vip).is_some_and(|(_, at)| now < *at + CONFLICT_PAUSE);
-        // Two nodes that ask at once are no conflict for people: one of them will have it.
-        let worth_telling = !matches!(outcome, Outcome::Standing | Outcome::PeerAsks);
-        if worth_telling && (outcome == Outcome::Yielded || !told) {
-            self.conflicts.insert(vip, (mac, now));
-            self.news.push_back(News::Conflict(vip, mac, outcome));
-        }
-        self.follow_claims();
-    }
-
     /// The next frame that is due.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Vec<u8>> {
         let frame = self.next_beat(now).or_else(|| self.responder.poll_transmit(now));
-        self.follow_claims();
+        self.follow_claims(now);
         frame
     }
 
@@ -383,6 +368,7 @@ impl Segment {
             .poll_timeout()
             .into_iter()
             .chain(self.tenure.deadline())
+            .chain(self.answered.due())
             .chain(self.beat_deadline())
             .min()
     }

@@ -1,7 +1,9 @@
 //! Rules that are left on bridges although nothing wants them: what cannot be read may need them still.
 
+use std::collections::BTreeSet;
+
 use super::Agent;
-use crate::flows::{Spared, Traffic};
+use crate::flows::{Flow, Spared, Traffic};
 use crate::model::{Family, Service, Sources};
 
 impl Agent {
@@ -23,5 +25,11 @@ impl Agent {
             service.vips.iter().flat_map(move |vip| ports.clone().into_iter().map(move |port| (*vip, port)))
         });
         Spared::Unknown { closed: closed.collect(), known: known.collect() }
+    }
+
+    /// Rules that answer echo requests and that an earlier run may have left, for what this one is about to answer for: a
+    /// restart leaves them alone.
+    pub fn kept(&self) -> BTreeSet<Flow> {
+        self.segments.values().flat_map(|segment| segment.kept().cloned()).collect()
     }
 }

@@ -28,3 +28,15 @@ fn without_any_address_the_error_names_the_flag() {
     let error = controller(&[]).databases().unwrap_err().to_string();
     assert!(error.contains("--ovn-nb") && error.contains("OVN_NB_DB"), "{error}");
 }
+
+#[test]
+fn ping_is_answered_unless_that_is_refused() {
+    let answers = |arguments: &[&str]| {
+        let line = ["ovn-vip", "speaker", "--cluster-dir", "x", "--node", "n"].iter().chain(arguments);
+        match CommandLine::parse_from(line).command {
+            Command::Speaker(arguments) => arguments.manner().answer_ping,
+            other => panic!("a speaker was asked for, not {other:?}"),
+        }
+    };
+    assert!(answers(&[]) && answers(&["--answer-ping=true"]) && !answers(&["--answer-ping=false"]));
+}

@@ -229,7 +229,8 @@ impl Speaker {
     /// Does what there is to do, in the order in which it has to be done.
     fn turn(&mut self, now: Instant) {
         if self.agent.plan(&self.switches, now) {
-            self.switches.want(self.agent.rules(), &self.agent.spared(), self.agent.wishes());
+            let (spared, kept) = (self.agent.spared(), self.agent.kept());
+            self.switches.want(self.agent.rules(), &spared, &kept, self.agent.wishes());
             say_problems(&mut self.said, self.agent.problems().iter().cloned());
         }
         self.open_lines(now);

@@ -25,11 +25,12 @@ impl Switches {
         Self { rundir, vswitch, bridges: BTreeMap::new(), integration }
     }
 
-    /// Every bridge that exists has exactly its rules, and what is spared, and OVN is asked for exactly the wishes.
+    /// Every bridge that exists has exactly its rules, and what is spared or kept, and OVN is asked for exactly the wishes.
     pub fn want(
         &mut self,
         mut rules: BTreeMap<InterfaceName, BTreeSet<Flow>>,
         spared: &Spared,
+        kept: &BTreeSet<Flow>,
         wishes: Wishes,
     ) {
         for bridge in rules.keys().filter(|bridge| bridge::exists(self.vswitch.replica(), bridge)) {
@@ -38,7 +39,7 @@ impl Switches {
         }
         for (bridge, switch) in &mut self.bridges {
             let wanted = Wanted::from(rules.remove(bridge).unwrap_or_default());
-            switch.set_wanted(wanted.sparing(spared.clone()));
+            switch.set_wanted(wanted.sparing(spared.clone()).keeping(kept.clone()));
         }
         let socket = socket_of(&self.rundir, &bridge::integration_bridge(self.vswitch.replica()));
         if *self.integration.socket() != socket {

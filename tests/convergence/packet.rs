@@ -41,7 +41,7 @@ pub fn bridged(flows: &BTreeSet<Flow>, packet: &Packet) -> Bridged {
     let Some(best) = matching.max_by_key(|flow| flow.priority) else { return Bridged::Normal };
     let mark = best.actions.iter().find_map(|action| match action {
         Action::SetMark(mark) => Some(*mark),
-        Action::SetEthDst(_) | Action::Output(_) => None,
+        _ => None,
     });
     if best.actions.is_empty() { Bridged::Dropped } else { Bridged::Steered(mark.unwrap_or(0)) }
 }

@@ -84,7 +84,8 @@ impl Host {
         let (node, policy) = (self.name.clone(), Policy::default());
         let cadence = Cadence { holder: Duration::from_millis(100), other: Duration::from_secs(1) };
         let identity = |boot| Identity { node: node.clone(), boot, cadence, keys: Keys::read("secret") };
-        let manner = Manner { beats: boot.map(identity).map(Arc::new), ..Manner::default() };
+        let beats = boot.map(identity).map(Arc::new);
+        let manner = Manner { beats, answer_ping: true, ..Manner::default() };
         let mut agent = Agent::new(Settings { node, policy, manner, reports: true });
         agent.vswitch_changed();
         self.agent = Some(agent);

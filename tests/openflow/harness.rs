@@ -158,6 +158,14 @@ fn kill(child: &mut Option<Child>) {
 
 /// The rules of as many VIPs, half of them IPv6: one port of each protocol, and path MTU.
 pub fn flows(vips: u16, vlan: Option<u16>) -> BTreeSet<Flow> {
+    flows_for(&segment(vips, vlan), &PORTS)
+}
+
+/// Of the bridge.
+pub const PORTS: BridgePorts = BridgePorts { nic: 1, patch: 2, own: 3, mac: Mac([0x0a, 0, 0, 0, 0, 1]) };
+
+/// With as many VIPs.
+pub fn segment(vips: u16, vlan: Option<u16>) -> SegmentPlan {
     let ports = Steered {
         ports: Protocol::ALL.map(|protocol| ((protocol, 80), Sources::Everybody)).into(),
         ..Steered::default()
@@ -166,7 +174,7 @@ pub fn flows(vips: u16, vlan: Option<u16>) -> BTreeSet<Flow> {
         0 => format!("10.180.{}.{}", index >> 8, index & 0xff).parse().unwrap(),
         _ => format!("fd00:180:204::{index:x}").parse().unwrap(),
     };
-    let segment = SegmentPlan {
+    SegmentPlan {
         bridge: "br-x".into(),
         nic: "nic".into(),
         vlan: vlan.and_then(VlanId::new),
@@ -179,6 +187,5 @@ pub fn flows(vips: u16, vlan: Option<u16>) -> BTreeSet<Flow> {
         handed_over: [].into(),
         successors: [].into(),
         taken_over: [].into(),
-    };
-    flows_for(&segment, &BridgePorts { nic: 1, patch: 2, own: 3, mac: Mac([0x0a, 0, 0, 0, 0, 1]) })
+    }
 }

@@ -109,7 +109,8 @@ impl Session {
     fn known(&self, now: Duration) -> Option<Arc<Wanted>> {
         let undisturbed = self.monitor == Monitor::On && !self.touched && self.refused.is_empty();
         let not_due = now < self.verified_at + VERIFY_MONITORED;
-        self.installed.clone().filter(|_| undisturbed && not_due)
+        let keeps_others = |installed: &Wanted| installed.keeps_others() || self.wanted.keeps_others();
+        self.installed.clone().filter(|installed| undisturbed && not_due && !keeps_others(installed))
     }
 
     fn change(&mut self, now: Duration, decided: Decided) {

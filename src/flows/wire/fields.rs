@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::bytes::Reader;
 use super::oxm::{AnyMac, CLASS, IPV4, IPV6, VID_PRESENT, field, ip_protocol};
 use crate::flows::flow::{BeatMatch, Match, Traffic, VipMatch};
-use crate::model::{ETHERTYPE_BEAT, Mac, Protocol, VlanId};
+use crate::model::{ETHERTYPE_BEAT, Family, Mac, Protocol, VlanId};
 
 /// The fields we use, as they come, in any order.
 #[derive(Default)]
@@ -20,6 +20,7 @@ pub(super) struct Fields {
     destination: Option<IpAddr>,
     source: Option<IpNet>,
     traffic: Option<Traffic>,
+    icmp_code: Option<u8>,
 }
 
 impl Fields {
@@ -49,6 +50,7 @@ impl Fields {
 
     fn set(&mut self, number: u8, mut value: Reader<'_>) -> Option<()> {
         let port = |protocol, value: &mut Reader<'_>| Some(Traffic::Port(protocol, value.u16().ok()?));
+        let icmp = |family, value: &mut Reader<'_>| Traffic::of_icmp_type(family, value.u8().ok()?);
         match number {
             field::IN_PORT => put_once(&mut self.in_port, value.u32().ok()?)?,
             field::ETH_DST => put_once(&mut self.eth_dst, Mac(value.array().ok()?))?,
@@ -64,8 +66,9 @@ impl Fields {
             field::TCP_DST => put_once(&mut self.traffic, port(Protocol::Tcp, &mut value)?)?,
             field::UDP_DST => put_once(&mut self.traffic, port(Protocol::Udp, &mut value)?)?,
             field::SCTP_DST => put_once(&mut self.traffic, port(Protocol::Sctp, &mut value)?)?,
-            field::ICMPV4_TYPE if value.u8().ok()? == 3 => put_once(&mut self.traffic, Traffic::PathMtu)?,
-            field::ICMPV6_TYPE if value.u8().ok()? == 2 => put_once(&mut self.traffic, Traffic::PathMtu)?,
+            field::ICMPV4_TYPE => put_once(&mut self.traffic, icmp(Family::V4, &mut value)?)?,
+            field::ICMPV6_TYPE => put_once(&mut self.traffic, icmp(Family::V6, &mut value)?)?,
+            field::ICMPV4_CODE | field::ICMPV6_CODE => put_once(&mut self.icmp_code, value.u8().ok()?)?,
             _ => return None,
         }
         value.is_empty().then_some(())
@@ -95,6 +98,7 @@ impl Fields {
                 destination: None,
                 source: None,
                 traffic: None,
+                icmp_code: None,
             } => Some(BeatMatch { in_port, vlan }),
             _ => None,
         }
@@ -116,10 +120,14 @@ impl Fields {
             destination,
             source: _,
             traffic,
+            icmp_code,
         } = self;
         let (destination, traffic) = (destination?, traffic?);
         let wanted_type = if destination.is_ipv4() { IPV4 } else { IPV6 };
-        let fits = eth_type? == wanted_type && protocol? == ip_protocol(traffic, destination);
+        let wanted_code = traffic.icmp(Family::of(destination)).and_then(|(_, code)| code);
+        let fits = eth_type? == wanted_type
+            && protocol? == ip_protocol(traffic, destination)
+            && icmp_code == wanted_code;
         fits.then_some(AnyMac { in_port: in_port?, vlan, destination, traffic })
     }
 }

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use super::bytes::{Reader, Truncated, pad_to_8, set_length};
 use super::fields::Fields;
 use crate::flows::flow::{BeatMatch, Match, Traffic, VipMatch};
-use crate::model::{ETHERTYPE_BEAT, Mac, Protocol, VlanId};
+use crate::model::{ETHERTYPE_BEAT, Family, Protocol, VlanId};
 
 /// `OFPXMC_OPENFLOW_BASIC` (§7.2.2.3).
 pub(super) const CLASS: u16 = 0x8000;
@@ -26,6 +26,7 @@ pub(super) mod field {
     pub(in crate::flows::wire) const IN_PORT: u8 = 0;
     pub(in crate::flows::wire) const METADATA: u8 = 2;
     pub(in crate::flows::wire) const ETH_DST: u8 = 3;
+    pub(in crate::flows::wire) const ETH_SRC: u8 = 4;
     pub(in crate::flows::wire) const ETH_TYPE: u8 = 5;
     pub(in crate::flows::wire) const VLAN_VID: u8 = 6;
     pub(in crate::flows::wire) const IP_PROTO: u8 = 10;
@@ -35,9 +36,11 @@ pub(super) mod field {
     pub(in crate::flows::wire) const UDP_DST: u8 = 16;
     pub(in crate::flows::wire) const SCTP_DST: u8 = 18;
     pub(in crate::flows::wire) const ICMPV4_TYPE: u8 = 19;
+    pub(in crate::flows::wire) const ICMPV4_CODE: u8 = 20;
     pub(in crate::flows::wire) const IPV6_SRC: u8 = 26;
     pub(in crate::flows::wire) const IPV6_DST: u8 = 27;
     pub(in crate::flows::wire) const ICMPV6_TYPE: u8 = 29;
+    pub(in crate::flows::wire) const ICMPV6_CODE: u8 = 30;
 }
 
 /// The match of a flow that a bridge has.
@@ -160,31 +163,6 @@ pub(super) fn put_field(number: u8, value: &[u8], out: &mut Vec<u8>) {
     out.extend(value);
 }
 
-/// Appends the OXM field that `set_field` of the destination MAC takes.
-pub(super) fn put_eth_dst(mac: Mac, out: &mut Vec<u8>) {
-    put_field(field::ETH_DST, &mac.0, out);
-}
-
-/// The MAC, where this is the exact field `eth_dst` in OXM or in Nicira's older numbering (`NXM_OF_ETH_DST`).
-pub(super) fn take_eth_dst(reader: &mut Reader<'_>) -> Option<Mac> {
-    let header = reader.u32().ok()?;
-    let ours = u32::from(CLASS) << 16 | u32::from(field::ETH_DST) << 9 | 6;
-    (header == ours || header == NXM_OF_ETH_DST).then_some(())?;
-    reader.array().ok().map(Mac)
-}
-
-/// Appends the field that `set_field` of the packet's mark takes; it has a number of Nicira's only.
-pub(super) fn put_mark(mark: u32, out: &mut Vec<u8>) {
-    out.extend(NXM_NX_PKT_MARK.to_be_bytes());
-    out.extend(mark.to_be_bytes());
-}
-
-/// `NXM_NX_PKT_MARK` (ovs-fields(7), "pkt_mark"): class 1, field 33, 4 bytes.
-pub(super) const NXM_NX_PKT_MARK: u32 = 0x0001_4204;
-
-/// `NXM_OF_ETH_DST` (ovs-fields(7), "eth_dst"): class 0, field 1, 6 bytes.
-pub(super) const NXM_OF_ETH_DST: u32 = 0x0000_0206;
-
 /// Prerequisites first, as §7.2.2.6 asks for.
 fn put_fields(matches: &Match, out: &mut Vec<u8>) {
     match matches {
@@ -208,7 +186,7 @@ fn put_vlan(vlan: Option<VlanId>, out: &mut Vec<u8>) {
 fn put_vip(matches: &VipMatch, out: &mut Vec<u8>) {
     let VipMatch { in_port, eth_dst, vlan, destination, source, traffic } = matches;
     put_field(field::IN_PORT, &in_port.to_be_bytes(), out);
-    put_eth_dst(*eth_dst, out);
+    put_field(field::ETH_DST, &eth_dst.0, out);
     put_destination(*destination, out, |out| {
         put_vlan(*vlan, out);
         put_field(field::IP_PROTO, &[ip_protocol(*traffic, *destination)], out);
@@ -216,12 +194,16 @@ fn put_vip(matches: &VipMatch, out: &mut Vec<u8>) {
     if let Some(source) = source {
         put_source(*source, out);
     }
-    match traffic {
-        Traffic::Port(protocol, port) => put_field(port_field(*protocol), &port.to_be_bytes(), out),
-        Traffic::PathMtu => {
-            let number = if destination.is_ipv4() { field::ICMPV4_TYPE } else { field::ICMPV6_TYPE };
-            put_field(number, &[Traffic::icmp_type(*destination)], out);
-        }
+    if let Traffic::Port(protocol, port) = traffic {
+        put_field(port_field(*protocol), &port.to_be_bytes(), out);
+    }
+    let (of_type, of_code) = match destination {
+        IpAddr::V4(_) => (field::ICMPV4_TYPE, field::ICMPV4_CODE),
+        IpAddr::V6(_) => (field::ICMPV6_TYPE, field::ICMPV6_CODE),
+    };
+    if let Some((number, code)) = traffic.icmp(Family::of(*destination)) {
+        put_field(of_type, &[number], out);
+        code.into_iter().for_each(|code| put_field(of_code, &[code], out));
     }
 }
 
@@ -257,8 +239,8 @@ fn put_source(source: IpNet, out: &mut Vec<u8>) {
 pub(super) fn ip_protocol(traffic: Traffic, destination: IpAddr) -> u8 {
     match traffic {
         Traffic::Port(protocol, _) => protocol.number(),
-        Traffic::PathMtu if destination.is_ipv4() => ICMP,
-        Traffic::PathMtu => ICMPV6,
+        Traffic::PathMtu | Traffic::Echo if destination.is_ipv4() => ICMP,
+        Traffic::PathMtu | Traffic::Echo => ICMPV6,
     }
 }
 

@@ -4,7 +4,8 @@ use super::action::take_instructions;
 use super::bytes::{Reader, Truncated};
 use super::flow_mod::{ANY, TABLE_ALL};
 use super::oxm::{FoundMatch, put_match_all, take_match};
-use crate::flows::flow::{ADMITTED, Action, COOKIE, COOKIE_MASK, Flow, PRIORITY, TAGGED_PRIORITY};
+use crate::flows::action::Action;
+use crate::flows::flow::{ADMITTED, COOKIE, COOKIE_MASK, Flow, PRIORITY, TAGGED_PRIORITY};
 use crate::flows::kube_ovn;
 
 /// `OFPFMF_ADD`, `_REMOVED` and `_MODIFY` (§7.3.5.17): our own changes come abbreviated.

@@ -64,7 +64,7 @@ impl Segment {
 
     /// How many VIPs it answers for.
     pub fn answered(&self) -> usize {
-        self.answered.len()
+        self.answered.count()
     }
 
     /// What happened, oldest first; `wall` is what a clock on the wall says now.

@@ -1,8 +1,9 @@
 //! Virtual time and frames: what is spoken when, what is held, what is told.
 #![allow(clippy::disallowed_methods, reason = "virtual time starts somewhere")]
 
+use super::conflicts::CONFLICT_PAUSE;
 use super::*;
-use crate::flows::BridgePorts;
+use crate::flows::{BridgePorts, Traffic};
 use crate::l2::ethernet::{ETHERTYPE_ARP, Repr};
 use crate::l2::{Interface, arp};
 use crate::model::{PlannedClaim, Protocol, Sources};
@@ -299,4 +300,57 @@ fn the_wire_is_asked_first_as_an_operator_chose() {
         assert_eq!(news.contains(&News::Asking(VIP)), asks, "{probe:?} {first}");
         assert_eq!(news.last(), Some(&News::Announced(VIP)));
     }
+}
+
+/// The VIPs to which echo requests are answered, and those for which an earlier run's rule stays, once nothing is due.
+fn pinged(segment: &mut Segment, now: Instant) -> (usize, usize) {
+    let later = now + Duration::from_secs(1);
+    segment.renew_answers(later);
+    let echo = |flow: &&Flow| flow.matches.vip().is_some_and(|vip| vip.traffic == Traffic::Echo);
+    (segment.rules().filter(echo).count(), segment.kept().filter(echo).count())
+}
+
+#[test]
+fn ping_is_answered_where_and_while_arp_is() {
+    let manner = || Manner { answer_ping: true, ..Manner::default() };
+    let ours = Whose::Ours { first: false };
+    let (mut segment, now) = held_by(manner(), ours);
+    assert_eq!(pinged(&mut segment, now), (1, 0));
+    let undelivered = Ready { is_delivered: &|_| false, ..READY };
+    segment.socket = Socket::Open;
+    segment.speak_what_is_delivered(&undelivered, now);
+    assert!(segment.deadline().is_some_and(|at| at <= now + Duration::from_millis(10)), "the rule goes soon");
+    assert_eq!(pinged(&mut segment, now), (0, 0), "it was answered for once: no earlier run's rule is meant");
+    segment.speak_what_is_delivered(&READY, now);
+    assert_eq!(pinged(&mut segment, now), (1, 0));
+    segment.set_plan(plan(Whose::HandedOver), located(true), now);
+    assert_eq!(pinged(&mut segment, now), (1, 0), "until the next one is heard");
+    let _ = segment.receive(&claim_of(PEER), now);
+    assert_eq!(pinged(&mut segment, now), (0, 0));
+    let (mut silent, now) = held(ours);
+    assert_eq!(pinged(&mut silent, now), (0, 0), "not where it is not asked for");
+    let standby =
+        Segment::new("underlay".into(), plan(Whose::Nobodys), located(true), BTreeMap::new(), manner());
+    assert_eq!(pinged(&mut { standby }, now), (0, 0));
+}
+
+#[test]
+fn a_rule_of_an_earlier_run_stays_until_it_is_known_whether_it_is_right() {
+    let manner = Manner { answer_ping: true, ..Manner::default() };
+    let ours = plan(Whose::Ours { first: false });
+    let fresh =
+        || Segment::new("underlay".into(), ours.clone(), located(true), BTreeMap::new(), manner.clone());
+    let (mut segment, now) = (fresh(), Instant::now());
+    assert_eq!(pinged(&mut segment, now), (0, 1));
+    speak(&mut segment, now);
+    assert_eq!(pinged(&mut segment, now), (1, 0), "it is answered for");
+    let mut segment = fresh();
+    let undelivered = Ready { is_delivered: &|_| false, ..READY };
+    segment.speak_what_is_delivered(&undelivered, now);
+    assert_eq!(pinged(&mut segment, now), (0, 1));
+    segment.tick(now + Duration::from_secs(3));
+    assert_eq!(pinged(&mut segment, now + Duration::from_secs(3)), (0, 0), "it cannot be delivered");
+    let mut segment = fresh();
+    segment.set_plan(plan(Whose::Nobodys), located(true), now);
+    assert_eq!(pinged(&mut segment, now), (0, 0), "it is another node's");
 }

@@ -1,0 +1,30 @@
+//! What a segment does about another host that says it has a VIP.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use super::{News, Segment};
+use crate::l2::Outcome;
+use crate::model::Mac;
+
+/// The conflicts over one VIP are told no more often, however many frames somebody sends.
+pub(super) const CONFLICT_PAUSE: Duration = Duration::from_secs(10);
+
+impl Segment {
+    pub(super) fn contested(&mut self, vip: IpAddr, mac: Mac, outcome: Outcome, now: Instant) {
+        self.hear_otherwise(mac);
+        if outcome == Outcome::Peer && self.tenure.hear(vip, mac, &self.plan, now) {
+            self.news.push_back(News::HandedOver(vip, mac));
+            let rest = self.claimed.iter().filter(|claimed| **claimed != vip).copied().collect();
+            return self.speak(rest, now);
+        }
+        let told = self.conflicts.get(&vip).is_some_and(|(_, at)| now < *at + CONFLICT_PAUSE);
+        // Two nodes that ask at once are no conflict for people: one of them will have it.
+        let worth_telling = !matches!(outcome, Outcome::Standing | Outcome::PeerAsks);
+        if worth_telling && (outcome == Outcome::Yielded || !told) {
+            self.conflicts.insert(vip, (mac, now));
+            self.news.push_back(News::Conflict(vip, mac, outcome));
+        }
+        self.follow_claims(now);
+    }
+}
