@@ -46,6 +46,8 @@ mod migration;
 mod neighbours;
 #[path = "lab/networks.rs"]
 mod networks;
+#[path = "lab/ping.rs"]
+mod ping;
 #[path = "lab/pods.rs"]
 mod pods;
 #[path = "lab/ports.rs"]

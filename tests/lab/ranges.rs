@@ -21,7 +21,7 @@ const ADMITTED: [&str; 6] = [
 const ON_LINK: [&str; 2] = ["10.180.204.100/32", "fd00:180:204::100/128"];
 
 impl Stage {
-    fn set_ranges(&mut self, service: &str, ranges: &[&str]) {
+    pub fn set_ranges(&mut self, service: &str, ranges: &[&str]) {
         self.cluster.edit("Service", service, |service| {
             service["spec"]["loadBalancerSourceRanges"] = json!(ranges);
         });

@@ -119,7 +119,7 @@ impl Stage {
         Sample::of_udp(&run(self.probe(client, "udpprobe.py").args([vip, "1", TIMEOUT])))
     }
 
-    fn probe(&self, client: &str, script: &str) -> Command {
+    pub fn probe(&self, client: &str, script: &str) -> Command {
         let mut command = self.lab.command_in(client, "python3");
         command.arg(repository().join("hack/lab").join(script));
         command
