@@ -79,10 +79,10 @@ impl Wanted {
         let is_spared = |one: &&Found| match &one.matches {
             FoundMatch::Known(Match::Vip(vip)) => {
                 let at = (vip.destination, vip.traffic);
-                let is_known = wanted.contains(&vip.destination) && known.contains(&at);
-                // Only a VIP that is spoken for is answered for, and that is known.
+                // Where a VIP is steered it is known, too, whether it is answered for.
                 let is_answer = vip.traffic == Traffic::Echo;
-                !is_known && !is_answer && !ports.contains(&at) && !closed.contains(&vip.destination)
+                let is_known = wanted.contains(&vip.destination) && (is_answer || known.contains(&at));
+                !is_known && !ports.contains(&at) && !closed.contains(&vip.destination)
             }
             FoundMatch::Known(Match::Beat(_)) | FoundMatch::Other(_) => false,
         };
@@ -293,7 +293,9 @@ mod tests {
         let [known, unknown, closed] = ["10.0.0.7", "10.0.0.8", "10.0.0.9"].map(to);
         // Of the known VIP one port was another's, and one is a Service's that is not served here any more.
         let [others, gone_port] = [81, 82].map(|port| flow("10.0.0.7", Traffic::Port(Protocol::Tcp, port)));
-        let table = [&known, &unknown, &closed, &others, &gone_port].map(found);
+        // Whether a VIP that is steered is answered for as well is known.
+        let [pinged, unknown_pinged] = ["10.0.0.7", "10.0.0.8"].map(|vip| flow(vip, Traffic::Echo));
+        let table = [&known, &unknown, &closed, &others, &gone_port, &pinged, &unknown_pinged].map(found);
         let spared = Spared::Unknown {
             closed: ["10.0.0.9".parse().unwrap()].into(),
             known: [("10.0.0.7".parse().unwrap(), Traffic::Port(Protocol::Tcp, 82))].into(),
@@ -309,7 +311,7 @@ mod tests {
             let each = found.iter().map(|one| (one.table, one.priority, &one.matches));
             wanted.one_by_one(difference(wanted.flows(), &found), each)
         };
-        assert_eq!(changes([known.clone()].into()), [gone(&closed), gone(&gone_port)]);
+        assert_eq!(changes([known.clone()].into()), [gone(&closed), gone(&gone_port), gone(&pinged)]);
         assert_eq!(changes(BTreeSet::new()), [gone(&closed)], "and never all of them at once");
     }
 
