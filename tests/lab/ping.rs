@@ -22,7 +22,8 @@ impl Stage {
         assert_eq!(right, (&json!(20), &json!(0), &json!([ttl])), "from {client} to {vip}: {found}");
     }
 
-    fn becomes_answered(&self, client: &str, vip: &str) {
+    /// Waits until some are answered, all of them.
+    pub fn becomes_answered(&self, client: &str, vip: &str) {
         eventually(&format!("{vip} answers {client}"), || {
             let found = self.ping(client, vip, &["3"]);
             holds(found["answered"] == 3, found)

@@ -50,7 +50,13 @@ impl Stage {
         stage.start_controller();
         stage.start_speakers();
         for vip in VIPS {
-            stage.becomes_announced(vip);
+            let node = stage.becomes_announced(vip);
+            // The last rule that an announcement brings.
+            eventually(&format!("{vip} answers ping"), || {
+                let rules = stage.lab.rules(node);
+                let is_answer = |rule: &String| rule.contains(vip) && rule.contains("icmp_code=0");
+                holds(rules.iter().any(is_answer), &rules)
+            });
         }
         stage
     }

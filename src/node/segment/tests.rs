@@ -354,3 +354,12 @@ fn a_rule_of_an_earlier_run_stays_until_it_is_known_whether_it_is_right() {
     segment.set_plan(plan(Whose::Nobodys), located(true), now);
     assert_eq!(pinged(&mut segment, now), (0, 0), "it is another node's");
 }
+
+#[test]
+fn a_switch_that_refuses_to_answer_ping_keeps_no_vip_silent() {
+    let manner = Manner { answer_ping: true, ..Manner::default() };
+    let (segment, now) = held_by(manner, Whose::Ours { first: false });
+    let refuses = |flow: &Flow| flow.matches.vip().is_none_or(|vip| vip.traffic != Traffic::Echo);
+    assert_eq!(segment.rules().filter(|flow| !refuses(flow)).count(), 1);
+    assert_eq!(segment.speakable(&Ready { is_on_bridge: &refuses, ..READY }, now), [VIP].into());
+}
