@@ -5,7 +5,8 @@
 //! before ovn-controller has made those, a frame would be lost, or its answer leave untranslated. A port that OVN lacks for a
 //! while (its endpoints may be none of OVN's) keeps the others waiting no longer than that.
 //! What is delivered is looked at again: at once where the switch tells that a flow to the VIP went or is another, and
-//! every few seconds anyway. It is lost once it delivers fewer ports than it did, for longer than a change takes. Between
+//! every few seconds anyway. It is lost once it delivers no port any more for longer than a change takes, and delivered
+//! in part once it delivers fewer than it did. Between
 //! looks the switch has to answer to a pulse: one that is stopped delivers nothing.
 //! The same VIP may be in several subnets, in a VLAN each. The flows of one logical switch, which are those with the same
 //! `metadata`, must be enough; the speaker does not know which number is whose. So where several subnets could mean
@@ -25,8 +26,6 @@ use super::wire::{
     Answer, Body, Framer, Request, Translation, Version, ask_flows_to, ask_groups, ask_to_be_told,
     decode_answer, encode,
 };
-use verdict::met;
-
 pub use verdict::Wish;
 
 /// How long the switch may take for its first answer.
@@ -83,6 +82,8 @@ struct Delivered {
     /// The local backends of then.
     local: BTreeSet<IpAddr>,
     ports: usize,
+    /// Fewer ports than that are delivered now.
+    partly: bool,
 }
 
 #[derive(Debug)]
@@ -168,7 +169,16 @@ impl Delivery {
 
     /// Whether OVN delivers the VIP of this subnet on this node.
     pub fn confirms(&self, subnet: &SubnetName, vip: IpAddr) -> bool {
-        self.delivered.get(&vip).is_some_and(|delivered| delivered.contains_key(subnet))
+        self.found(subnet, vip).is_some_and(|found| !found.partly)
+    }
+
+    /// Whether OVN delivers a port of it at least, of those that it delivered.
+    pub fn confirms_partly(&self, subnet: &SubnetName, vip: IpAddr) -> bool {
+        self.found(subnet, vip).is_some()
+    }
+
+    fn found(&self, subnet: &SubnetName, vip: IpAddr) -> Option<&Delivered> {
+        self.delivered.get(&vip)?.get(subnet)
     }
 
     /// The VIPs to ask for at once: OVN does not deliver them here yet, in one of their subnets at least, or may not any more.
@@ -331,45 +341,6 @@ impl Delivery {
         let pause = if self.urgent().is_empty() { sweep } else { self.pause };
         self.deadline = Some(now + pause);
         self.pause = LONGEST_PAUSE.min(self.pause * 3 / 2);
-        news
-    }
-
-    fn judge(
-        &mut self,
-        now: Duration,
-        vip: IpAddr,
-        translations: &[Translation],
-        groups: &BTreeMap<u32, BTreeSet<IpAddr>>,
-    ) -> bool {
-        let Some(wishes) = self.wanted.get(&vip) else { return false };
-        let delivered = self.delivered.entry(vip).or_default();
-        let in_vain = self.in_vain.entry(vip).or_default();
-        let needed = |subnet: &SubnetName, wish: &Wish| {
-            let waited = in_vain.get(subnet).is_some_and(|since| now >= *since + PORT_GRACE);
-            match delivered.get(subnet) {
-                Some(found) => wish.ports.min(found.ports),
-                None if waited => 1,
-                None => wish.ports,
-            }
-        };
-        let met = met(wishes, needed, translations, groups);
-        let mut news = false;
-        for (subnet, wish) in wishes {
-            if let Some(ports) = met.get(subnet).copied() {
-                in_vain.remove(subnet);
-                let found = Delivered { local: wish.local.clone(), ports };
-                news |= delivered.insert(subnet.clone(), found).is_none();
-                continue;
-            }
-            let since = *in_vain.entry(subnet.clone()).or_insert(now);
-            if delivered.contains_key(subnet) && now >= since + LOSS_GRACE {
-                delivered.remove(subnet);
-                in_vain.insert(subnet.clone(), now);
-                news = true;
-            }
-        }
-        self.delivered.retain(|_, delivered| !delivered.is_empty());
-        self.in_vain.retain(|_, subnets| !subnets.is_empty());
         news
     }
 

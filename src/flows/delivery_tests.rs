@@ -1,5 +1,6 @@
 //! A conversation with a bridge of ten lines, in virtual time.
 
+use super::verdict::met;
 use super::*;
 use crate::flows::wire::{flow_reply, group_action, group_reply, no_flow_reply, removal};
 use std::net::Ipv4Addr;
@@ -277,6 +278,14 @@ fn a_port_that_ovn_lacks_keeps_the_others_waiting_for_a_moment_and_takes_nothing
     look(&mut delivery, &[&[1]]);
     while delivery.confirms(&subnet(1), ip(9)) {
         look(&mut delivery, &[&[1]]);
+    }
+    assert!(delivery.confirms_partly(&subnet(1), ip(9)), "one of two goes on");
+    assert!(
+        look(&mut delivery, &[&[1], &[1]]).1 && delivery.confirms(&subnet(1), ip(9)),
+        "and the other comes back"
+    );
+    while delivery.confirms_partly(&subnet(1), ip(9)) {
+        look(&mut delivery, &[]);
     }
 }
 

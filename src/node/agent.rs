@@ -393,6 +393,7 @@ pub(super) fn see<R>(
     look(&Ready {
         is_on_bridge: &|flow: &Flow| sight.is_on_bridge(bridge, flow),
         is_delivered: &|vip: IpAddr| sight.is_delivered(subnet, vip),
+        is_partly_delivered: &|vip: IpAddr| sight.is_partly_delivered(subnet, vip),
         is_known,
     })
 }

@@ -29,6 +29,8 @@ pub struct Ready<'a> {
     pub is_on_bridge: &'a dyn Fn(&Flow) -> bool,
     /// Whether OVN delivers a VIP here.
     pub is_delivered: &'a dyn Fn(IpAddr) -> bool,
+    /// Whether it delivers some of its ports.
+    pub is_partly_delivered: &'a dyn Fn(IpAddr) -> bool,
     /// Whether the other speakers can know this one's MAC.
     pub is_known: bool,
 }
@@ -241,13 +243,16 @@ impl Segment {
         self.tick_beats(now)
     }
 
-    /// What may be spoken, where there is a socket.
+    /// What may be spoken, where there is a socket. What is answered for goes on while a port of it is served: a port that comes
+    /// late, or that OVN loses, takes no other down. Another node that can do better is to have it, and takes it over.
     fn speakable(&self, ready: &Ready<'_>, now: Instant) -> BTreeSet<IpAddr> {
         let rules = self.steered_vips(ready.is_on_bridge);
+        let some = self.partly_steered(ready.is_on_bridge);
         let is_speakable = |vip: &&IpAddr| {
-            rules.get(*vip) == Some(&true)
-                && (ready.is_known || self.claimed.contains(*vip))
-                && (ready.is_delivered)(**vip)
+            let wholly = rules.get(*vip) == Some(&true) && (ready.is_delivered)(**vip);
+            let partly = self.answered.contains(**vip) && some.contains(*vip);
+            (ready.is_known || self.claimed.contains(*vip))
+                && (wholly || (partly && (ready.is_partly_delivered)(**vip)))
         };
         let ours = self.plan.announced.keys().chain(&self.plan.handed_over);
         let ours = ours.filter(|vip| self.is_to_be_spoken(**vip, now));

@@ -19,4 +19,9 @@ pub trait Sight {
 
     /// Whether OVN delivers the VIP of this subnet on this node.
     fn is_delivered(&self, subnet: &SubnetName, vip: IpAddr) -> bool;
+
+    /// Whether it delivers some of its ports, of those that it delivered.
+    fn is_partly_delivered(&self, subnet: &SubnetName, vip: IpAddr) -> bool {
+        self.is_delivered(subnet, vip)
+    }
 }

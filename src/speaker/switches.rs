@@ -61,6 +61,10 @@ impl Sight for Switches {
     fn is_delivered(&self, subnet: &SubnetName, vip: IpAddr) -> bool {
         self.integration.confirms(subnet, vip)
     }
+
+    fn is_partly_delivered(&self, subnet: &SubnetName, vip: IpAddr) -> bool {
+        self.integration.confirms_partly(subnet, vip)
+    }
 }
 
 /// A bridge's management socket (ovs-vswitchd(8)).

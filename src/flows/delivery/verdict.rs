@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::super::wire::Translation;
+use super::{Delivered, Delivery, LOSS_GRACE, PORT_GRACE};
 use crate::model::SubnetName;
 
 /// OVN's number for a logical switch.
@@ -27,6 +29,58 @@ impl Wish {
             !targets.is_disjoint(&self.local) && targets.is_disjoint(&self.elsewhere)
         };
         translations.iter().filter(is_local).count()
+    }
+}
+
+impl Delivery {
+    /// Compares what was found of a VIP with what is wanted of it. Whether that is news.
+    pub(super) fn judge(
+        &mut self,
+        now: Duration,
+        vip: IpAddr,
+        translations: &[Translation],
+        groups: &BTreeMap<u32, BTreeSet<IpAddr>>,
+    ) -> bool {
+        let Some(wishes) = self.wanted.get(&vip) else { return false };
+        let delivered = self.delivered.entry(vip).or_default();
+        let in_vain = self.in_vain.entry(vip).or_default();
+        let needed = |subnet: &SubnetName, wish: &Wish| {
+            let waited = in_vain.get(subnet).is_some_and(|since| now >= *since + PORT_GRACE);
+            match delivered.get(subnet) {
+                Some(found) => wish.ports.min(found.ports),
+                None if waited => 1,
+                None => wish.ports,
+            }
+        };
+        let some = met(wishes, |_, _| 1, translations, groups);
+        let met = met(wishes, needed, translations, groups);
+        let mut news = false;
+        for (subnet, wish) in wishes {
+            if let Some(ports) = met.get(subnet).copied() {
+                in_vain.remove(subnet);
+                let found = Delivered { local: wish.local.clone(), ports, partly: false };
+                news |= delivered.insert(subnet.clone(), found).is_none_or(|before| before.partly);
+                continue;
+            }
+            let since = *in_vain.entry(subnet.clone()).or_insert(now);
+            if now < since + LOSS_GRACE {
+                continue;
+            }
+            match delivered.get_mut(subnet) {
+                Some(found) if some.contains_key(subnet) => {
+                    news |= !std::mem::replace(&mut found.partly, true)
+                }
+                Some(_) => {
+                    delivered.remove(subnet);
+                    in_vain.insert(subnet.clone(), now);
+                    news = true;
+                }
+                None => {}
+            }
+        }
+        self.delivered.retain(|_, delivered| !delivered.is_empty());
+        self.in_vain.retain(|_, subnets| !subnets.is_empty());
+        news
     }
 }
 

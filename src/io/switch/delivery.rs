@@ -80,6 +80,11 @@ impl Integration {
         matches!(&self.link, Link::Up { delivery, .. } if delivery.confirms(subnet, vip))
     }
 
+    /// Whether OVN delivers a port of it at least, of those that it delivered.
+    pub fn confirms_partly(&self, subnet: &SubnetName, vip: IpAddr) -> bool {
+        matches!(&self.link, Link::Up { delivery, .. } if delivery.confirms_partly(subnet, vip))
+    }
+
     /// Drives everything until something is worth telling. Cancel-safe: nothing is lost when the future is dropped.
     pub async fn next_event(&mut self) -> DeliveryEvent {
         loop {

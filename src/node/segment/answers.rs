@@ -84,6 +84,12 @@ impl Segment {
         self.flows.iter().chain(&self.answered.flows)
     }
 
+    /// The VIPs of which a rule that leads to OVN is on the bridge.
+    pub(super) fn partly_steered(&self, is_on_bridge: impl Fn(&Flow) -> bool) -> BTreeSet<IpAddr> {
+        let leading = self.flows.iter().filter(|flow| !flow.actions.is_empty() && is_on_bridge(flow));
+        leading.filter_map(|flow| Some(flow.matches.vip()?.destination)).collect()
+    }
+
     /// The rules that an earlier run may have left for what this one is about to answer for.
     pub fn kept(&self) -> impl Iterator<Item = &Flow> {
         self.answered.kept.iter()

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{News, Ready, Segment, Socket};
 use crate::model::{SegmentReport, Steered, Term, VlanId};
-use crate::node::status::{Facts, VipStatus, state};
+use crate::node::status::{Facts, State, VipStatus, state};
 
 impl Segment {
     /// How far each VIP is that this node can deliver.
@@ -23,6 +23,13 @@ impl Segment {
                 is_known: ready.is_known,
                 in_use_by: self.conflicts.get(vip).map(|(mac, _)| *mac),
             });
+            let is_whole = rules.get(vip) == Some(&true) && (ready.is_delivered)(*vip);
+            let why = match state {
+                State::Announced if !is_whole => {
+                    "not every port of it can be served here at the moment; another node that can is to have it".to_owned()
+                }
+                _ => why,
+            };
             let Steered { ports, gated: _, local, elsewhere } = steered;
             VipStatus {
                 vip: *vip,

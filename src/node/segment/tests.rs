@@ -65,7 +65,12 @@ fn segment(whose: Whose) -> Segment {
     Segment::new("underlay".into(), plan(whose), located(true), BTreeMap::new(), Manner::default())
 }
 
-const READY: Ready<'static> = Ready { is_on_bridge: &|_| true, is_delivered: &|_| true, is_known: true };
+const READY: Ready<'static> = Ready {
+    is_on_bridge: &|_| true,
+    is_delivered: &|_| true,
+    is_partly_delivered: &|_| true,
+    is_known: true,
+};
 
 /// Claims what may be, as if there were a socket, and lets time pass until nothing is due.
 fn speak(segment: &mut Segment, mut now: Instant) -> Instant {
@@ -111,7 +116,12 @@ fn nothing_is_claimed_unless_every_condition_holds() {
         let whose = if fact(0) { Whose::Ours { first: false } } else { Whose::HandedOver };
         let mut segment = segment(whose);
         segment.set_plan(plan(whose), located(fact(1)), now);
-        let ready = Ready { is_on_bridge: &|_| fact(2), is_delivered: &|_| fact(3), is_known: fact(4) };
+        let ready = Ready {
+            is_on_bridge: &|_| fact(2),
+            is_delivered: &|_| fact(3),
+            is_partly_delivered: &|_| fact(3),
+            is_known: fact(4),
+        };
         let speakable = segment.speakable(&ready, now);
         assert_eq!(!speakable.is_empty(), facts == 31, "{facts:05b}");
         segment.speak_what_is_delivered(&ready, now);
@@ -124,9 +134,21 @@ fn what_is_held_is_spoken_on_without_the_others_knowing_and_not_without_delivery
     let (segment, now) = held(Whose::Ours { first: false });
     let unknown = Ready { is_known: false, ..READY };
     assert_eq!(segment.speakable(&unknown, now), [VIP].into());
-    let undelivered = Ready { is_delivered: &|_| false, ..READY };
+    let undelivered = Ready { is_delivered: &|_| false, is_partly_delivered: &|_| false, ..READY };
     assert_eq!(segment.speakable(&undelivered, now), [].into());
     assert_eq!(segment.report().held, [(VIP, 4)].into(), "for a moment: it is this node's still");
+}
+
+#[test]
+fn what_is_answered_for_goes_on_while_a_port_of_it_is_served_and_another_node_may_have_it() {
+    let (mut segment, now) = held(Whose::Ours { first: false });
+    let partly = Ready { is_delivered: &|_| false, ..READY };
+    assert_eq!(segment.speakable(&partly, now), [VIP].into());
+    segment.note_delivery(&partly, now);
+    segment.tick(now + Duration::from_secs(1));
+    assert_eq!((segment.answered(), segment.report().undelivered), (1, [VIP].into()));
+    let fresh = self::segment(Whose::Ours { first: false });
+    assert_eq!(fresh.speakable(&partly, now), [].into(), "and nothing is begun that way");
 }
 
 #[test]
@@ -268,7 +290,7 @@ fn a_holder_that_hears_another_node_and_is_not_told_why_asks() {
 #[test]
 fn what_is_lost_is_reported_so_that_another_node_can_have_it_and_taken_back_when_it_is_there_again() {
     let (mut segment, now) = held(Whose::Ours { first: false });
-    let undelivered = Ready { is_delivered: &|_| false, ..READY };
+    let undelivered = Ready { is_delivered: &|_| false, is_partly_delivered: &|_| false, ..READY };
     segment.speak_what_is_delivered(&undelivered, now);
     assert_eq!((segment.answered(), segment.report().undelivered.len()), (0, 0));
     segment.tick(segment.deadline().unwrap());
@@ -316,7 +338,7 @@ fn ping_is_answered_where_and_while_arp_is() {
     let ours = Whose::Ours { first: false };
     let (mut segment, now) = held_by(manner(), ours);
     assert_eq!(pinged(&mut segment, now), (1, 0));
-    let undelivered = Ready { is_delivered: &|_| false, ..READY };
+    let undelivered = Ready { is_delivered: &|_| false, is_partly_delivered: &|_| false, ..READY };
     segment.socket = Socket::Open;
     segment.speak_what_is_delivered(&undelivered, now);
     assert!(segment.deadline().is_some_and(|at| at <= now + Duration::from_millis(10)), "the rule goes soon");
@@ -345,7 +367,7 @@ fn a_rule_of_an_earlier_run_stays_until_it_is_known_whether_it_is_right() {
     speak(&mut segment, now);
     assert_eq!(pinged(&mut segment, now), (1, 0), "it is answered for");
     let mut segment = fresh();
-    let undelivered = Ready { is_delivered: &|_| false, ..READY };
+    let undelivered = Ready { is_delivered: &|_| false, is_partly_delivered: &|_| false, ..READY };
     segment.speak_what_is_delivered(&undelivered, now);
     assert_eq!(pinged(&mut segment, now), (0, 1));
     segment.tick(now + Duration::from_secs(3));
