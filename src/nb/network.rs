@@ -39,7 +39,7 @@ pub struct NetworkIndex {
     routers: BTreeSet<(SubnetName, Uuid)>,
     router_ports: RouterPorts,
     pub(super) bindings: BTreeMap<LspName, Uuid>,
-    foreign: Foreign,
+    pub(super) foreign: Foreign,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +86,10 @@ impl NetworkIndex {
                     self.settle_holders(keys, &mut dirty);
                 }
                 ROUTER_PORT if self.router_ports.put(uuid, replica) => self.settle_routers(&mut dirty),
-                NB_GLOBAL => dirty.everything |= globals::read(replica, &mut self.network),
+                NB_GLOBAL => {
+                    dirty.everything |= globals::read(replica, &mut self.network);
+                    self.settle_preference(&mut dirty);
+                }
                 _ => {}
             }
         }
@@ -243,7 +246,7 @@ impl NetworkIndex {
     }
 
     /// A row that is not ours may hold a VIP and port: two of them on one switch is undefined in OVN.
-    fn settle_holders(&mut self, keys: BTreeSet<Key>, dirty: &mut NetworkDirty) {
+    pub(super) fn settle_holders(&mut self, keys: BTreeSet<Key>, dirty: &mut NetworkDirty) {
         for key in keys {
             let holder = self.foreign.holder(&key);
             if self.network.native.get(&key) == holder.as_ref() {

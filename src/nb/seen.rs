@@ -50,7 +50,16 @@ impl NetworkIndex {
         if everything {
             network.locality = Some(other(locality));
         }
-        NetworkDirty { everything, ..NetworkDirty::default() }
+        let mut dirty = NetworkDirty { everything, ..NetworkDirty::default() };
+        self.settle_preference(&mut dirty);
+        dirty
+    }
+
+    /// Kube-OVN's `prefer_local_backend` keeps nothing on the announcing node where this northd does not know it.
+    pub(super) fn settle_preference(&mut self, dirty: &mut NetworkDirty) {
+        let ignores = self.network.locality == Some(Locality::Distributed);
+        let keys = self.foreign.set_ignores_preference(ignores);
+        self.settle_holders(keys, dirty);
     }
 }
 

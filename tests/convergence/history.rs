@@ -274,9 +274,14 @@ pub fn uuid(number: u8) -> Uuid {
 
 /// A plain upstream northbound with one switch, and a load balancer of Kube-OVN's.
 pub fn northbound() -> Northbound {
+    northbound_with(&[("northd_internal_version", "26.03.1-21.8.0-82.14")])
+}
+
+/// The same with these options of NB_Global.
+pub fn northbound_with(options: &[(&str, &str)]) -> Northbound {
     let ports: Vec<_> = PODS[..5].iter().map(|pod| json!(["uuid", uuid(*pod).to_string()])).collect();
     let mut json = json!({
-        "NB_Global": { uuid(1).to_string(): { "options": ["map", [["northd_internal_version", "26.03.1-21.8.0-82.14"]]] } },
+        "NB_Global": { uuid(1).to_string(): { "options": ["map", options] } },
         "Logical_Switch": { uuid(2).to_string(): { "name": "underlay", "ports": ["set", ports], "load_balancer_group": ["set", []] } },
         "Load_Balancer": { uuid(3).to_string(): {
             "name": "cluster-tcp-loadbalancer", "protocol": "tcp", "vips": ["map", [["10.96.0.1:443", "10.0.0.5:6443"]]],

@@ -85,8 +85,14 @@ fn objects(service: &kube_ovn::Service) -> Vec<Object> {
 
 impl Together {
     /// Kube-OVN was there before us, with or without its native path.
+    /// Beside the OVN that such a Kube-OVN ships.
     fn start(release: Release, native: bool, services: Vec<kube_ovn::Service>) -> Self {
-        let mut northbound = history::northbound();
+        Self::start_on("25.03.4-20.41.0-78.9", release, native, services)
+    }
+
+    fn start_on(northd: &str, release: Release, native: bool, services: Vec<kube_ovn::Service>) -> Self {
+        let mut northbound =
+            history::northbound_with(&[("northd_internal_version", northd), ("ls_dnat_mod_dl_dst", "true")]);
         northbound.tables.get_mut("Load_Balancer").unwrap().clear();
         let mut together = Self {
             beside: Beside::start(northbound),
@@ -378,6 +384,24 @@ fn services_that_others_write_to_all_the_time_cost_little() {
         assert_eq!(together.sayings, 0);
     }
     assert!(written <= 100, "{written} transactions in ten minutes");
+}
+
+/// OVN 26.03 does not know `prefer_local_backend` any more: what Kube-OVN of before serves by it is dark there.
+#[test]
+fn what_northd_does_not_keep_local_any_more_is_ours_whatever_kube_ovn_writes() {
+    for release in SHARED_ROWS {
+        let mut together =
+            Together::start_on("26.03.3-21.8.0-82.14", release, true, services(&["a"], true, false));
+        assert_eq!(together.ours(), 2, "{release:?}: both families");
+        for _ in 0..5 {
+            together.touch("a");
+            together.pass(5);
+            assert_eq!((together.ours(), together.sayings), (2, 0), "{release:?}");
+            assert!(together.transactions <= 2, "{}", together.transactions);
+        }
+        together.pass(60);
+        assert_eq!(together.transactions, 0, "at rest");
+    }
 }
 
 #[test]

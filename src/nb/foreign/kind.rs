@@ -55,6 +55,15 @@ fn is_its_name(name: &str) -> bool {
         && ["internal", "external"].contains(&class)
 }
 
+/// Whether a row of Kube-OVN's keeps its VIPs on the announcing node by `prefer_local_backend` alone, which northd knows up to
+/// 25.09 with Kube-OVN's patch, and from 26.03 on not any more.
+pub(super) fn prefers_local(row: &Row) -> bool {
+    let (options, ids) = (map(row, "options"), map(row, "external_ids"));
+    let is_on = |name: &str| options.get(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    let otherwise = is_on("distributed") || is_on("template") || ids.keys().any(|key| key.starts_with(OWNER));
+    is_kube_ovns(row) && is_on("prefer_local_backend") && !otherwise
+}
+
 /// What a row that is not ours does for each of its keys; `resolved`: those whose address is a template variable's.
 pub(super) fn holders(row: &Row, resolved: BTreeSet<SocketAddr>) -> BTreeMap<Key, Holder> {
     // ovn-nb(5): a row without protocol is TCP.

@@ -16,8 +16,8 @@ use uuid::Uuid;
 use crate::model::{Holder, NativeRow, Protocol};
 use crate::ovsdb::{Replica, Row};
 
-use kind::holders;
 pub use kind::is_kube_ovns;
+use kind::{holders, prefers_local};
 use patience::Patience;
 use templates::Templates;
 
@@ -31,6 +31,9 @@ pub struct Foreign {
     holding: BTreeMap<Key, BTreeSet<NativeRow>>,
     templates: Templates,
     patience: Patience,
+    /// Kube-OVN's rows that serve by `prefer_local_backend` alone, and whether this northd knows that.
+    preferring: BTreeSet<Uuid>,
+    ignores_preference: bool,
 }
 
 impl Foreign {
@@ -62,18 +65,37 @@ impl Foreign {
         self.patience.due()
     }
 
+    /// Whether this northd does not know `prefer_local_backend`; the keys that it says something about.
+    pub fn set_ignores_preference(&mut self, ignores: bool) -> BTreeSet<Key> {
+        if std::mem::replace(&mut self.ignores_preference, ignores) == ignores {
+            return BTreeSet::new();
+        }
+        self.holding.keys().copied().collect()
+    }
+
     /// Who has a key: no row of ours may have it, unless the holder lets it go.
     pub fn holder(&self, key: &Key) -> Option<NativeRow> {
-        self.patience.judge(key, self.holding.get(key).and_then(BTreeSet::first))
+        let held = self.patience.judge(key, self.holding.get(key).and_then(BTreeSet::first))?;
+        let is_dark = self.ignores_preference && self.preferring.contains(&held.uuid);
+        match held.holder {
+            // Nobody serves it: northd balances it to every node, where it is lost. It is ours at once, each time.
+            Holder::KubeOvn if is_dark => Some(NativeRow { holder: Holder::Leftover, ..held }),
+            Holder::Awaited if is_dark => None,
+            _ => Some(held),
+        }
     }
 
     fn settle(&mut self, uuid: Uuid, row: Option<&Row>) -> BTreeSet<Key> {
         let new = row.map(|row| holders(row, self.templates.keys(uuid)));
         let new = new.unwrap_or_default();
+        let turned = match row.is_some_and(prefers_local) {
+            true => self.preferring.insert(uuid),
+            false => self.preferring.remove(&uuid),
+        };
         let old = self.rows.remove(&uuid).unwrap_or_default();
         let name = row.map_or(old.0.clone(), |row| super::rows::text(row, "name").to_owned());
         let keys = old.1.keys().chain(new.keys());
-        let is_other = |key: &&Key| name != old.0 || old.1.get(key) != new.get(key);
+        let is_other = |key: &&Key| turned || name != old.0 || old.1.get(key) != new.get(key);
         let touched: BTreeSet<Key> = keys.filter(is_other).copied().collect();
         for key in &touched {
             let before = self.holding.get(key).and_then(BTreeSet::first).cloned();
