@@ -295,6 +295,7 @@ impl Agent {
             }
             self.segments = segments;
         }
+        self.settle_rivals(now);
         for (subnet, segment) in &mut self.segments {
             if segment.tick(now) {
                 self.absent.insert(subnet.clone(), segment.dead());

@@ -1,6 +1,7 @@
 //! What a node tells of itself: to the other speakers, to MetalLB's readers, to users.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use jiff::Timestamp;
 
@@ -100,6 +101,18 @@ impl Agent {
         };
         sayings.extend(stated.into_iter().map(new));
         sayings
+    }
+
+    /// A node that claimed what is held here, and says that it has let it go, is none to be asked.
+    pub(super) fn settle_rivals(&mut self, now: Instant) {
+        let world = &self.world;
+        for (subnet, segment) in &mut self.segments {
+            segment.forget_rivals(now, |vip, mac, held| {
+                let of = world.reports().filter_map(|report| report.segments.get(subnet));
+                let mut of = of.filter(|segment| segment.mac == mac && !segment.held.contains_key(&vip));
+                of.any(|segment| segment.left.get(&vip).is_some_and(|left| *left >= held))
+            });
+        }
     }
 
     /// What happened, oldest first on each segment. Fetch until there is none; `wall`: what a clock on the wall says now.

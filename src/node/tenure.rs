@@ -27,6 +27,9 @@ const HEARD_FOR: Duration = Duration::from_secs(3);
 /// How long another node's claim of what is held here may go without the cluster's telling why: longer than a report takes.
 const RIVAL_PATIENCE: Duration = Duration::from_secs(2);
 
+/// After so long without a word a node that claimed a VIP does not claim it any more: it would have said so again.
+const SILENT_FOR: Duration = Duration::from_millis(1_200);
+
 /// How long what was delivered a moment ago may be undelivered before another node is to have it: OVN replaces flows.
 const LOST_PATIENCE: Duration = Duration::from_millis(300);
 
@@ -53,8 +56,8 @@ pub struct Tenure {
     heard: BTreeMap<IpAddr, (Mac, Instant)>,
     /// What somebody may have taken while this node could not hear.
     doubted: BTreeSet<IpAddr>,
-    /// Held here, and claimed by another node: until when the cluster may tell why.
-    rivals: BTreeMap<IpAddr, Instant>,
+    /// Held here, and claimed by another node: by which, and until when the cluster may tell why.
+    rivals: BTreeMap<IpAddr, (Mac, Instant)>,
     /// What cannot be delivered: when that is to be reported, or was.
     dark: BTreeMap<IpAddr, Instant>,
     undelivered: BTreeSet<IpAddr>,
@@ -121,13 +124,23 @@ impl Tenure {
 
     /// What has been claimed by another node for so long that this one asks whose it is.
     pub fn take_rivals(&mut self, now: Instant) -> Vec<IpAddr> {
-        self.rivals.extract_if(.., |_, until| now >= *until).map(|(vip, _)| vip).collect()
+        self.rivals.extract_if(.., |_, (_, until)| now >= *until).map(|(vip, _)| vip).collect()
+    }
+
+    /// Forgets rivals that have let go, by their own word (`has_let_go`: the MAC that was heard, and the term of what is held here),
+    /// and that are not heard any more: one that claims anew may have an old report.
+    pub fn forget_rivals(&mut self, now: Instant, has_let_go: impl Fn(IpAddr, Mac, Term) -> bool) {
+        let Self { rivals, held, heard, .. } = self;
+        let is_silent = |vip: &IpAddr| heard.get(vip).is_none_or(|(_, at)| now >= *at + SILENT_FOR);
+        rivals.retain(|vip, (mac, _)| {
+            !is_silent(vip) || held.get(vip).is_none_or(|term| !has_let_go(*vip, *mac, *term))
+        });
     }
 
     /// When to look again, though nothing happens.
     pub fn deadline(&self) -> Option<Instant> {
         let dark = self.dark.iter().filter(|(vip, _)| !self.undelivered.contains(vip));
-        dark.map(|(_, at)| *at).chain(self.rivals.values().copied()).min()
+        dark.map(|(_, at)| *at).chain(self.rivals.values().map(|(_, at)| *at)).min()
     }
 
     /// A host that is no node of ours has the VIP: neither held nor left, so that the next claim asks first.
@@ -145,7 +158,7 @@ impl Tenure {
         self.heard.retain(|_, (_, at)| now < *at + HEARD_FOR);
         self.heard.insert(vip, (mac, now));
         if plan.peers.is_some() && plan.announced.contains_key(&vip) && self.holds(vip) {
-            self.rivals.entry(vip).or_insert(now + RIVAL_PATIENCE);
+            self.rivals.entry(vip).or_insert((mac, now + RIVAL_PATIENCE));
         }
         plan.handed_over.contains(&vip) && is_successor(vip, mac, plan)
     }
@@ -207,6 +220,21 @@ mod tests {
     use super::*;
 
     const OTHER: Mac = Mac([4; 6]);
+
+    #[test]
+    fn a_rival_that_has_let_go_and_is_silent_is_not_asked() {
+        let (start, vip) = (Instant::now(), IpAddr::from([10, 0, 0, 9]));
+        let mut tenure = Tenure::new([(vip, 7)].into());
+        let rivals = |tenure: &Tenure| tenure.rivals.len();
+        tenure.heard.insert(vip, (OTHER, start));
+        tenure.rivals.insert(vip, (OTHER, start + RIVAL_PATIENCE));
+        tenure.forget_rivals(start, |_, mac, term| mac == OTHER && term == 7);
+        assert_eq!(rivals(&tenure), 1, "it was heard a moment ago: its report may be an old one");
+        tenure.forget_rivals(start + SILENT_FOR, |_, _, _| false);
+        assert_eq!(rivals(&tenure), 1, "it does not say so");
+        tenure.forget_rivals(start + SILENT_FOR, |_, mac, term| mac == OTHER && term == 7);
+        assert!(tenure.take_rivals(start + RIVAL_PATIENCE).is_empty());
+    }
 
     #[test]
     fn a_vip_is_kept_until_the_other_is_heard_also_where_it_spoke_a_moment_before() {

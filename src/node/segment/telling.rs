@@ -1,11 +1,12 @@
 //! What a segment tells: to users, and to the other speakers.
 
 use std::net::IpAddr;
+use std::time::Instant;
 
 use jiff::Timestamp;
 
 use super::{News, Ready, Segment, Socket};
-use crate::model::{SegmentReport, Steered, Term, VlanId};
+use crate::model::{Mac, SegmentReport, Steered, Term, VlanId};
 use crate::node::status::{Facts, State, VipStatus, state};
 
 impl Segment {
@@ -62,6 +63,11 @@ impl Segment {
     /// Whether this node holds the VIP, by its own word to the others.
     pub fn holds(&self, vip: IpAddr) -> bool {
         self.tenure.holds(vip)
+    }
+
+    /// Forgets the nodes that claimed what is held here and have let it go since.
+    pub fn forget_rivals(&mut self, now: Instant, has_let_go: impl Fn(IpAddr, Mac, Term) -> bool) {
+        self.tenure.forget_rivals(now, has_let_go);
     }
 
     /// Forgets what it let go and somebody else has, or nobody wants.
