@@ -93,7 +93,7 @@ fn unreadable(problem: &ManifestProblem) -> Finding {
         }
         ManifestProblem::Twice { file, object, other } => {
             let message =
-                format!("it is in {} and in {}; the former counts", file.display(), other.display());
+                format!("it is in {} and in {}: {} counts", file.display(), other.display(), file.display());
             let found =
                 finding(Severity::Warning, object.clone(), String::new(), message, "remove one of them");
             Finding { reason: "StandsTwice", ..found }

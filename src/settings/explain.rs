@@ -28,9 +28,9 @@ pub struct ExplainArgs {
     /// A Service, as NAMESPACE/NAME or NAME, or a VIP.
     #[arg(value_name = "SERVICE|VIP")]
     pub what: String,
-    /// The namespace of a Service that is given by its name alone.
-    #[arg(short = 'n', long, default_value = "default", value_name = "NAMESPACE")]
-    pub namespace: String,
+    /// The namespace of a Service that is given by its name alone; default without it.
+    #[arg(short = 'n', long, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub objects: ObjectsArgs,

@@ -72,8 +72,19 @@ impl Way<'_> {
         if let Some(status) = self.facts.speakers.iter().find(speaks) {
             return step(Mark::Right, format!("by {}, as its speaker says", status.node));
         }
+        if !self.facts.live && !self.facts.speakers.is_empty() {
+            let nodes: Vec<&str> = self.facts.speakers.iter().map(|status| status.node.as_str()).collect();
+            return wrong(
+                Stage::Announced,
+                format!("by none of {}, as their speakers say", nodes.join(", ")),
+                "ask the speakers of all nodes with a backend; each says above what it waits for".to_owned(),
+            );
+        }
         if !self.facts.live {
-            let words = "not known: a folder has no speakers; --speakers asks them";
+            let words = match self.facts.asked {
+                true => "not known: no speaker that was asked has answered",
+                false => "not known: a folder has no speakers; --speakers asks them",
+            };
             return step(Mark::Unknown, words.to_owned());
         }
         let world = self.facts.reconciler.world();

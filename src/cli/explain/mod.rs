@@ -26,9 +26,12 @@ use crate::settings::{AssumedOvn, ExplainArgs, Output};
 
 use super::objects::Objects;
 use super::writes::Step as Write;
-use super::{assumed, northbound, objects, status};
+use super::{assumed, northbound, objects, status, tally};
 
 use steps::{Explained, Facts, Verdict, explain};
+
+/// Names that are told where none was met.
+const MOST: usize = 10;
 
 /// Later than northd may be with its flows, and than Kube-OVN's rows are waited for: what is not there now is missing.
 const LATER: Duration = Duration::from_secs(60);
@@ -40,7 +43,7 @@ pub async fn run(arguments: &ExplainArgs) -> anyhow::Result<ExitCode> {
         eprintln!("ovn-vip: {}: {}; {}", problem.object, problem.message, problem.cure);
     }
     let world = objects.world();
-    let services = asked(arguments, &world)?;
+    let services = asked(arguments, &world, &objects)?;
     let ovn = Ovn::look(arguments, &world, &objects).await?;
     let speakers = speakers(arguments).await?;
     let explained: Vec<Explained> = services
@@ -54,6 +57,7 @@ pub async fn run(arguments: &ExplainArgs) -> anyhow::Result<ExitCode> {
                 southbound: ovn.southbound,
                 live: objects.live.is_some(),
                 said: said.and_then(|marks| marks.served.as_ref()).map(|(served, _)| served),
+                asked: !arguments.speakers.is_empty(),
                 speakers: &speakers,
             };
             vips.iter().map(move |vip| explain(&facts, service, *vip)).collect::<Vec<_>>()
@@ -71,31 +75,53 @@ pub async fn run(arguments: &ExplainArgs) -> anyhow::Result<ExitCode> {
 type Asked<'w> = (&'w Service, Vec<Option<IpAddr>>);
 
 /// The Services that are asked about.
-fn asked<'w>(arguments: &ExplainArgs, world: &'w World) -> anyhow::Result<Vec<Asked<'w>>> {
+fn asked<'w>(arguments: &ExplainArgs, world: &'w World, objects: &Objects) -> anyhow::Result<Vec<Asked<'w>>> {
     let what = arguments.what.as_str();
-    if let Ok(vip) = what.parse::<IpAddr>() {
-        let services: Vec<_> = world.services_at(vip).map(|service| (service, vec![Some(vip)])).collect();
-        if services.is_empty() {
-            anyhow::bail!("no Service of type LoadBalancer has {vip} in status.loadBalancer");
-        }
-        return Ok(services);
+    if world.services().next().is_none() && objects.problems.is_empty() {
+        let read = tally::line(&objects.tally);
+        anyhow::bail!(
+            "there is no Service of type LoadBalancer at all ({read}): is it the right folder, or cluster?"
+        );
     }
-    let (namespace, name) = what.split_once('/').unwrap_or((&arguments.namespace, what));
+    if let Ok(vip) = what.split('/').next().unwrap_or_default().parse::<IpAddr>() {
+        return with_vip(world, vip);
+    }
+    let given = arguments.namespace.as_deref();
+    let (namespace, name) = what.split_once('/').unwrap_or((given.unwrap_or("default"), what));
+    if given.is_some_and(|given| given != namespace) {
+        anyhow::bail!("--namespace says another namespace than {what}: leave one of them out");
+    }
     let key = ServiceKey::new(namespace, name);
-    let Some(service) = world.service(&key) else {
-        let others: Vec<String> = world
-            .services()
-            .filter(|service| service.key.name == key.name)
-            .map(|service| service.key.to_string())
-            .collect();
-        let hint = match &others[..] {
-            [] => "is its type LoadBalancer, and can it be read?".to_owned(),
-            others => format!("did you mean {}?", others.join(" or ")),
-        };
-        anyhow::bail!("there is no Service {key} of type LoadBalancer: {hint}");
-    };
+    let Some(service) = world.service(&key) else { anyhow::bail!("{}", unknown(world, objects, &key)) };
     let vips: Vec<Option<IpAddr>> = service.vips.iter().copied().map(Some).collect();
     Ok(vec![(service, if vips.is_empty() { vec![None] } else { vips })])
+}
+
+fn with_vip(world: &World, vip: IpAddr) -> anyhow::Result<Vec<Asked<'_>>> {
+    let services: Vec<_> = world.services_at(vip).map(|service| (service, vec![Some(vip)])).collect();
+    if services.is_empty() {
+        let vips: Vec<String> = world.vips().take(MOST).map(|vip| vip.to_string()).collect();
+        let vips = vips.join(", ");
+        anyhow::bail!("no Service of type LoadBalancer has {vip} in status.loadBalancer; there are: {vips}");
+    }
+    Ok(services)
+}
+
+/// Why there is no such Service, and which it may be.
+fn unknown(world: &World, objects: &Objects, key: &ServiceKey) -> String {
+    let object = ObjectKey::Service(key.clone()).to_string();
+    if objects.problems.iter().any(|problem| problem.object == object) {
+        return format!("Service {key} cannot be read: what is said above is to be corrected first");
+    }
+    let names = |is_one: &dyn Fn(&&Service) -> bool| {
+        let names = world.services().filter(is_one).take(MOST).map(|service| service.key.to_string());
+        names.collect::<Vec<_>>()
+    };
+    let hint = match &names(&|service| service.key.name == key.name)[..] {
+        [] => format!("is its type LoadBalancer? There are: {}", names(&|_| true).join(", ")),
+        others => format!("did you mean {}?", others.join(" or ")),
+    };
+    format!("there is no Service {key} of type LoadBalancer: {hint}")
 }
 
 /// What OVN tells.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::steps::{Explained, Mark, Step, Verdict};
+use super::steps::{Explained, Mark, Step, Verdict, Wrong};
 
 /// The shape of what is printed as JSON: what is there keeps its name and meaning within a version.
 const SCHEMA: &str = "ovn-vip.io/explain/v1";
@@ -28,22 +28,25 @@ pub fn text(explained: &[Explained]) -> String {
         let verdict = match found.verdict {
             Verdict::Served => "served",
             Verdict::NotServed => "not served",
-            Verdict::Unknown => "nothing wrong was found; whether it is served is not known",
+            Verdict::Unknown => "nothing was found that darkens it; whether it is served is not known",
         };
-        let _ = writeln!(text, "= {verdict}");
+        let is_doubtful = found.steps.iter().any(|step| step.mark == Mark::Doubtful);
+        let look =
+            if is_doubtful && found.verdict != Verdict::NotServed { "; see what is marked !" } else { "" };
+        let _ = writeln!(text, "= {verdict}{look}");
     }
     text
 }
 
-fn put(text: &mut String, Step { step, mark, says, reasons: _, cures }: &Step) {
+fn put(text: &mut String, Step { step, mark, says, reasons: _, wrongs }: &Step) {
     let sign = match mark {
         Mark::Right => '✓',
         Mark::Wrong => '✗',
         Mark::Doubtful => '!',
         Mark::Unknown => '?',
     };
-    let cures = cures.iter().map(|cure| format!("cure: {cure}"));
-    let lines: Vec<String> = says.iter().cloned().chain(cures).collect();
+    let wrongs = wrongs.iter().flat_map(|Wrong { is, cure }| [is.clone(), format!("cure: {cure}")]);
+    let lines: Vec<String> = says.iter().cloned().chain(wrongs).collect();
     let mut lines = lines.iter().flat_map(|line| line.lines());
     let _ =
         writeln!(text, "{}", format!("{sign} {step:10}  {}", lines.next().unwrap_or_default()).trim_end());

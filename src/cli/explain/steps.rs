@@ -26,7 +26,9 @@ pub struct Facts<'f> {
     pub live: bool,
     /// What the controller says of the Service.
     pub said: Option<&'f Served>,
-    /// What speakers say that were asked.
+    /// Speakers were asked.
+    pub asked: bool,
+    /// What those say that answered.
     pub speakers: &'f [Status],
 }
 
@@ -55,8 +57,17 @@ pub struct Step {
     pub says: Vec<String>,
     /// What is wrong there by its short name, as `check` and docs/refusals.md have it.
     pub reasons: BTreeSet<&'static str>,
+    /// What is wrong, or worth a look, each with what to do.
+    pub wrongs: Vec<Wrong>,
+}
+
+/// Something that is wrong, with its cure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Wrong {
+    /// What is so.
+    pub is: String,
     /// What to do.
-    pub cures: Vec<String>,
+    pub cure: String,
 }
 
 /// What clients find.
@@ -144,10 +155,10 @@ impl<'f> Way<'f> {
         }
         steps.extend([
             self.step(Stage::Subnet, Mark::Right, self.subnet.map(subnet_words).into_iter().collect()),
-            self.step(Stage::Vlan, Mark::Right, self.vlan_words()),
+            self.vlan_step(),
             self.step(Stage::ExcludeIps, Mark::Right, vec!["the address is nobody else's".to_owned()]),
             self.clients_step(),
-            self.step(Stage::Ports, Mark::Right, self.port_words()),
+            self.ports_step(),
             self.step(Stage::Backends, Mark::Right, self.backend_words()),
         ]);
         steps.extend(self.controller_step());
@@ -179,7 +190,8 @@ impl<'f> Way<'f> {
             self.refusals.iter().copied().filter(|refusal| Stage::of(refusal) == stage).collect();
         let has_backends = !self.backends.is_empty();
         let dark = here.iter().any(|refusal| darkens(refusal, self.is_placed, has_backends));
-        let mut step = Step { step: stage.as_str(), mark, says, reasons: BTreeSet::new(), cures: Vec::new() };
+        let mut step =
+            Step { step: stage.as_str(), mark, says, reasons: BTreeSet::new(), wrongs: Vec::new() };
         if here.is_empty() {
             return step;
         }
@@ -187,8 +199,11 @@ impl<'f> Way<'f> {
         if dark {
             step.says.clear();
         }
-        step.says.extend(here.iter().map(|refusal| refusal.fault()));
-        step.cures = here.iter().map(|refusal| refusal.cure()).collect::<BTreeSet<_>>().into_iter().collect();
+        // What darkens it comes first, and each with what to do.
+        let mut here = here;
+        here.sort_by_key(|refusal| !darkens(refusal, self.is_placed, has_backends));
+        step.wrongs =
+            here.iter().map(|refusal| Wrong { is: refusal.fault(), cure: refusal.cure() }).collect();
         step.reasons = here.iter().map(|refusal| refusal.reason()).collect();
         step
     }
@@ -208,16 +223,21 @@ impl<'f> Way<'f> {
         wrong(Stage::Service, format!("{class}: it is left to others"), cure.to_owned())
     }
 
-    fn vlan_words(&self) -> Vec<String> {
+    fn vlan_step(&self) -> Step {
         let world = self.facts.reconciler.world();
-        let words = self.subnet.and_then(|subnet| subnet.vlan.as_ref()).map(|name| match world.vlan(name) {
-            Some(vlan) => {
-                let id = vlan.id.map_or_else(|| "untagged".to_owned(), |id| format!("id {id}"));
-                format!("{name}, {id}, ProviderNetwork {}", vlan.provider)
-            }
-            None => name.to_string(),
-        });
-        words.into_iter().collect()
+        let Some(name) = self.subnet.and_then(|subnet| subnet.vlan.as_ref()) else {
+            return self.step(Stage::Vlan, Mark::Right, vec!["none".to_owned()]);
+        };
+        let Some(vlan) = world.vlan(name) else {
+            let cure = "create the Vlan, or correct spec.vlan of the Subnet";
+            return wrong(Stage::Vlan, format!("there is no Vlan {name}"), cure.to_owned());
+        };
+        if world.provider(&vlan.provider).is_none() {
+            let cure = format!("create the ProviderNetwork, or correct spec.provider of Vlan {name}");
+            return wrong(Stage::Vlan, format!("there is no ProviderNetwork {}", vlan.provider), cure);
+        }
+        let id = vlan.id.map_or_else(|| "untagged".to_owned(), |id| format!("id {id}"));
+        self.step(Stage::Vlan, Mark::Right, vec![format!("{name}, {id}, ProviderNetwork {}", vlan.provider)])
     }
 
     fn clients_step(&self) -> Step {
@@ -226,17 +246,17 @@ impl<'f> Way<'f> {
             Sources::Everybody => "open to everybody".to_owned(),
             Sources::Only(_) => format!("open to {sources} only, by loadBalancerSourceRanges"),
         };
-        let mut step = self.step(Stage::Clients, Mark::Right, vec![words]);
-        // What cannot be read is told apart from who is let in.
-        if let (Mark::Wrong, Some(vip)) = (step.mark, self.vip) {
-            step.says.insert(0, format!("{vip} is closed to everybody"));
-        }
-        step
+        self.step(Stage::Clients, Mark::Right, vec![words])
     }
 
-    fn port_words(&self) -> Vec<String> {
+    fn ports_step(&self) -> Step {
         let ports = self.service.ports.iter().map(|port| format!("{}/{}", port.protocol.as_str(), port.port));
-        vec![ports.collect::<Vec<_>>().join(", ")]
+        let ports: Vec<String> = ports.collect();
+        if ports.is_empty() {
+            let cure = "give it spec.ports that can be read: `ovn-vip check` names what cannot";
+            return wrong(Stage::Ports, "the Service has no port".to_owned(), cure.to_owned());
+        }
+        self.step(Stage::Ports, Mark::Right, vec![ports.join(", ")])
     }
 
     fn backend_words(&self) -> Vec<String> {
@@ -280,7 +300,7 @@ impl<'f> Way<'f> {
             mark,
             says,
             reasons: BTreeSet::new(),
-            cures: Vec::new(),
+            wrongs: Vec::new(),
         })
     }
 
@@ -321,7 +341,8 @@ impl<'f> Way<'f> {
 
 pub(super) fn wrong(stage: Stage, fault: String, cure: String) -> Step {
     let reasons = BTreeSet::new();
-    Step { step: stage.as_str(), mark: Mark::Wrong, says: vec![fault], reasons, cures: vec![cure] }
+    let wrongs = vec![Wrong { is: fault, cure }];
+    Step { step: stage.as_str(), mark: Mark::Wrong, says: Vec::new(), reasons, wrongs }
 }
 
 fn subnet_words(subnet: &Subnet) -> String {

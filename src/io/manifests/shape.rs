@@ -204,7 +204,10 @@ pub(super) fn missing(kind: Kind, value: &Value) -> Option<&'static str> {
     value["metadata"]["uid"].as_str()?;
     match kind {
         Kind::Service => lacks(&["/spec/type", "/status"]),
-        Kind::Node | Kind::Subnet => lacks(&["/spec", "/status"]),
+        Kind::Node => lacks(&["/spec", "/status"]),
+        // Kube-OVN writes `status` soon; before it does, the last of `spec` shows that nothing was cut off.
+        Kind::Subnet if !has("/spec/vlan") => lacks(&["/status"]),
+        Kind::Subnet => None,
         Kind::EndpointSlice => lacks(&["/ports"]),
         Kind::Vlan | Kind::ProviderNetwork | Kind::Allocation | Kind::AddressPool => lacks(&["/spec"]),
         Kind::Advertisement | Kind::L2Status | Kind::Report => None,
@@ -214,16 +217,30 @@ pub(super) fn missing(kind: Kind, value: &Value) -> Option<&'static str> {
 /// The list of ranges at another place, in another spelling, or empty: it would leave open what was to be closed.
 pub(super) fn misplaced_ranges(kind: Kind, value: &Value) -> Option<String> {
     const RANGES: &str = "loadBalancerSourceRanges";
+    const ANNOTATION: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
     if kind != Kind::Service {
         return None;
     }
+    let is_like = |key: &&String| {
+        let key: String =
+            key.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+        key.contains("sourcerange")
+    };
+    let annotations = value["metadata"]["annotations"].as_object().into_iter().flat_map(|all| all.keys());
+    let odd = annotations.filter(is_like).find(|key| *key != ANNOTATION && key.contains("kubernetes.io/"));
+    if let Some(odd) = odd {
+        return Some(format!(
+            "the annotation {odd} is none that is read: write {ANNOTATION}, or spec.{RANGES}"
+        ));
+    }
     let places = [("", value), ("metadata.", &value["metadata"]), ("spec.", &value["spec"])];
     places.into_iter().find_map(|(place, object)| {
-        let is_like = |key: &&String| key.eq_ignore_ascii_case(RANGES);
         let (key, found) = object.as_object()?.iter().find(|(key, _)| is_like(key))?;
         match (place == "spec." && key == RANGES, found.is_null()) {
             (true, false) => None,
-            (true, true) => Some(format!("spec.{RANGES} has nothing in it: write [] for everybody")),
+            (true, true) => {
+                Some(format!("spec.{RANGES} has nothing in it: name the networks, or write [] for everybody"))
+            }
             (false, _) => Some(format!("{place}{key} is no field: write spec.{RANGES}")),
         }
     })

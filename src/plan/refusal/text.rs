@@ -138,6 +138,9 @@ impl Refusal {
 
     fn cure_of_ranges(&self) -> String {
         match self {
+            Self::BadSourceRange { range, field: _ } if range.split_whitespace().count() > 1 => {
+                "write each network as an entry of its own, with commas between".into()
+            }
             Self::BadSourceRange { range, field: _ } => match nearest_networks(range) {
                 Some((network, host)) if network == host => format!("write {host}"),
                 Some((network, host)) => {
@@ -146,7 +149,14 @@ impl Refusal {
                 None => "write an address and a prefix length, such as 10.0.0.0/8 or fd00::/8".into(),
             },
             Self::ClosedToAll { vip } => {
-                format!("add a range of that family, or {} to open it", whole(Family::of(*vip)))
+                let nobody = match Family::of(*vip) {
+                    Family::V4 => "127.0.0.1/32",
+                    Family::V6 => "::1/128",
+                };
+                format!(
+                    "add a range of that family, {} to open it, or {nobody} to leave it closed on purpose",
+                    whole(Family::of(*vip))
+                )
             }
             _ => String::new(),
         }
@@ -284,7 +294,14 @@ fn in_the_way(hindered: &BTreeMap<Obstacle, BTreeSet<NodeName>>, others: usize) 
 
 /// What may have been meant: the network that holds it, and the one address.
 fn nearest_networks(range: &str) -> Option<(IpNet, IpNet)> {
-    let address: IpAddr = range.split('/').next()?.parse().ok()?;
-    let network: IpNet = range.parse().unwrap_or_else(|_| IpNet::from(address));
-    Some((network.trunc(), IpNet::from(address)))
+    let (address, length) =
+        range.split_once('/').map_or((range, None), |(address, length)| (address, Some(length)));
+    let address: IpAddr = address.parse().ok()?;
+    let host = IpNet::from(address);
+    let Some(length) = length else { return Some((host, host)) };
+    let length = match length.parse::<IpAddr>() {
+        Ok(mask) => ipnet::ip_mask_to_prefix(mask).ok()?,
+        Err(_) => length.parse().ok()?,
+    };
+    Some((IpNet::new(address, length).ok()?.trunc(), host))
 }
