@@ -37,7 +37,7 @@ pub async fn run(arguments: &PlanArgs) -> anyhow::Result<ExitCode> {
     let names = names(&changes);
     let steps: Vec<Step> = changes.all().map(|change| Step::of(change, &replica, &names)).collect();
     if objects.tally.objects.is_empty() && objects.problems.is_empty() {
-        anyhow::bail!("there is nothing to plan for: no object was read that anything is decided by");
+        anyhow::bail!("this is not the whole plan: read nothing that anything is decided by");
     }
     match arguments.objects.output {
         Output::Table => print!("{}{}", table(&steps), refused(&reconciler)),
