@@ -258,6 +258,27 @@ fn explain_takes_a_vip_and_says_so_where_there_is_no_such_thing() {
 }
 
 #[test]
+fn explain_says_served_only_of_what_was_seen() {
+    for (story, service, step, reason) in [
+        ("313-ip-mode-proxy", "default/other", "address", Some("Proxied")),
+        ("260-no-vlan", "default/nginx", "Vlan", None),
+        ("261-no-provider", "default/nginx", "Vlan", None),
+        ("262-no-steering-mac", "default/nginx", "Subnet", Some("NoSteeringMac")),
+    ] {
+        let (code, json) = explained(story, &[service]);
+        let found = &json["explained"][0];
+        let wrong = found["steps"].as_array().unwrap().iter().find(|step| step["mark"] == "wrong").unwrap();
+        assert_eq!((code, &wrong["step"]), (1, &step.into()), "{story}: {json:#}");
+        assert!(reason.is_none_or(|reason| wrong["reasons"][0] == reason), "{story}: {json:#}");
+    }
+    let (code, json) = explained("274-announce-false", &["default/nginx"]);
+    assert_eq!((code, &json["explained"][0]["verdict"]), (0, &"unknown".into()));
+    let (code, json) =
+        explained("010-seed-example", &["default/nginx", "--ovn-nb", "tcp:127.0.0.1:1", "--timeout", "1"]);
+    assert_eq!((code, &step(&json, 0, "northbound")["mark"]), (1, &"wrong".into()), "{json:#}");
+}
+
+#[test]
 fn what_check_calls_an_error_of_a_service_explain_names_in_every_story() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let stories =

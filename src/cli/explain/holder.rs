@@ -62,7 +62,7 @@ impl Way<'_> {
         };
         if !subnet.wishes.announce {
             return step(
-                Mark::Right,
+                Mark::Unknown,
                 "left to others, by the Subnet's annotation ovn-vip.io/announce".to_owned(),
             );
         }

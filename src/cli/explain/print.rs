@@ -27,6 +27,9 @@ pub fn text(explained: &[Explained]) -> String {
         }
         let verdict = match found.verdict {
             Verdict::Served => "served",
+            Verdict::SaidToBeServed => {
+                "served, by what controller and speakers have said; --ovn-nb, --ovn-sb and --speakers look"
+            }
             Verdict::NotServed => "not served",
             Verdict::Unknown => "nothing was found that darkens it; whether it is served is not known",
         };

@@ -5,21 +5,22 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::Serialize;
 
+use super::ovn::Difference;
 use super::stage::{Stage, darkens, vip_of};
 use crate::controller::Reconciler;
 use crate::kube::marks::{Served, Status as Condition};
-use crate::model::{Family, Protocol, Service, Sources, Subnet, SubnetName, TrafficPolicy};
-use crate::node::status::Status;
-use crate::plan::{Refusal, is_eligible};
+use crate::model::{Family, Protocol, Service, ServiceKey, Sources, Subnet, SubnetName, TrafficPolicy};
+use crate::node::status::{State, Status};
+use crate::plan::{Refusal, is_eligible, steering_mac};
 
 /// What is known.
 pub struct Facts<'f> {
     /// The controller's own mind, which has planned everything.
     pub reconciler: &'f Reconciler,
     /// What of the northbound is not as planned, for people, by Service; none where no northbound was read.
-    pub missing: Option<&'f BTreeMap<String, Vec<String>>>,
-    /// Why this OVN can serve nothing at all.
-    pub too_old: Option<&'f str>,
+    pub differences: Option<&'f BTreeMap<ServiceKey, Vec<Difference>>>,
+    /// Why nothing can be served at all.
+    pub fault: Option<&'f Wrong>,
     /// The southbound was read.
     pub southbound: bool,
     /// An API server was read: speakers' reports and the controller's conditions are there.
@@ -74,8 +75,10 @@ pub struct Wrong {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// It is announced and delivered.
+    /// It is announced and delivered, as far as databases and speakers show.
     Served,
+    /// The controller and a speaker have said so; nobody looked.
+    SaidToBeServed,
     /// Something is wrong.
     NotServed,
     /// Nothing was found to be wrong, and not everything was looked at.
@@ -99,10 +102,16 @@ pub struct Explained {
 pub fn explain(facts: &Facts<'_>, service: &Service, vip: Option<IpAddr>) -> Explained {
     let steps = Way::new(facts, service, vip).steps();
     let wrong = steps.iter().any(|step| step.mark == Mark::Wrong);
-    let announced = steps.last().is_some_and(|step| step.mark == Mark::Right);
+    let announced = vip.is_some() && steps.last().is_some_and(|step| step.mark == Mark::Right);
+    let is_unseen = steps.iter().any(|step| step.mark == Mark::Unknown);
+    let is_heard = facts
+        .speakers
+        .iter()
+        .any(|status| status.vips.iter().any(|said| Some(said.vip) == vip && said.state == State::Announced));
     let verdict = match (wrong, announced) {
         (true, _) => Verdict::NotServed,
-        (false, true) => Verdict::Served,
+        (false, true) if is_heard && !is_unseen => Verdict::Served,
+        (false, true) => Verdict::SaidToBeServed,
         (false, false) => Verdict::Unknown,
     };
     Explained { service: service.key.to_string(), vip, verdict, steps }
@@ -128,7 +137,8 @@ impl<'f> Way<'f> {
         let holding = |vip: IpAddr| reconciler.world().subnets().find(move |subnet| subnet.contains(vip));
         let subnet = placed.and_then(|name: &SubnetName| reconciler.world().subnet(name));
         let refusals = reconciler.refusals().get(&service.key).into_iter().flatten();
-        let concerns = |refusal: &&Refusal| vip_of(refusal).is_none_or(|other| vip == Some(other));
+        let concerns =
+            |refusal: &&Refusal| vip.is_none() || vip_of(refusal).is_none_or(|other| vip == Some(other));
         Self {
             facts,
             service,
@@ -154,7 +164,7 @@ impl<'f> Way<'f> {
             return steps;
         }
         steps.extend([
-            self.step(Stage::Subnet, Mark::Right, self.subnet.map(subnet_words).into_iter().collect()),
+            self.subnet_step(),
             self.vlan_step(),
             self.step(Stage::ExcludeIps, Mark::Right, vec!["the address is nobody else's".to_owned()]),
             self.clients_step(),
@@ -164,20 +174,10 @@ impl<'f> Way<'f> {
         steps.extend(self.controller_step());
         steps.push(self.northbound_step());
         let looked = |seen: bool| if seen { Mark::Right } else { Mark::Unknown };
-        let localnet = match self.facts.missing {
-            Some(_) => {
-                "the localnet port has the Vlan's tag, and frames are steered to the switch's router port"
-            }
-            None => "not looked at: --ovn-nb says where the northbound is",
-        };
-        steps.push(self.step(
-            Stage::Localnet,
-            looked(self.facts.missing.is_some()),
-            vec![localnet.to_owned()],
-        ));
+        steps.push(self.localnet_step());
         let southbound = match self.facts.southbound {
             true => "northd took the row up, and translates on the announcing node",
-            false => "not looked at: --ovn-sb says where the southbound is",
+            false => "not looked at: --ovn-nb and --ovn-sb say where the databases are",
         };
         steps.push(self.step(Stage::Southbound, looked(self.facts.southbound), vec![southbound.to_owned()]));
         steps.extend([self.nodes_step(), self.announced_step()]);
@@ -221,6 +221,16 @@ impl<'f> Way<'f> {
         }
         let cure = "--load-balancer-class says which Services are served: give what ovn-vip's controller has";
         wrong(Stage::Service, format!("{class}: it is left to others"), cure.to_owned())
+    }
+
+    fn subnet_step(&self) -> Step {
+        let hidden = self.subnet.filter(|subnet| is_eligible(subnet) && self.is_placed);
+        if let Some(refusal) = hidden.and_then(|subnet| steering_mac(subnet).err()) {
+            let mut step = wrong(Stage::Subnet, refusal.fault(), refusal.cure());
+            step.reasons.insert(refusal.reason());
+            return step;
+        }
+        self.step(Stage::Subnet, Mark::Right, self.subnet.map(subnet_words).into_iter().collect())
     }
 
     fn vlan_step(&self) -> Step {
@@ -292,50 +302,16 @@ impl<'f> Way<'f> {
             Condition::True => Mark::Right,
             Condition::Unknown => Mark::Doubtful,
             // With the databases at hand what is wrong is seen below, not heard of.
-            Condition::False if self.facts.missing.is_some() && self.facts.southbound => Mark::Doubtful,
+            Condition::False if self.facts.differences.is_some() && self.facts.southbound => Mark::Doubtful,
             Condition::False => Mark::Wrong,
         };
-        Some(Step {
-            step: Stage::Controller.as_str(),
-            mark,
-            says,
-            reasons: BTreeSet::new(),
-            wrongs: Vec::new(),
-        })
-    }
-
-    fn northbound_step(&self) -> Step {
-        if let Some(why) = self.facts.too_old {
-            let cure = "use the OVN that Kube-OVN ships, or OVN 26.03 or newer";
-            return wrong(Stage::Northbound, why.to_owned(), cure.to_owned());
-        }
-        let Some(missing) = self.facts.missing else {
-            let words = "not looked at: --ovn-nb says where the northbound is".to_owned();
-            return self.step(Stage::Northbound, Mark::Unknown, vec![words]);
+        let cure = format!("its message says what to do; docs/refusals.md has {reason}");
+        let wrongs = match mark {
+            Mark::Wrong => vec![Wrong { is: says[0].clone(), cure }],
+            _ => Vec::new(),
         };
-        let empty = Vec::new();
-        let missing = missing.get(&self.service.key.to_string()).unwrap_or(&empty);
-        if missing.is_empty() {
-            return self.step(Stage::Northbound, Mark::Right, vec![self.row_words()]);
-        }
-        let mut step = wrong(
-            Stage::Northbound,
-            "it is not as it should be".to_owned(),
-            "does ovn-vip-controller run, lead, and reach the northbound? Its log and `ovn-vip plan` tell more".to_owned(),
-        );
-        step.says.extend(missing.iter().cloned());
-        step
-    }
-
-    fn row_words(&self) -> String {
-        let desired = self.facts.reconciler.desired();
-        let rows = self.backends.keys().map(|(protocol, _)| *protocol).collect::<BTreeSet<_>>();
-        let names = rows.into_iter().filter_map(|protocol| {
-            let row = self.facts.reconciler.owner().load_balancer(&self.service.key, protocol);
-            desired.load_balancers.get(&row).map(|row| row.name.clone())
-        });
-        let names: Vec<String> = names.collect();
-        format!("Load_Balancer {}, in the group of the Subnet's switch", names.join(" and "))
+        let says = if mark == Mark::Wrong { Vec::new() } else { says };
+        Some(Step { step: Stage::Controller.as_str(), mark, says, reasons: BTreeSet::new(), wrongs })
     }
 }
 

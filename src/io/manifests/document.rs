@@ -14,7 +14,7 @@ use super::json;
 use super::shape::{self, Part, Shape, parts};
 use super::yaml::{self, Fault, Pieces};
 use crate::kube::{Converted, Kind};
-use crate::model::{Object, ObjectKey};
+use crate::model::{Family, Object, ObjectKey, Sources};
 
 /// Why a file without any document is none.
 const EMPTY: &str = "it says nothing, as if a write were under way: remove the file to remove its objects";
@@ -28,6 +28,17 @@ pub(super) enum Entry {
     NotOurs,
     /// It is there, but cannot be used as it stands.
     Unusable,
+}
+
+/// What ends a file, as far as it was read.
+#[derive(Debug, Default)]
+struct Last {
+    /// The object, if it is one of ours.
+    object: Option<ObjectKey>,
+    /// What it lacks that may have been cut off.
+    lacks: Option<&'static str>,
+    /// A program has printed it.
+    printed: bool,
 }
 
 /// What a file says.
@@ -45,8 +56,8 @@ pub(super) struct Contents {
     pub ignored: usize,
     /// How to bring over what others' objects say.
     pub to_import: Vec<&'static str>,
-    /// The object that was read last.
-    last: Option<ObjectKey>,
+    /// What was read last.
+    last: Last,
 }
 
 impl Contents {
@@ -60,7 +71,7 @@ impl Contents {
             hides_slices: true,
             ignored: 0,
             to_import: vec![],
-            last: None,
+            last: Last::default(),
         }
     }
 
@@ -73,7 +84,7 @@ impl Contents {
             hides_slices: false,
             ignored: 0,
             to_import: vec![],
-            last: None,
+            last: Last::default(),
         };
         if let Some(why) = no_text(text) {
             return Self::unreadable(file, why);
@@ -103,18 +114,32 @@ impl Contents {
     /// Where the last line has no end, more may have followed.
     fn end(&mut self, file: &Path, part: &Document) {
         let text = part.text;
-        if text.trim().is_empty() || text.ends_with('\n') {
+        let begins = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
+        // A cut would leave its braces open.
+        let is_json = begins.is_some_and(|line| line.starts_with(['{', '[']));
+        let Last { object, lacks, printed } = std::mem::take(&mut self.last);
+        if text.trim().is_empty() || is_json || !printed {
             return;
         }
+        let why = match (text.ends_with('\n'), lacks) {
+            (true, None) => return,
+            (false, _) => {
+                "the last line does not end: the file may have been cut off; write it anew, or end the line"
+                    .to_owned()
+            }
+            (true, Some(missing)) => {
+                format!("{missing} is missing at the end of the file, as if it was cut off: print it anew")
+            }
+        };
         self.hides_slices = true;
+        let words = object.as_ref().map(ToString::to_string);
         // Its own end may be what is missing.
-        if let Some(last) = self.last.take() {
-            self.objects.insert(last, Entry::Unusable);
+        if let Some(object) = object {
+            self.objects.insert(object, Entry::Unusable);
         }
         if self.intact {
-            let why =
-                "the last line does not end: the file may have been cut off; write it anew, or end the line";
-            self.broken(file, part.line + text.lines().count().saturating_sub(1), None, why.into(), None);
+            let line = part.line + text.lines().count().saturating_sub(1);
+            self.broken(file, line, words, why, None);
         }
     }
 
@@ -191,6 +216,9 @@ impl Contents {
                 let lines = || item_lines.get_or_init(|| yaml::lines_of_items(document.text));
                 document.line + index.and_then(|index| lines().get(index).copied()).unwrap_or(0)
             };
+            // Printers give each object a uid, end their lines, and print lists; who writes by hand need not.
+            let printed = index.is_some() || value["metadata"]["uid"].is_string();
+            self.last = Last { printed, ..Last::default() };
             match shape {
                 Shape::Ours(kind) => self.object(file, kind, value, &line),
                 Shape::Other(api_version, kind) => {
@@ -207,8 +235,9 @@ impl Contents {
     }
 
     fn object(&mut self, file: &Path, kind: Kind, value: &Value, line: &dyn Fn() -> usize) {
-        let missing = shape::missing(kind, value)
-            .map(|missing| format!("{missing} is missing: its end was cut off; print it anew"));
+        let missing = shape::missing(kind, value).map(|missing| {
+            format!("{missing} is missing: write it, or print the object anew if it was cut off")
+        });
         let wrong = missing.or_else(|| shape::misplaced_ranges(kind, value));
         if let (Some(why), Some(key)) = (wrong, kind.key_of(value)) {
             self.broken(file, line(), Some(key.to_string()), why, None);
@@ -230,8 +259,16 @@ impl Contents {
             return;
         };
         let object = key.to_string();
-        self.last = Some(key.clone());
-        if self.objects.insert(key, entry).is_some() {
+        self.last.object = Some(key.clone());
+        self.last.lacks = shape::missing_at_the_end(kind, value);
+        let former = self.objects.insert(key.clone(), entry);
+        let is_twice = former.is_some();
+        if let Some(former) = former
+            && self.objects.get(&key).is_some_and(|later| opens(&former, later))
+        {
+            self.objects.insert(key, former);
+        }
+        if is_twice {
             self.problems.push(ManifestProblem::Twice { file: file.into(), object, other: file.into() });
         }
     }
@@ -255,6 +292,27 @@ fn to_import(api_version: &str, kind: &str, value: &Value) -> Option<&'static st
     is_google.then_some("ovn-vip import gdcv")
 }
 
+/// Whether the later of two takes a Service away, or lets anybody in whom the former does not: a copy that was left lying
+/// does neither.
+pub(super) fn opens(former: &Entry, later: &Entry) -> bool {
+    let sources = |entry: &Entry| match entry {
+        Entry::Object(object) => match &**object {
+            Object::Service(service) => Some(service.sources.clone()),
+            _ => None,
+        },
+        Entry::NotOurs | Entry::Unusable => None,
+    };
+    let Some(former) = sources(former) else { return false };
+    let Some(later) = sources(later) else { return *later == Entry::NotOurs };
+    [Family::V4, Family::V6].into_iter().any(|family| match (former.of(family), later.of(family)) {
+        (Sources::Everybody, _) => false,
+        (Sources::Only(_), Sources::Everybody) => true,
+        (former @ Sources::Only(_), Sources::Only(later)) => {
+            later.into_iter().any(|network| !former.refused_of(network).is_empty())
+        }
+    })
+}
+
 /// What a command that failed wrote where objects were to be.
 fn said_instead(text: &str) -> Option<&str> {
     let first = text.trim_start_matches("---").trim_start().lines().next()?;
@@ -273,7 +331,7 @@ fn no_text(text: &str) -> Option<&'static str> {
 /// Whether a damaged text may be, or hold, an EndpointSlice. More than one of its words, so that damage to one shows.
 fn may_hold_a_slice(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
-    ["endpoint", "slice", "addresstype", "kubernetes.io/service-name"]
+    ["endpoint", "slice", "addresstype", "kubernetes.io/service-name", "items"]
         .into_iter()
         .any(|word| text.contains(word))
 }

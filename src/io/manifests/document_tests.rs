@@ -279,7 +279,7 @@ fn what_an_accident_leaves_of_a_file_says_that_it_is_not_whole() {
         ("Error from server (Forbidden): x\n".to_owned(), "what a command said", true),
         ("k\0i\0n\0d\0".to_owned(), "NUL characters", true),
         (cut("  type:"), "/spec/type is missing", true),
-        (cut("status:"), "/status is missing", true),
+        (cut("status:"), "/status is missing at the end", true),
         (cut(" {}"), "the last line does not end", true),
         (slice.to_owned(), "/ports is missing", true),
         (service.replace("apiVersion: v1\n", ""), "it has no apiVersion", false),
@@ -297,7 +297,15 @@ fn what_an_accident_leaves_of_a_file_says_that_it_is_not_whole() {
         assert_eq!(contents.hides_slices, hides_slices, "{text}");
         assert!(contents.objects.values().all(|entry| *entry == Entry::Unusable), "{text}");
     }
-    assert!(Contents::read(Path::new("f.yaml"), service).intact);
+    for whole in [
+        service.to_owned(),
+        format!("{}---\n{NODE_A}", cut("status:")),
+        "# a comment\n[{\"apiVersion\": \"v1\", \"kind\": \"Node\", \"metadata\": {\"name\": \"a\"}}]"
+            .to_owned(),
+    ] {
+        let contents = Contents::read(Path::new("f.yaml"), &whole);
+        assert!(contents.intact && !contents.objects.is_empty(), "{whole}: {:?}", contents.problems);
+    }
     assert!(Contents::read(Path::new("f.yaml"), "# on purpose\n").intact);
 }
 
@@ -342,4 +350,35 @@ fn a_damaged_item_of_a_printed_json_list_costs_no_other() {
     let (objects, problems) = read(&text);
     assert_eq!(objects, ["Node a", "Node c"], "{problems:?}");
     assert_eq!(problems.len(), 1);
+}
+
+#[test]
+fn a_copy_opens_nothing_and_takes_nothing_away() {
+    let service = |ranges: &str, kind: &str| {
+        format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: w}}\nspec: {{type: {kind}, loadBalancerSourceRanges: [{ranges}]}}\n"
+        )
+    };
+    let closed = service("192.0.2.0/24", "LoadBalancer");
+    let sources = |text: &str| match Contents::read(Path::new("f.yaml"), text).objects.into_values().next() {
+        Some(Entry::Object(object)) => match *object {
+            Object::Service(service) => service.sources.to_string(),
+            other => panic!("{other:?}"),
+        },
+        other => format!("{other:?}"),
+    };
+    for (ranges, kind) in [
+        ("", "LoadBalancer"),
+        ("0.0.0.0/0", "LoadBalancer"),
+        ("0.0.0.0/1, 128.0.0.0/1", "LoadBalancer"),
+        ("192.0.2.0/24, 'fd00::/8'", "LoadBalancer"),
+        ("", "ClusterIP"),
+    ] {
+        assert_eq!(
+            sources(&format!("{closed}---\n{}", service(ranges, kind))),
+            "192.0.2.0/24",
+            "{ranges} {kind}"
+        );
+    }
+    assert_eq!(sources(&format!("{closed}---\n{}", service("192.0.2.7/32", "LoadBalancer"))), "192.0.2.7/32");
 }

@@ -19,12 +19,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
-use document::Entry;
+use document::{Entry, opens};
 use file::File;
 pub use problem::{ManifestError, ManifestProblem};
 use watch::{Due, Watch};
 
-use crate::model::{Change, Gaps, Object, ObjectKey, Sources};
+use crate::model::{Change, Gaps, Object, ObjectKey};
 
 /// How manifests' names end.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
@@ -207,21 +207,6 @@ impl ManifestFolder {
         let changes = gone.chain(changed.into_iter().map(Change::Apply)).chain(gaps.map(Change::Gaps));
         Reading { changes: changes.collect(), problems, tally: self.tally() }
     }
-}
-
-/// Whether the later of two takes a Service away or opens it, which the former does not: a copy that was left lying does
-/// neither.
-fn opens(former: &Entry, later: &Entry) -> bool {
-    let sources = |entry: &Entry| match entry {
-        Entry::Object(object) => match &**object {
-            Object::Service(service) => Some(service.sources.clone()),
-            _ => None,
-        },
-        Entry::NotOurs | Entry::Unusable => None,
-    };
-    let Some(former) = sources(former) else { return false };
-    *later == Entry::NotOurs
-        || (former != Sources::Everybody && sources(later).is_some_and(|later| later == Sources::Everybody))
 }
 
 /// What cannot be read, or not whole, or was never read. A folder without any object is no decision: perhaps it is not

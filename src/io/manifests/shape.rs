@@ -101,7 +101,7 @@ fn list<'v>(api: &str, kind: &str, value: &'v Value) -> List<'v> {
         }
         // The other half of a list that a marker has cut in two.
         (false, Some(Value::Array(items))) if kind.is_empty() => List::Half(items),
-        (false, Some(Value::Array(_))) => {
+        (false, Some(Value::Array(_))) if !is_elsewhere(api) => {
             List::Broken(format!("it has items, and its kind {kind:?} is no List: print the objects anew"))
         }
         _ => List::No,
@@ -136,6 +136,9 @@ fn object<'v>(api: &'v str, kind: &'v str, value: &Value) -> Shape<'v> {
 /// Why something of another kind may be one of ours that a cut or a slip has altered.
 fn suspicion(api: &str, kind: &str) -> Option<String> {
     let (group, version) = api.rsplit_once('/').unwrap_or(("", api));
+    if is_elsewhere(api) {
+        return None;
+    }
     let is_version = version.strip_prefix('v').is_some_and(|rest| {
         rest.starts_with(|first: char| first.is_ascii_digit())
             && rest.chars().all(|it| it.is_ascii_alphanumeric())
@@ -166,6 +169,13 @@ fn suspicion(api: &str, kind: &str) -> Option<String> {
     near.map(|(known_api, known_kind)| {
         format!("{api} {kind} is not read, and looks like {known_api} {known_kind}: print it as that, or remove it")
     })
+}
+
+/// Whether an object is of a group that is none of those that are read, and cannot be a slip of one.
+fn is_elsewhere(api: &str) -> bool {
+    let group = api.rsplit_once('/').map_or("", |(group, _)| group);
+    let mut ours = Kind::ALL.iter().filter_map(|kind| kind.api_version().rsplit_once('/'));
+    !group.is_empty() && ours.all(|(known, _)| distance(group, known) > 2)
 }
 
 /// Levenshtein's distance: how many letters to add, drop or change.
@@ -203,14 +213,21 @@ pub(super) fn missing(kind: Kind, value: &Value) -> Option<&'static str> {
     }
     value["metadata"]["uid"].as_str()?;
     match kind {
-        Kind::Service => lacks(&["/spec/type", "/status"]),
-        Kind::Node => lacks(&["/spec", "/status"]),
-        // Kube-OVN writes `status` soon; before it does, the last of `spec` shows that nothing was cut off.
-        Kind::Subnet if !has("/spec/vlan") => lacks(&["/status"]),
-        Kind::Subnet => None,
+        Kind::Service => lacks(&["/spec/type"]),
         Kind::EndpointSlice => lacks(&["/ports"]),
-        Kind::Vlan | Kind::ProviderNetwork | Kind::Allocation | Kind::AddressPool => lacks(&["/spec"]),
-        Kind::Advertisement | Kind::L2Status | Kind::Report => None,
+        _ => None,
+    }
+}
+
+/// The same of what ends a file, which may have been cut off at the end of a line.
+pub(super) fn missing_at_the_end(kind: Kind, value: &Value) -> Option<&'static str> {
+    value["metadata"]["uid"].as_str()?;
+    let has = |path: &str| value.pointer(path).is_some();
+    match kind {
+        Kind::Service => (!has("/status")).then_some("/status"),
+        // Kube-OVN writes `status` soon; before it does, the last of `spec` shows that nothing was cut off.
+        Kind::Subnet => (!has("/spec/vlan") && !has("/status")).then_some("/spec/vlan"),
+        _ => None,
     }
 }
 
@@ -357,8 +374,13 @@ mod tests {
             }
             service
         };
-        assert_eq!(missing(Kind::Service, &service(true, json!("LoadBalancer"), true)), None);
-        assert_eq!(missing(Kind::Service, &service(true, json!("LoadBalancer"), false)), Some("/status"));
-        assert_eq!(missing(Kind::Service, &service(false, json!("LoadBalancer"), false)), None);
+        let load_balancer = || json!("LoadBalancer");
+        assert_eq!(missing_at_the_end(Kind::Service, &service(true, load_balancer(), true)), None);
+        assert_eq!(
+            missing_at_the_end(Kind::Service, &service(true, load_balancer(), false)),
+            Some("/status")
+        );
+        assert_eq!(missing(Kind::Service, &service(true, load_balancer(), false)), None);
+        assert_eq!(missing_at_the_end(Kind::Service, &service(false, load_balancer(), false)), None);
     }
 }
