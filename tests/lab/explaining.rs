@@ -19,7 +19,7 @@ fn explain(stage: &Stage, databases: bool) -> (Option<i32>, String, String) {
     let said: Value = serde_json::from_slice(&output.stdout).unwrap();
     let steps = said["explained"][0]["steps"].as_array().unwrap();
     let wrong = steps.iter().find(|step| step["mark"] == "wrong");
-    let wrong = wrong.map(|step| format!("{}: {} {}", step["step"], step["reasons"], step["says"]));
+    let wrong = wrong.map(|step| format!("{}: {} {}", step["step"], step["reasons"], step["wrongs"]));
     let verdict = said["explained"][0]["verdict"].as_str().unwrap().to_owned();
     (output.status.code(), verdict, wrong.unwrap_or_default())
 }
