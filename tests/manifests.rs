@@ -244,7 +244,7 @@ fn an_object_that_cannot_be_used_or_not_whole_is_a_gap_by_name() {
     let subnet =
         "apiVersion: kubeovn.io/v1\nkind: Subnet\nmetadata: {name: u}\nspec: {cidrBlock: 10.0.0.0/240}\n";
     let slice = "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: w-1, namespace: d, labels: \
-                 {kubernetes.io/service-name: w}}\naddressType: IPv4\nendpoints: [{addresses: [10.0.0]}]\n";
+                 {kubernetes.io/service-name: w}}\naddressType: IPv4\nports: []\nendpoints: [{addresses: [10.0.0]}]\n";
     let mut cluster = Cluster::new(&[("a.yaml", node("a") + "---\n" + subnet + "---\n" + slice)]);
     assert_eq!(gaps(&mut cluster), "EndpointSlice d/w-1, Subnet u");
     let of = |name: &str| cluster.world.gaps().cover_slices_of(&ovn_vip::model::ServiceKey::new("d", name));

@@ -27,7 +27,8 @@ fn after(refusal: &Refusal) -> Option<Refusal> {
         }
         Refusal::ReservedAddress { .. } => Refusal::NoSwitch { subnet: subnet() },
         Refusal::NoSwitch { .. } => Refusal::SkipsSubnetAddresses { vip },
-        Refusal::SkipsSubnetAddresses { .. } => {
+        Refusal::SkipsSubnetAddresses { .. } => Refusal::KeepsDestinationMac { vip, subnet: subnet() },
+        Refusal::KeepsDestinationMac { .. } => {
             Refusal::SkippedCidr { vip, cidr: "10.0.0.0/24".parse().unwrap() }
         }
         Refusal::SkippedCidr { .. } => Refusal::NativeOwner {

@@ -356,6 +356,7 @@ fn is_certain(refusal: &Refusal, (protocol, at): (Protocol, SocketAddr)) -> bool
         }
         Refusal::ReservedAddress { vip, .. }
         | Refusal::SkipsSubnetAddresses { vip }
+        | Refusal::KeepsDestinationMac { vip, .. }
         | Refusal::SkippedCidr { vip, .. }
         | Refusal::VipIsPort { vip, .. }
         | Refusal::Proxied { vip } => *vip == at.ip(),

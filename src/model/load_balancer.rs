@@ -58,6 +58,8 @@ pub struct Network {
     pub northd_version: Option<String>,
     /// `NB_Global.options:ls_ct_skip_dst_lport_ips=true`: nothing for a subnet's addresses is load-balanced.
     pub skips_subnet_addresses: bool,
+    /// Kube-OVN's OVN that is told to leave the MAC of what it translates (`NB_Global.options:ls_dnat_mod_dl_dst=false`).
+    pub keeps_destination_mac: bool,
     /// `NB_Global.options:skip_conntrack_dst_cidrs`.
     pub skipped_cidrs: Vec<IpNet>,
     /// The logical switches, by name.

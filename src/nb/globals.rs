@@ -17,15 +17,18 @@ pub(super) fn read(replica: &Replica, network: &mut Network) -> bool {
     let skipped_cidrs: Vec<IpNet> = cidrs.split(',').filter_map(|cidr| cidr.trim().parse().ok()).collect();
     let skips_subnet_addresses = is("ls_ct_skip_dst_lport_ips", "true");
     let kube_ovn = options.contains_key("ls_dnat_mod_dl_dst");
+    let keeps_destination_mac = options.get("ls_dnat_mod_dl_dst").is_some_and(|value| value != "true");
     let locality = locality(northd_version.as_deref().unwrap_or_default(), kube_ovn);
     let locality = instead(locality, northd_version.as_ref(), &network.given_up);
     let altered = network.locality != locality
         || network.northd_version != northd_version
         || network.skips_subnet_addresses != skips_subnet_addresses
+        || network.keeps_destination_mac != keeps_destination_mac
         || network.skipped_cidrs != skipped_cidrs;
     network.locality = locality;
     network.northd_version = northd_version;
     network.skips_subnet_addresses = skips_subnet_addresses;
+    network.keeps_destination_mac = keeps_destination_mac;
     network.skipped_cidrs = skipped_cidrs;
     altered
 }

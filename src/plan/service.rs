@@ -114,6 +114,10 @@ fn refuse_unbalanced(network: &Network, subnet: &Subnet, vip: IpAddr) -> Result<
     if network.skips_subnet_addresses {
         return Err(Refusal::SkipsSubnetAddresses { vip });
     }
+    // A router port's MAC is what frames are steered to, and from there they are routed to the pod.
+    if network.keeps_destination_mac && switch.router_ports.is_empty() {
+        return Err(Refusal::KeepsDestinationMac { vip, subnet: subnet.name.clone() });
+    }
     if let Some(cidr) = network.skipped_cidrs.iter().find(|cidr| cidr.contains(&vip)) {
         return Err(Refusal::SkippedCidr { vip, cidr: *cidr });
     }

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::stage::Stage;
 use super::steps::{Mark, Step, Way, wrong};
 use crate::controller::truth::{Announcer, announcer};
+use crate::kube::marks::Status as Condition;
 use crate::model::{NodeName, Subnet};
 use crate::node::status::{State, Status};
 
@@ -109,6 +110,12 @@ impl Way<'_> {
                 format!("no node announces {vip}"),
                 "`ovn-vip status` on the nodes above says what each waits for, and so do the logs of ovn-vip-speaker".to_owned(),
             ),
+            // The controller, which may read reports, says that somebody announces it.
+            Announcer::Unreported
+                if self.facts.said.is_some_and(|said| said.status == Condition::True) =>
+            {
+                step(Mark::Unknown, "no speaker's report can be read: may Leases be listed?".to_owned())
+            }
             Announcer::Unreported => wrong(
                 Stage::Announced,
                 "no speaker has ever reported".to_owned(),

@@ -7,7 +7,7 @@ mod rows;
 mod stage;
 mod steps;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -79,7 +79,9 @@ fn asked<'w>(arguments: &ExplainArgs, world: &'w World, objects: &Objects) -> an
             "there is no Service of type LoadBalancer at all ({read}): is it the right folder, or cluster?"
         );
     }
-    if let Ok(vip) = what.split('/').next().unwrap_or_default().parse::<IpAddr>() {
+    let address = what.split('/').next().unwrap_or_default();
+    let vip = address.trim_matches(['[', ']']).parse().ok();
+    if let Some(vip) = vip.or_else(|| Some(address.parse::<SocketAddr>().ok()?.ip())) {
         return with_vip(world, vip);
     }
     let given = arguments.namespace.as_deref();

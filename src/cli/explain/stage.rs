@@ -80,9 +80,10 @@ impl Stage {
             | Refusal::BackendWithoutChassis { .. }
             | Refusal::BackendNoPort { .. }
             | Refusal::BackendElsewhere { .. } => Stage::Backends,
-            Refusal::NoSwitch { .. } | Refusal::SkipsSubnetAddresses { .. } | Refusal::SkippedCidr { .. } => {
-                Stage::Northbound
-            }
+            Refusal::NoSwitch { .. }
+            | Refusal::SkipsSubnetAddresses { .. }
+            | Refusal::KeepsDestinationMac { .. }
+            | Refusal::SkippedCidr { .. } => Stage::Northbound,
             Refusal::VlanDiffers { .. } | Refusal::SteeringDiffers { .. } => Stage::Localnet,
             Refusal::SkippedByFlow { .. } | Refusal::NorthdSilent { .. } | Refusal::FlowMissing { .. } => {
                 Stage::Southbound
@@ -122,6 +123,7 @@ pub fn vip_of(refusal: &Refusal) -> Option<IpAddr> {
         | Refusal::ServedNotExcluded { vip, .. }
         | Refusal::ReservedAddress { vip, .. }
         | Refusal::SkipsSubnetAddresses { vip }
+        | Refusal::KeepsDestinationMac { vip, .. }
         | Refusal::SkippedCidr { vip, .. }
         | Refusal::ClosedToAll { vip }
         | Refusal::VipIsPort { vip, .. }

@@ -63,9 +63,11 @@ fn put<'v>(
     let (api, kind) = (api.unwrap_or_default(), kind.unwrap_or_default());
     let shape = match (list(api, kind, value), depth < DEEPEST) {
         (List::Items(items), true) => {
+            // A `List` holds anything: there each item says what it is.
             let item_kind = kind.strip_suffix("List").unwrap_or_default();
+            let inherited = if item_kind.is_empty() { ("", "") } else { (api, item_kind) };
             for (at, item) in items.iter().enumerate() {
-                put(parts, item, index.or(Some(at)), (api, item_kind), depth + 1);
+                put(parts, item, index.or(Some(at)), inherited, depth + 1);
             }
             return;
         }
@@ -161,8 +163,11 @@ fn suspicion(api: &str, kind: &str) -> Option<String> {
         match (group == known_group, same_kind) {
             (true, true) => true,
             (true, false) => known_kind.starts_with(kind) || distance(kind, known_kind) == 1,
-            // Two groups of one letter's difference are one that was mistyped; a core kind has none to mistype.
-            (false, true) => !known_group.is_empty() && distance(group, known_group) <= 2,
+            // Two groups of one letter's difference are one that was mistyped, and one that is missing was lost; a core kind has
+            // none to mistype.
+            (false, true) => {
+                !known_group.is_empty() && (group.is_empty() || distance(group, known_group) <= 2)
+            }
             (false, false) => false,
         }
     });
@@ -199,7 +204,7 @@ pub(super) fn missing(kind: Kind, value: &Value) -> Option<&'static str> {
     let lacks = |paths: &[&'static str]| paths.iter().copied().find(|path| !has(path));
     // Nobody writes one by hand without what the API requires.
     if kind == Kind::EndpointSlice
-        && let Some(missing) = lacks(&["/addressType", "/endpoints"]).or_else(|| ownerless(value))
+        && let Some(missing) = lacks(&["/addressType", "/endpoints", "/ports"]).or_else(|| ownerless(value))
     {
         return Some(missing);
     }
@@ -214,7 +219,6 @@ pub(super) fn missing(kind: Kind, value: &Value) -> Option<&'static str> {
     value["metadata"]["uid"].as_str()?;
     match kind {
         Kind::Service => lacks(&["/spec/type"]),
-        Kind::EndpointSlice => lacks(&["/ports"]),
         _ => None,
     }
 }
@@ -321,6 +325,8 @@ mod tests {
             ("v1", "="),
             ("kubeovn.io/v1", "Subnets"),
             ("v1", "Status"),
+            ("v1", "Subnet"),
+            ("v1", "EndpointSlice"),
         ] {
             assert!(is_suspect(api, kind), "{api} {kind}");
         }
@@ -354,6 +360,8 @@ mod tests {
         let nested =
             list("List", json!([node(), list("NodeList", json!([{}, node()])), list("List", json!([]))]));
         assert_eq!(shapes(&nested), ["Node", "Node", "Node"]);
+        let lost = list("List", json!([{ "kind": "Subnet", "metadata": { "name": "u" } }]));
+        assert!(shapes(&lost)[0].starts_with("suspect"), "its apiVersion is lost");
         for items in [json!(null), json!({}), json!(""), json!(7)] {
             assert!(shapes(&list("List", items.clone()))[0].starts_with("suspect"), "{items}");
             assert!(shapes(&list("ServiceList", items.clone()))[0].starts_with("suspect"), "{items}");

@@ -42,6 +42,8 @@ pub enum Refusal {
     NoSwitch { subnet: SubnetName },
     /// Kube-OVN's OVN is told to load-balance nothing inside its subnets.
     SkipsSubnetAddresses { vip: IpAddr },
+    /// Kube-OVN's OVN is told to leave the MAC of what it translates, and the Subnet's switch has no router port.
+    KeepsDestinationMac { vip: IpAddr, subnet: SubnetName },
     /// Kube-OVN's OVN is told to load-balance nothing for this CIDR.
     SkippedCidr { vip: IpAddr, cidr: IpNet },
     /// A row that is not ours has this VIP and port, of this Subnet.
@@ -151,6 +153,7 @@ impl Refusal {
             Refusal::ReservedAddress { .. } => "ReservedAddress",
             Refusal::NoSwitch { .. } => "NoSwitch",
             Refusal::SkipsSubnetAddresses { .. } => "SkipsSubnetAddresses",
+            Refusal::KeepsDestinationMac { .. } => "KeepsDestinationMac",
             Refusal::SkippedCidr { .. } => "SkippedCidr",
             Refusal::NativeOwner { .. } => "NativeOwner",
             Refusal::PortTaken { .. } => "PortTaken",
@@ -189,6 +192,7 @@ impl Refusal {
             | Refusal::ReservedAddress { .. }
             | Refusal::NoSwitch { .. }
             | Refusal::SkipsSubnetAddresses { .. }
+            | Refusal::KeepsDestinationMac { .. }
             | Refusal::SkippedCidr { .. }
             | Refusal::PortTaken { .. }
             | Refusal::BackendOnUnknownNode { .. }

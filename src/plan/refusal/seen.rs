@@ -8,6 +8,9 @@ pub(super) fn fault(refusal: &Refusal) -> String {
     match refusal {
         Refusal::NoSwitch { subnet } => format!("the northbound has no logical switch {subnet}"),
         Refusal::VipIsPort { vip, port } => format!("VIP {vip} is the address of logical switch port {port}"),
+        Refusal::KeepsDestinationMac { vip, subnet } => format!(
+            "OVN is told to leave the MAC of what it translates (ls_dnat_mod_dl_dst=false), so that frames for VIP {vip} find no pod in Subnet {subnet}, whose switch has no router port"
+        ),
         Refusal::SkipsSubnetAddresses { vip } => {
             format!("OVN would not balance VIP {vip}: NB_Global.options:ls_ct_skip_dst_lport_ips is true")
         }

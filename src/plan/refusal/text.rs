@@ -66,6 +66,7 @@ impl Refusal {
             Self::NoSwitch { .. }
             | Self::VipIsPort { .. }
             | Self::SkipsSubnetAddresses { .. }
+            | Self::KeepsDestinationMac { .. }
             | Self::SkippedCidr { .. }
             | Self::VlanDiffers { .. }
             | Self::SkippedByFlow { .. }
@@ -180,6 +181,9 @@ impl Refusal {
             }
             Self::ReservedAddress { .. } => "take it out of MetalLB's pool".into(),
             Self::NoSwitch { .. } => "is the Subnet ready, and is this its northbound?".into(),
+            Self::KeepsDestinationMac { .. } => {
+                "start kube-ovn-controller with --ls-dnat-mod-dl-dst=true".into()
+            }
             Self::SkipsSubnetAddresses { .. } => {
                 "start kube-ovn-controller with --ls-ct-skip-dst-lport-ips=false".into()
             }
@@ -249,6 +253,7 @@ impl Refusal {
             }
             Self::NoSwitch { subnet: name } => (subnet(name.clone()), "metadata.name"),
             Self::SkipsSubnetAddresses { .. } => ("NB_Global".into(), "options:ls_ct_skip_dst_lport_ips"),
+            Self::KeepsDestinationMac { .. } => ("NB_Global".into(), "options:ls_dnat_mod_dl_dst"),
             Self::SkippedCidr { .. } => ("NB_Global".into(), "options:skip_conntrack_dst_cidrs"),
             Self::SkippedByFlow { .. } => ("Logical_Flow ls_in_pre_lb".into(), "match"),
             Self::NorthdSilent { .. } => ("northd".into(), "Logical_Flow"),
