@@ -9,6 +9,7 @@ use ovn_vip::plan::{Finding, Refusal, Reserved};
 
 /// One of each; the compiler asks for those that are new.
 fn after(refusal: &Refusal) -> Option<Refusal> {
+    let cidr = "10.0.0.0/24".parse().unwrap();
     let vip = "10.0.0.9".parse().unwrap();
     let address = "10.0.0.1".parse().unwrap();
     let key = "10.0.0.9:80".parse().unwrap();
@@ -28,9 +29,7 @@ fn after(refusal: &Refusal) -> Option<Refusal> {
         Refusal::ReservedAddress { .. } => Refusal::NoSwitch { subnet: subnet() },
         Refusal::NoSwitch { .. } => Refusal::SkipsSubnetAddresses { vip },
         Refusal::SkipsSubnetAddresses { .. } => Refusal::KeepsDestinationMac { vip, subnet: subnet() },
-        Refusal::KeepsDestinationMac { .. } => {
-            Refusal::SkippedCidr { vip, cidr: "10.0.0.0/24".parse().unwrap() }
-        }
+        Refusal::KeepsDestinationMac { .. } => Refusal::SkippedCidr { vip, cidr },
         Refusal::SkippedCidr { .. } => Refusal::NativeOwner {
             key,
             protocol,

@@ -88,6 +88,12 @@ impl Way<'_> {
             };
             return step(Mark::Unknown, words.to_owned());
         }
+        self.by_report(subnet, vip)
+    }
+
+    /// Who announces it, by the speakers' reports.
+    fn by_report(&self, subnet: &Subnet, vip: IpAddr) -> Step {
+        let step = |mark, words: String| self.step(Stage::Announced, mark, vec![words]);
         let world = self.facts.reconciler.world();
         match announcer(world, &subnet.name, vip) {
             Announcer::Node(node) => {

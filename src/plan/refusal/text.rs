@@ -181,12 +181,8 @@ impl Refusal {
             }
             Self::ReservedAddress { .. } => "take it out of MetalLB's pool".into(),
             Self::NoSwitch { .. } => "is the Subnet ready, and is this its northbound?".into(),
-            Self::KeepsDestinationMac { .. } => {
-                "start kube-ovn-controller with --ls-dnat-mod-dl-dst=true".into()
-            }
-            Self::SkipsSubnetAddresses { .. } => {
-                "start kube-ovn-controller with --ls-ct-skip-dst-lport-ips=false".into()
-            }
+            Self::KeepsDestinationMac { .. } => flag("--ls-dnat-mod-dl-dst=true"),
+            Self::SkipsSubnetAddresses { .. } => flag("--ls-ct-skip-dst-lport-ips=false"),
             Self::SkippedCidr { .. } => {
                 "take it out of kube-ovn-controller's --skip-conntrack-dst-cidrs".into()
             }
@@ -295,6 +291,11 @@ fn in_the_way(hindered: &BTreeMap<Obstacle, BTreeSet<NodeName>>, others: usize) 
         others => Some(format!("{others} other nodes have no ready endpoint")),
     };
     groups.chain(without).collect::<Vec<_>>().join("; ")
+}
+
+/// What Kube-OVN is to be told.
+fn flag(flag: &str) -> String {
+    format!("start kube-ovn-controller with {flag}")
 }
 
 /// What may have been meant: the network that holds it, and the one address.
