@@ -244,6 +244,15 @@ fn explain_says_whom_a_vip_lets_in_and_what_of_the_ranges_cannot_be_read() {
 }
 
 #[test]
+fn plan_says_whom_a_service_lets_in() {
+    let (_, out, _) = run("310-source-ranges", &["plan"]);
+    let line = "default/web  10.180.204.112/32, 192.0.2.0/24, fd00:2::/64, fd00:180:204::112/128\n";
+    assert!(out.contains("OPEN TO THESE CLIENTS ONLY") && out.contains(line), "{out}");
+    let (_, out, _) = run("010-seed-example", &["plan"]);
+    assert!(!out.contains("OPEN TO"), "{out}");
+}
+
+#[test]
 fn explain_takes_a_vip_and_says_so_where_there_is_no_such_thing() {
     let (code, json) = explained("060-shared-vip", &["10.180.204.252"]);
     assert_eq!((code, json["explained"].as_array().unwrap().len()), (0, 2), "{json:#}");

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::controller::{Reconciler, Rules};
-use crate::model::Change as WorldChange;
+use crate::model::{Change as WorldChange, ServiceKey, Sources};
 use crate::nb::Owner;
 use crate::nb::diff::{Change, Changes};
 use crate::nb::rows::Selection;
@@ -40,7 +40,7 @@ pub async fn run(arguments: &PlanArgs) -> anyhow::Result<ExitCode> {
         anyhow::bail!("this is not the whole plan: read nothing that anything is decided by");
     }
     match arguments.objects.output {
-        Output::Table => print!("{}{}", table(&steps), refused(&reconciler)),
+        Output::Table => print!("{}{}{}", table(&steps), closed(&reconciler), refused(&reconciler)),
         Output::Json => println!("{:#}", as_json(&steps, &reconciler)),
     }
     let nothing = objects.tally.objects.is_empty();
@@ -110,6 +110,19 @@ fn table(steps: &[Step]) -> String {
     format!("{table}\nwould insert {inserts}, update {updates}, delete {deletes}\n")
 }
 
+/// Whom the Services let in that are not open to everybody: no row says it, ACLs name whom they keep out.
+fn clients(reconciler: &Reconciler) -> impl Iterator<Item = (&ServiceKey, &Sources)> {
+    let outcomes = reconciler.outcomes().iter().map(|(service, outcome)| (service, &outcome.sources));
+    outcomes.filter(|(_, sources)| **sources != Sources::Everybody)
+}
+
+fn closed(reconciler: &Reconciler) -> String {
+    let mut table = Table::new(&["SERVICE", "OPEN TO THESE CLIENTS ONLY"]);
+    clients(reconciler)
+        .for_each(|(service, sources)| table.push(vec![service.to_string(), sources.to_string()], vec![]));
+    if clients(reconciler).next().is_none() { String::new() } else { format!("\n{table}") }
+}
+
 fn refused(reconciler: &Reconciler) -> String {
     let mut table = Table::new(&["SERVICE", "NOT SERVED, OR NOT AS IT COULD BE"]);
     for (service, refusals) in reconciler.refusals() {
@@ -132,5 +145,7 @@ fn as_json(steps: &[Step], reconciler: &Reconciler) -> Value {
     });
     let refusals: Vec<Value> = refusals.collect();
     let changes: Vec<Value> = steps.iter().map(Step::to_json).collect();
-    json!({ "changes": changes, "refusals": refusals })
+    let clients: BTreeMap<String, String> =
+        clients(reconciler).map(|(service, sources)| (service.to_string(), sources.to_string())).collect();
+    json!({ "changes": changes, "clients": clients, "refusals": refusals })
 }
