@@ -14,6 +14,7 @@ Exit code: 0 nothing would change, 2 something would, 1 an error.
 
 Examples:
   Make a folder of the objects that decide, and see what they come to:
+    mkdir -p cluster
     kubectl get -A -o yaml svc,endpointslices,nodes,subnets,vlans,provider-networks > cluster/.all \\
       && mv cluster/.all cluster/all.yaml
     ovn-vip plan -f cluster

@@ -33,8 +33,12 @@ pub enum ConnectError {
         why: String,
     },
     /// A kubeconfig that cannot be used.
-    #[error("the kubeconfig cannot be used: {why}; correct it, or --kubeconfig and --kube-context")]
+    #[error(
+        "the kubeconfig {file}cannot be used: {why}; correct it, or what --kubeconfig and --kube-context say"
+    )]
     Kubeconfig {
+        /// The file with a blank behind it, if one was named.
+        file: String,
         /// What is wrong with it.
         why: String,
     },
@@ -43,7 +47,11 @@ pub enum ConnectError {
 /// A client. It connects with the first request.
 pub async fn connect(target: &KubeTarget) -> Result<Client, ConnectError> {
     let options = KubeConfigOptions { context: target.context.clone(), ..KubeConfigOptions::default() };
-    let unusable = |why: &dyn std::error::Error| ConnectError::Kubeconfig { why: super::watch::root(why) };
+    let file = target.kubeconfig.as_ref().map(|file| format!("{} ", file.display())).unwrap_or_default();
+    let unusable = |why: &dyn std::error::Error| ConnectError::Kubeconfig {
+        file: file.clone(),
+        why: super::watch::root(why),
+    };
     let mut config = match (&target.kubeconfig, &target.context) {
         (Some(path), _) => {
             let file = Kubeconfig::read_from(path).map_err(|error| unusable(&error))?;

@@ -14,7 +14,6 @@ pub enum ManifestError {
         /// The folder.
         dir: PathBuf,
         /// The operating system's word.
-        #[source]
         why: io::Error,
     },
 }
