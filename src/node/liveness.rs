@@ -14,6 +14,9 @@ use crate::model::NodeName;
 /// How many beats may be missed.
 const MISSED: u32 = 3;
 
+/// How long frames that wait in a socket take to be read.
+const READING: Duration = Duration::from_millis(30);
+
 /// How often a speaker says that it is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cadence {
@@ -109,6 +112,15 @@ impl Liveness {
             heard.until = heard.until.max(now + heard.patience);
         }
         self.heard_any = self.heard_any.map(|_| now);
+    }
+
+    /// This node was late itself: beats may wait in its socket. Who lived until now lives for as long as reading those takes.
+    pub fn read_first(&mut self, now: Instant) {
+        for (node, heard) in &mut self.heard {
+            if !self.dead.contains(node) {
+                heard.until = heard.until.max(now + READING);
+            }
+        }
     }
 
     /// Takes a beat in.
@@ -253,6 +265,19 @@ mod tests {
             self.liveness.tick(self.at(millis));
             self.liveness.dead().iter().map(ToString::to_string).collect()
         }
+    }
+
+    #[test]
+    fn one_that_was_late_itself_reads_first_what_waits_for_it() {
+        let mut wire = Wire::new();
+        ["a", "b", "c"].into_iter().for_each(|node| wire.hear(node, 100, 0));
+        wire.liveness.read_first(wire.at(310));
+        assert_eq!(wire.dead(310), Vec::<String>::new());
+        wire.hear("a", 100, 315);
+        wire.hear("b", 100, 315);
+        assert_eq!(wire.dead(340), ["c"]);
+        wire.liveness.read_first(wire.at(350));
+        assert_eq!(wire.dead(350), ["c"], "and who was dead stays so");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use crate::flows::{Flow, Wish, beat_flows, flows_for};
 use crate::l2::beat::Beat;
 use crate::l2::{ClaimState, OnConflict, Outcome, Peers, Received, Responder, Verdict};
-use crate::model::{InterfaceName, Mac, SegmentPlan, Steered, SubnetName, Term};
+use crate::model::{InterfaceName, Mac, NodeName, SegmentPlan, Steered, SubnetName, Term};
 
 use super::bridge::Located;
 use super::liveness::Identity;
@@ -65,6 +65,8 @@ pub enum News {
     Conflict(IpAddr, Mac, Outcome),
     /// The NIC has a carrier, or has none any more.
     Carrier(InterfaceName, bool),
+    /// These nodes' beats are missed on the segment; nobody else's.
+    Silent(BTreeSet<NodeName>),
 }
 
 /// The socket that a segment is spoken on.

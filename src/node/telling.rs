@@ -138,6 +138,7 @@ impl Agent {
             News::Asking(_)
             | News::HandedOver(..)
             | News::Carrier(..)
+            | News::Silent(_)
             | News::Conflict(_, _, Outcome::PeerAsks) => return Vec::new(),
             News::Announced(vip) => {
                 (*vip, false, "Announced", format!("{node} answers for {vip} in Subnet {subnet}: {place}"))

@@ -306,7 +306,11 @@ impl Speaker {
             News::Announced(_) => count("announced"),
             News::Withdrawn(..) => count("withdrawn"),
             // Each frame of them is counted among the verdicts.
-            News::Asking(_) | News::HandedOver(..) | News::Conflict(..) | News::Carrier(..) => {}
+            News::Asking(_)
+            | News::HandedOver(..)
+            | News::Conflict(..)
+            | News::Carrier(..)
+            | News::Silent(_) => {}
         }
     }
 

@@ -18,6 +18,10 @@ pub(super) fn say_news(told: &Told) {
         News::Conflict(vip, mac, outcome) => {
             warn!(%vip, foreign_mac = %mac, ?outcome, %subnet, "another host claims a VIP of ours")
         }
+        News::Silent(nodes) => {
+            let nodes: Vec<&str> = nodes.iter().map(|node| node.as_str()).collect();
+            info!(%subnet, silent = nodes.join(", "), "whose beats are missed on the segment");
+        }
         News::Carrier(nic, carrier) => info!(%subnet, %nic, carrier, "the NIC's link changed"),
     }
 }

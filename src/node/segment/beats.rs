@@ -2,14 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::Segment;
+use super::{News, Segment};
 use crate::flows::{Flow, beat_flows};
 use crate::l2::beat::{Beat, BeatError, State};
 use crate::l2::{Reason, Received, Verdict};
 use crate::model::{Mac, NodeName};
 use crate::node::liveness::{Identity, Liveness};
+
+/// Later than this to its own beat a node was stopped for a moment, and others' beats wait for it.
+const LATE: Duration = Duration::from_millis(20);
 
 /// How often it is said that this process ends: no later beat makes up for one that is lost.
 const LAST_WORDS: usize = 3;
@@ -57,8 +60,17 @@ impl Segment {
 
     /// Time passed. Whether others are dead than before. Whoever has no carrier hears nobody, and judges nobody.
     pub(super) fn tick_beats(&mut self, now: Instant) -> bool {
+        let is_late = self.beat_deadline().is_some_and(|due| now >= due + LATE);
         let carrier = self.located.carrier;
-        self.beats.as_mut().is_some_and(|beats| carrier && beats.liveness.tick(now))
+        let Some(beats) = self.beats.as_mut().filter(|_| carrier) else { return false };
+        if is_late {
+            beats.liveness.read_first(now);
+        }
+        let changed = beats.liveness.tick(now);
+        if changed {
+            self.news.push_back(News::Silent(beats.liveness.dead().clone()));
+        }
+        changed
     }
 
     /// This process ends: the others are told what to do about it.

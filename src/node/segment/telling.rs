@@ -86,7 +86,11 @@ impl Segment {
         match &news {
             News::Announced(vip) => drop(self.since.insert(*vip, wall)),
             News::Withdrawn(vip, _) => drop(self.since.remove(vip)),
-            News::Asking(_) | News::HandedOver(..) | News::Conflict(..) | News::Carrier(..) => {}
+            News::Asking(_)
+            | News::HandedOver(..)
+            | News::Conflict(..)
+            | News::Carrier(..)
+            | News::Silent(_) => {}
         }
         Some(news)
     }

@@ -105,7 +105,10 @@ fn claim_of(mac: Mac) -> Received {
 
 fn news(segment: &mut Segment) -> Vec<News> {
     let news = std::iter::from_fn(|| segment.next_news(Timestamp::UNIX_EPOCH));
-    news.filter(|news| !matches!(news, News::Asking(_) | News::HandedOver(..) | News::Carrier(..))).collect()
+    news.filter(|news| {
+        !matches!(news, News::Asking(_) | News::HandedOver(..) | News::Carrier(..) | News::Silent(_))
+    })
+    .collect()
 }
 
 #[test]
