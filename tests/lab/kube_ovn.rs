@@ -247,7 +247,9 @@ fn two_services_on_one_vip_are_not_fought_over_and_each_port_is_served() {
     };
     let log = stage.controller.as_ref().unwrap().log();
     let writes = log[mark..].matches("writing to the northbound").count();
-    assert!(writes <= 4, "{writes} times written after one event");
+    // Where this OVN keeps none of it local each key that Kube-OVN writes is taken at once: two Services, two families.
+    let most = if prefers_local(&stage.lab) { 4 } else { 8 };
+    assert!(writes <= most, "{writes} times written after one event");
     stage.lab.sync();
     let ports: Vec<u16> = if prefers_local(&stage.lab) { vec![80, ALT] } else { ours(&stage) };
     assert!(!ports.is_empty());

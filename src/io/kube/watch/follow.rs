@@ -131,6 +131,7 @@ impl<S: Source> Follower<S> {
     }
 
     async fn read_page(&mut self, from: Option<String>) -> Said<S::Object> {
+        let is_first = from.is_none();
         let how = ListParams { continue_token: from, ..self.list.clone() };
         let list = match self.source.list(&how).await {
             Ok(list) => list,
@@ -140,6 +141,12 @@ impl<S: Source> Follower<S> {
         let Some(version) = list.metadata.resource_version.filter(|version| !version.is_empty()) else {
             return failed(watcher::Error::NoResourceVersion);
         };
+        // History that was gone may be the restored server's word for a version that it has not reached.
+        let rewind = Rewind::between(&self.version, &version).filter(|_| is_first);
+        if let Some(rewind) = rewind {
+            self.version.clear();
+            return Some(Err(Trouble::Rewound(rewind)));
+        }
         self.version = version;
         self.state = State::Listing { page: list.items.into(), is_last: next.is_none(), next };
         None
@@ -153,6 +160,7 @@ impl<S: Source> Follower<S> {
             Ok(list) => {
                 let now = list.metadata.resource_version.unwrap_or_default();
                 if let Some(rewind) = Rewind::between(&self.version, &now) {
+                    self.version.clear();
                     return Some(Err(Trouble::Rewound(rewind)));
                 }
                 self.state = State::Told { look: false };

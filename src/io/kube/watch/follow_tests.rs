@@ -190,3 +190,12 @@ async fn a_list_that_fails_begins_anew() {
         (&["init".into(), "listed a".into()][..], &["init".into(), "done".into()][..])
     );
 }
+
+#[tokio::test]
+async fn a_state_that_went_back_is_noticed_also_where_history_is_gone() {
+    let gone = Answer::Watch(vec![bookmark("2000"), error(410)], false);
+    let mut run = Run::new(vec![at("1000"), gone, at("1200"), at("1201")]);
+    let told = run.told();
+    let went_back = "Rewound(Rewind { before: 2000, now: 1200 })";
+    assert_eq!(told[2..], ["Routine", "init", went_back, "init", "done"], "{told:?}");
+}
