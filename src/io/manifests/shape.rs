@@ -218,7 +218,8 @@ pub(super) fn missing(kind: Kind, value: &Value) -> Option<&'static str> {
     }
     value["metadata"]["uid"].as_str()?;
     match kind {
-        Kind::Service => lacks(&["/spec/type"]),
+        // Without `status` it would have lost its VIP.
+        Kind::Service => lacks(&["/spec/type", "/status"]),
         _ => None,
     }
 }
@@ -228,7 +229,6 @@ pub(super) fn missing_at_the_end(kind: Kind, value: &Value) -> Option<&'static s
     value["metadata"]["uid"].as_str()?;
     let has = |path: &str| value.pointer(path).is_some();
     match kind {
-        Kind::Service => (!has("/status")).then_some("/status"),
         // Kube-OVN writes `status` soon; before it does, the last of `spec` shows that nothing was cut off.
         Kind::Subnet => (!has("/spec/vlan") && !has("/status")).then_some("/spec/vlan"),
         _ => None,
@@ -383,12 +383,10 @@ mod tests {
             service
         };
         let load_balancer = || json!("LoadBalancer");
-        assert_eq!(missing_at_the_end(Kind::Service, &service(true, load_balancer(), true)), None);
-        assert_eq!(
-            missing_at_the_end(Kind::Service, &service(true, load_balancer(), false)),
-            Some("/status")
-        );
-        assert_eq!(missing(Kind::Service, &service(true, load_balancer(), false)), None);
-        assert_eq!(missing_at_the_end(Kind::Service, &service(false, load_balancer(), false)), None);
+        assert_eq!(missing(Kind::Service, &service(true, load_balancer(), true)), None);
+        assert_eq!(missing(Kind::Service, &service(true, load_balancer(), false)), Some("/status"));
+        assert_eq!(missing(Kind::Service, &service(false, load_balancer(), false)), None);
+        let subnet = json!({ "metadata": { "uid": "u" }, "spec": { "cidrBlock": "10.0.0.0/24" } });
+        assert_eq!(missing_at_the_end(Kind::Subnet, &subnet), Some("/spec/vlan"));
     }
 }
