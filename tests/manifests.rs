@@ -4,95 +4,15 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use ovn_vip::io::manifests::{ManifestFolder, Reading};
-use ovn_vip::model::{Change, World};
-use tempfile::TempDir;
+use ovn_vip::model::World;
 
-/// A folder, and the world as its readings told it.
-struct Cluster {
-    temp: TempDir,
-    folder: ManifestFolder,
-    world: World,
-    problems: Vec<String>,
-}
-
-impl Cluster {
-    fn new(files: &[(&str, String)]) -> Self {
-        let temp = tempfile::tempdir().unwrap();
-        for (name, text) in files {
-            fs::write(temp.path().join(name), text).unwrap();
-        }
-        Self::open(temp, "")
-    }
-
-    fn open(temp: TempDir, below: &str) -> Self {
-        let folder = ManifestFolder::open(&temp.path().join(below)).unwrap();
-        let mut cluster = Self { temp, folder, world: World::default(), problems: vec![] };
-        cluster.reread();
-        cluster
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.temp.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: impl AsRef<[u8]>) {
-        fs::write(self.path(name), text).unwrap();
-    }
-
-    /// The changes, as `+Node a` and `-Node a`.
-    fn reread(&mut self) -> Vec<String> {
-        let Reading { changes, problems, .. } = self.folder.reread();
-        self.problems = problems.iter().map(ToString::to_string).collect();
-        let said = changes.iter().filter_map(|change| match change {
-            Change::Apply(object) => Some(format!("+{}", object.key())),
-            Change::Remove(key) => Some(format!("-{key}")),
-            Change::Gaps(_) => None,
-        });
-        let said = said.collect();
-        for change in changes {
-            self.world.apply(change);
-        }
-        said
-    }
-
-    /// Reads whenever something changed, until the nodes are these.
-    async fn nodes_become(&mut self, nodes: &[&str]) {
-        let reading = async {
-            while !self.world.nodes().map(|node| node.name.as_str()).eq(nodes.iter().copied()) {
-                self.settle().await;
-            }
-        };
-        let done = tokio::time::timeout(Duration::from_secs(20), reading).await;
-        assert!(done.is_ok(), "never became {nodes:?}: {:?}", self.world);
-    }
-
-    /// Waits for what was done so far to be noticed.
-    async fn settle(&mut self) {
-        self.folder.changed().await;
-        self.reread();
-    }
-
-    /// Whether a change is reported within a time that is far too short for it.
-    async fn wakes_within(&mut self, time: Duration) -> bool {
-        tokio::time::timeout(time, self.folder.changed()).await.is_ok()
-    }
-}
-
-fn node(name: &str) -> String {
-    format!("apiVersion: v1\nkind: Node\nmetadata:\n  name: {name}\n")
-}
-
-fn cordoned(name: &str) -> String {
-    node(name) + "spec:\n  unschedulable: true\n"
-}
-
-fn nodes(names: &[&str]) -> String {
-    names.iter().map(|name| node(name)).collect::<Vec<_>>().join("---\n")
-}
+#[path = "manifests/cluster.rs"]
+mod cluster;
+use cluster::{Cluster, cordoned, node, nodes};
 
 #[test]
 fn a_folder_that_is_not_there_is_refused_with_its_name_and_what_to_give() {

@@ -1,6 +1,7 @@
 //! `ovn-vip status`: what the speakers of some nodes say of their VIPs.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -26,18 +27,11 @@ pub async fn run(arguments: &StatusArgs) -> anyhow::Result<ExitCode> {
             KubeTarget { kubeconfig: arguments.kubeconfig.clone(), context: arguments.kube_context.clone() };
         return reported::run(target, arguments.output).await;
     }
-    let token = arguments.token_file.as_ref().map(std::fs::read_to_string).transpose();
-    let token = token.context("--token-file")?;
-    let speakers: Vec<String> = match &arguments.speakers[..] {
-        [] => vec![format!("127.0.0.1:{PORT}")],
-        given => given.iter().map(|address| with_port(address)).collect(),
+    let speakers = match &arguments.speakers[..] {
+        [] => vec!["127.0.0.1".to_owned()],
+        given => given.to_vec(),
     };
-    let answers = join_all(speakers.iter().map(|address| ask(address, token.as_deref()))).await;
-    let (statuses, errors): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
-    let mut statuses: Vec<Status> = statuses.into_iter().filter_map(Result::ok).collect();
-    let errors: Vec<String> =
-        errors.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")).collect();
-    statuses.sort_by(|a, b| a.node.cmp(&b.node));
+    let (statuses, errors) = ask_all(&speakers, arguments.token_file.as_deref()).await?;
     match arguments.output {
         Output::Table if statuses.is_empty() => println!("no speaker answered"),
         Output::Table => print!("{}", table(&statuses, Timestamp::now())),
@@ -47,8 +41,23 @@ pub async fn run(arguments: &StatusArgs) -> anyhow::Result<ExitCode> {
     Ok(if errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// What speakers say of themselves, by node, and why those that did not answer did not.
+pub(super) async fn ask_all(
+    speakers: &[String],
+    token_file: Option<&Path>,
+) -> anyhow::Result<(Vec<Status>, Vec<String>)> {
+    let token = token_file.map(std::fs::read_to_string).transpose().context("--token-file")?;
+    let addresses: Vec<String> = speakers.iter().map(|address| with_port(address)).collect();
+    let answers = join_all(addresses.iter().map(|address| ask(address, token.as_deref()))).await;
+    let (statuses, errors): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+    let mut statuses: Vec<Status> = statuses.into_iter().filter_map(Result::ok).collect();
+    statuses.sort_by(|a, b| a.node.cmp(&b.node));
+    let errors = errors.into_iter().filter_map(Result::err).map(|error| format!("{error:#}"));
+    Ok((statuses, errors.collect()))
+}
+
 /// An address with the port that speakers have, where none is given; IPv6 with or without brackets.
-pub(super) fn with_port(address: &str) -> String {
+fn with_port(address: &str) -> String {
     match (address.parse::<IpAddr>(), address.rsplit_once(':')) {
         (Ok(IpAddr::V6(address)), _) => format!("[{address}]:{PORT}"),
         (Err(_), Some((_, port))) if port.parse::<u16>().is_ok() => address.to_owned(),
@@ -67,7 +76,7 @@ fn age(since: &str, now: Timestamp) -> String {
     }
 }
 
-pub(super) async fn ask(address: &str, token: Option<&str>) -> anyhow::Result<Status> {
+async fn ask(address: &str, token: Option<&str>) -> anyhow::Result<Status> {
     let page = fetch(address, "/status", token.map(str::trim)).await?;
     serde_json::from_str(&page).with_context(|| format!("http://{address}/status is no speaker's"))
 }

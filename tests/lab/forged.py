@@ -10,13 +10,7 @@ import struct
 import sys
 import time
 
-
-def checksum(data):
-    data += b"\x00" * (len(data) % 2)
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
+from hostile import checksum
 
 
 def own_link_local():

@@ -10,11 +10,7 @@ mod steps;
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 
-use anyhow::Context;
-use futures::future::join_all;
-
 use crate::model::{ObjectKey, Service, ServiceKey, World};
-use crate::node::status::Status;
 use crate::settings::{ExplainArgs, Output};
 
 use super::objects::Objects;
@@ -35,7 +31,8 @@ pub async fn run(arguments: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let world = objects.world();
     let services = asked(arguments, &world, &objects)?;
     let ovn = Ovn::look(arguments, &world, &objects).await?;
-    let speakers = speakers(arguments).await?;
+    let (speakers, errors) = status::ask_all(&arguments.speakers, arguments.token_file.as_deref()).await?;
+    errors.iter().for_each(|error| eprintln!("ovn-vip: {error}"));
     let explained: Vec<Explained> = services
         .iter()
         .flat_map(|(service, vips)| {
@@ -120,21 +117,4 @@ fn unknown(world: &World, objects: &Objects, key: &ServiceKey) -> String {
         others => format!("did you mean {}?", others.join(" or ")),
     };
     format!("there is no Service {key} of type LoadBalancer: {hint}")
-}
-
-/// Asks the speakers that were named.
-async fn speakers(arguments: &ExplainArgs) -> anyhow::Result<Vec<Status>> {
-    let token = arguments.token_file.as_ref().map(std::fs::read_to_string).transpose();
-    let token = token.context("--token-file")?;
-    let addresses: Vec<String> =
-        arguments.speakers.iter().map(|address| status::with_port(address)).collect();
-    let answers = join_all(addresses.iter().map(|address| status::ask(address, token.as_deref()))).await;
-    let mut statuses = Vec::new();
-    for answer in answers {
-        match answer {
-            Ok(status) => statuses.push(status),
-            Err(error) => eprintln!("ovn-vip: {error:#}"),
-        }
-    }
-    Ok(statuses)
 }

@@ -334,7 +334,7 @@ fn backends(
     vip: IpAddr,
 ) -> BTreeMap<(Protocol, u16), Vec<SocketAddr>> {
     let mut found = BTreeMap::new();
-    for protocol in [Protocol::Tcp, Protocol::Udp, Protocol::Sctp] {
+    for protocol in Protocol::ALL {
         let row = reconciler.owner().load_balancer(&service.key, protocol);
         let Some(row) = reconciler.desired().load_balancers.get(&row) else { continue };
         for (key, backends) in &row.vips {
