@@ -19,7 +19,7 @@ use explain::EXPLAIN_EXAMPLES;
 pub use explain::ExplainArgs;
 pub use offline::{
     AssumedOvn, CheckArgs, ImportArgs, ImportSource, NorthboundArgs, ObjectsArgs, Output, PlanArgs,
-    StatusArgs,
+    RulesArgs, StatusArgs,
 };
 use offline::{CHECK_EXAMPLES, IMPORT_EXAMPLES, PLAN_EXAMPLES, STATUS_EXAMPLES};
 use package::COMPLETIONS_EXAMPLES;

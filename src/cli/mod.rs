@@ -5,6 +5,7 @@ mod check;
 mod completions;
 mod explain;
 mod import;
+mod mind;
 mod northbound;
 mod objects;
 mod plan;

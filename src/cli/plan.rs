@@ -6,9 +6,8 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::controller::{Reconciler, Rules};
+use crate::controller::Reconciler;
 use crate::model::{Change as WorldChange, ServiceKey, Sources};
-use crate::nb::Owner;
 use crate::nb::diff::{Change, Changes};
 use crate::nb::rows::Selection;
 use crate::ovsdb::{Datum, Replica};
@@ -17,7 +16,7 @@ use crate::settings::{Output, PlanArgs};
 
 use super::table::Table;
 use super::writes::Step;
-use super::{assumed, northbound, objects, tally};
+use super::{assumed, mind, northbound, objects, tally};
 
 /// Something would change.
 const CHANGES: u8 = 2;
@@ -60,20 +59,11 @@ fn plan(
     selection: Selection,
     cluster: Vec<WorldChange>,
 ) -> anyhow::Result<(Reconciler, Changes)> {
-    let rules = Rules {
-        owner: Owner::new(&arguments.cluster_name, 0),
-        policy: arguments.objects.policy.policy(),
-        own_router_port: arguments.own_router_port,
-    };
-    let mut reconciler = Reconciler::new(rules);
-    reconciler.set_selection(selection);
-    reconciler.northbound_changed(replica, &Replica::new().become_level_with(replica.clone()));
-    reconciler.cluster_changed(cluster);
-    let network = reconciler.network();
-    if network.locality.is_none() {
-        let version = network.northd_version.as_deref().unwrap_or("of unknown version");
+    let policy = arguments.objects.policy.policy();
+    let mut reconciler = mind::reconciler(&arguments.rules, policy, replica, selection, cluster);
+    if let Some(fault) = mind::without_locality(&reconciler) {
         anyhow::bail!(
-            "OVN {version} can keep DNAT on the announcing node in no way: OVN 26.03 or newer, or the OVN that Kube-OVN ships, is needed; nothing would be written"
+            "{fault}: OVN 26.03 or newer, or the OVN that Kube-OVN ships, is needed; nothing would be written"
         );
     }
     let (changes, _) = reconciler.reconcile(replica);

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::remove::{cluster_name, listed};
-use super::{NorthboundArgs, ObjectsArgs, OwnRouterPort};
+use super::remove::listed;
+use super::{NorthboundArgs, ObjectsArgs, RulesArgs};
 
 pub(super) const EXPLAIN_EXAMPLES: &str = "\
 Each step is right (✓), wrong (✗), worth a look (!), or not known (?): the way ends at the first that is wrong, with what to do.
@@ -52,12 +52,9 @@ pub struct ExplainArgs {
     /// A file with the token that speakers of other nodes want (their --status-token-file).
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
-    /// The cluster's name in the northbound, as the controller has it.
-    #[arg(long, env = "OVN_VIP_CLUSTER_NAME", default_value = "kubernetes", value_name = "NAME", value_parser = cluster_name)]
-    pub cluster_name: String,
-    /// Whether a switch of a plain upstream OVN gets a router port of ours, which such an OVN needs.
-    #[arg(long, env = "OVN_VIP_OWN_ROUTER_PORT", default_value = "auto", value_name = "WHERE")]
-    pub own_router_port: OwnRouterPort,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub rules: RulesArgs,
 }
 
 impl ExplainArgs {

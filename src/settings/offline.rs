@@ -163,6 +163,17 @@ pub struct NorthboundArgs {
     pub timeout: u64,
 }
 
+/// The controller's own settings, for those who think as it does.
+#[derive(Clone, Debug, Args)]
+pub struct RulesArgs {
+    /// The cluster's name in the northbound, as the controller has it.
+    #[arg(long, env = "OVN_VIP_CLUSTER_NAME", default_value = "kubernetes", value_name = "NAME", value_parser = super::remove::cluster_name)]
+    pub cluster_name: String,
+    /// Whether a switch of a plain upstream OVN gets a router port of ours, which such an OVN needs.
+    #[arg(long, env = "OVN_VIP_OWN_ROUTER_PORT", default_value = "auto", value_name = "WHERE")]
+    pub own_router_port: OwnRouterPort,
+}
+
 /// `ovn-vip plan`.
 #[derive(Clone, Debug, Args)]
 pub struct PlanArgs {
@@ -175,12 +186,9 @@ pub struct PlanArgs {
     /// Without --ovn-nb: the OVN to plan for.
     #[arg(long, default_value = "kube-ovn", value_name = "OVN")]
     pub ovn: AssumedOvn,
-    /// The cluster's name in the northbound, as the controller has it.
-    #[arg(long, env = "OVN_VIP_CLUSTER_NAME", default_value = "kubernetes", value_name = "NAME", value_parser = super::remove::cluster_name)]
-    pub cluster_name: String,
-    /// Whether a switch of a plain upstream OVN gets a router port of ours, which such an OVN needs.
-    #[arg(long, env = "OVN_VIP_OWN_ROUTER_PORT", default_value = "auto", value_name = "WHERE")]
-    pub own_router_port: OwnRouterPort,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub rules: RulesArgs,
 }
 
 /// The OVN that a plan without a northbound is for.

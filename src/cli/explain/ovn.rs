@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::controller::{Reconciler, Rules};
+use crate::controller::Reconciler;
 use crate::model::{Protocol, ServiceKey, World};
-use crate::nb::Owner;
 use crate::nb::diff::{Change, Changes};
 use crate::nb::owner::{GateRow, RowKey, SubnetRow};
 use crate::nb::rows::{ACL, LOAD_BALANCER, Selection};
@@ -17,7 +16,7 @@ use crate::settings::{AssumedOvn, ExplainArgs};
 
 use super::super::objects::Objects;
 use super::super::writes::Step as Write;
-use super::super::{assumed, northbound};
+use super::super::{assumed, mind, northbound};
 use super::steps::Wrong;
 
 /// The options without which DNAT does not stay on the announcing node.
@@ -74,9 +73,7 @@ impl Ovn {
         southbound: Option<&Replica>,
     ) -> anyhow::Result<Result<Self, Wrong>> {
         let (reconciler, changes) = plan(arguments, objects, replica, selection, southbound);
-        if reconciler.network().locality.is_none() {
-            let version = reconciler.network().northd_version.as_deref().unwrap_or("of unknown version");
-            let is = format!("OVN {version} can keep DNAT on the announcing node in no way");
+        if let Some(is) = mind::without_locality(&reconciler) {
             let cure = "use the OVN that Kube-OVN ships, or OVN 26.03 or newer".to_owned();
             return Ok(Err(Wrong { is, cure }));
         }
@@ -101,18 +98,10 @@ fn plan(
     selection: Selection,
     southbound: Option<&Replica>,
 ) -> (Reconciler, Changes) {
-    let rules = Rules {
-        owner: Owner::new(&arguments.cluster_name, 0),
-        policy: arguments.objects.policy.policy(),
-        own_router_port: arguments.own_router_port,
-    };
-    let all = |replica: &Replica| Replica::new().become_level_with(replica.clone());
-    let mut reconciler = Reconciler::new(rules);
-    reconciler.set_selection(selection);
-    reconciler.northbound_changed(replica, &all(replica));
-    reconciler.cluster_changed(objects.changes.iter().cloned());
+    let (policy, cluster) = (arguments.objects.policy.policy(), objects.changes.iter().cloned());
+    let mut reconciler = mind::reconciler(&arguments.rules, policy, replica, selection, cluster);
     if let Some(southbound) = southbound {
-        reconciler.southbound_changed(southbound, &all(southbound));
+        reconciler.southbound_changed(southbound, &Replica::new().become_level_with(southbound.clone()));
         reconciler.set_southbound_level(true);
     }
     reconciler.advance(Duration::ZERO);
