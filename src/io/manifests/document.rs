@@ -206,6 +206,8 @@ impl Contents {
 
     /// What cannot be parsed may hide its neighbour, whatever kind it says: a lost marker or dash joins the two.
     fn unparsed(&mut self, file: &Path, line: usize, text: &str, why: String) {
+        // Where the file ends within it, no object before it was cut.
+        self.last = Last { printed: true, ..Last::default() };
         self.broken(file, line, yaml::guess(text), why, Some(text));
     }
 

@@ -381,3 +381,12 @@ fn a_copy_opens_nothing_and_takes_nothing_away() {
     }
     assert_eq!(sources(&format!("{closed}---\n{}", service("192.0.2.7/32", "LoadBalancer"))), "192.0.2.7/32");
 }
+
+#[test]
+fn a_file_that_ends_within_a_broken_document_costs_none_before_it() {
+    let printed = NODE_A.replace("name: a", "name: a\n  uid: u");
+    let contents = Contents::read(Path::new("f.yaml"), &format!("{printed}---\nkind: Service\nmetadata: ["));
+    let entries: Vec<_> = contents.objects.values().collect();
+    assert!(matches!(entries[..], [Entry::Object(_)]) && !contents.intact, "{entries:?}");
+    assert!(contents.hides_slices, "what followed is not known");
+}
