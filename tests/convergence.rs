@@ -4,6 +4,8 @@
 
 #[path = "convergence/closed.rs"]
 mod closed;
+#[path = "support/cluster.rs"]
+mod cluster;
 #[path = "convergence/election.rs"]
 mod election;
 #[path = "convergence/gaps.rs"]

@@ -7,17 +7,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 #![allow(clippy::disallowed_methods, reason = "virtual time starts somewhere")]
 
-#[path = "convergence/history.rs"]
-#[allow(dead_code, reason = "the objects of a small cluster are taken from there")]
-mod history;
+#[path = "support/cluster.rs"]
+mod cluster;
 #[path = "nodes/host.rs"]
 mod host;
 #[path = "nodes/lab.rs"]
 mod lab;
 #[path = "nodes/server.rs"]
 mod server;
-#[allow(dead_code, reason = "history needs it")]
-mod support;
 
 use std::time::Duration;
 

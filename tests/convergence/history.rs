@@ -5,15 +5,15 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ovn_vip::model::{
-    AddressRange, Change, Endpoint, EndpointSlice, Family, Labels, Node, NodeName, Object, Protocol,
-    ProviderName, ProviderNetwork, Service, ServiceKey, ServicePort, SliceKey, SlicePort, Sources, Subnet,
-    SubnetName, SubnetWishes, TrafficPolicy, Vlan, VlanName,
+    Change, Endpoint, EndpointSlice, Family, NodeName, Object, Protocol, Service, ServiceKey, ServicePort,
+    SliceKey, SlicePort, Sources, Subnet,
 };
 use ovn_vip::ovsdb::{Operation, Replica};
 use proptest::prelude::*;
 use serde_json::json;
 use uuid::Uuid;
 
+pub use super::cluster::{NODES, bare, base, node, subnet, v4, v6, vlan};
 use super::support::northbound::Northbound;
 
 #[path = "interference.rs"]
@@ -21,7 +21,6 @@ pub mod interference;
 #[path = "neighbours.rs"]
 pub mod neighbours;
 
-pub const NODES: [&str; 3] = ["node1", "node2", "node3"];
 pub const SERVICES: [&str; 4] = ["a", "b", "c", "d"];
 /// The last octet; `p6` is no port of the switch.
 const PODS: [u8; 6] = [111, 112, 121, 122, 131, 140];
@@ -71,12 +70,6 @@ pub fn cluster_steps() -> impl Strategy<Value = Vec<Change>> {
     prop::collection::vec(step, 0..40).prop_map(move |steps| base.iter().cloned().chain(steps).collect())
 }
 
-pub fn base() -> Vec<Object> {
-    let mut objects: Vec<Object> = NODES.iter().map(|name| node(name, true, true)).collect();
-    objects.extend([vlan(), provider(), subnet("underlay", true, true)]);
-    objects
-}
-
 /// Objects that alter few Services each, so that a forgotten one shows.
 pub fn small_steps() -> impl Strategy<Value = Vec<Change>> {
     let object = prop_oneof![4 => service(), 6 => slice(), 3 => neighbours::allocation(), 2 => neighbours::status(), 3 => neighbours::report()];
@@ -101,14 +94,6 @@ fn object() -> impl Strategy<Value = Object> {
         1 => neighbours::status(),
         2 => neighbours::report(),
     ]
-}
-
-pub fn v4(last: u8) -> IpAddr {
-    IpAddr::from([10, 0, 0, last])
-}
-
-pub fn v6(last: u8) -> IpAddr {
-    format!("fd00::{last:x}").parse().unwrap()
 }
 
 fn service() -> impl Strategy<Value = Object> + Clone {
@@ -156,27 +141,6 @@ pub fn sources() -> impl Strategy<Value = Sources> + Clone {
     prop_oneof![Just(Sources::Everybody), prop::sample::subsequence(networks, 0..4).prop_map(Sources::only),]
 }
 
-/// A Service of one TCP port.
-pub fn bare(name: &str, vips: BTreeSet<IpAddr>) -> Service {
-    Service {
-        key: ServiceKey::new("default", name),
-        uid: format!("uid-{name}"),
-        created: None,
-        labels: Labels::new(),
-        class: None,
-        hostnames: BTreeSet::new(),
-        first_vip: vips.first().copied(),
-        vips,
-        proxied: BTreeSet::new(),
-        ports: vec![ServicePort { name: "web".into(), protocol: Protocol::Tcp, port: 80 }],
-        traffic_policy: TrafficPolicy::Local,
-        client_ip_affinity: false,
-        publish_not_ready: false,
-        sources: Sources::Everybody,
-        bad_ranges: BTreeSet::new(),
-    }
-}
-
 fn slice() -> impl Strategy<Value = Object> + Clone {
     let endpoint = (prop::sample::select(&PODS[..]), prop::sample::select(&NODES[..]), any::<bool>());
     let endpoints = prop::collection::vec(endpoint, 0..5);
@@ -203,42 +167,6 @@ fn slice() -> impl Strategy<Value = Object> + Clone {
     })
 }
 
-fn node(name: &str, ready: bool, chassis: bool) -> Object {
-    Object::Node(Node {
-        name: NodeName::from(name),
-        ready,
-        network_unavailable: false,
-        cordoned: false,
-        excluded_from_load_balancers: false,
-        chassis: chassis.then(|| name.into()),
-        labels: Labels::from([("name".into(), name.into())]),
-        addresses: BTreeSet::new(),
-        providers_not_ready: BTreeSet::new(),
-        providers_excluding: BTreeSet::new(),
-    })
-}
-
-pub fn subnet(name: &str, external_lb: bool, wide: bool) -> Object {
-    // The narrow list leaves one VIP to Kube-OVN: whether that is served depends on whether it was.
-    let range = AddressRange::new(v4(if wide { 250 } else { 251 }), v4(254)).unwrap();
-    Object::Subnet(Subnet {
-        name: SubnetName::from(name),
-        cidrs: vec!["10.0.0.0/24".parse().unwrap(), "fd00::/64".parse().unwrap()],
-        gateways: vec![v4(1), v6(1)],
-        exclude_ips: vec![range, AddressRange::new(v6(250), v6(254)).unwrap()],
-        ovn_provided: true,
-        vpc: None,
-        vlan: Some(VlanName::from("vlan")),
-        external_lb,
-        logical_gateway: false,
-        u2o_mac: None,
-        steering_mac: None,
-        wishes: SubnetWishes::default(),
-        served: BTreeSet::new(),
-        undeliverable: BTreeSet::new(),
-    })
-}
-
 /// What the controller may say of the pods' addresses: no port, or none on a node.
 fn undeliverable() -> impl Strategy<Value = BTreeSet<(IpAddr, Option<NodeName>)>> {
     let node = prop::option::of(prop::sample::select(&NODES[..]));
@@ -252,20 +180,6 @@ pub fn told_undeliverable(undeliverable: BTreeSet<(IpAddr, Option<NodeName>)>) -
         Object::Subnet(subnet) => Object::Subnet(Subnet { undeliverable, ..subnet }),
         other => other,
     }
-}
-
-fn vlan() -> Object {
-    Object::Vlan(Vlan { name: VlanName::from("vlan"), id: None, provider: ProviderName::from("provider") })
-}
-
-fn provider() -> Object {
-    Object::ProviderNetwork(ProviderNetwork {
-        name: ProviderName::from("provider"),
-        default_interface: "underlay0".into(),
-        custom_interfaces: Vec::new(),
-        exclude_nodes: BTreeSet::new(),
-        exchange_link_name: false,
-    })
 }
 
 pub fn uuid(number: u8) -> Uuid {

@@ -14,7 +14,7 @@ use ovn_vip::model::{
     Endpoint, EndpointSlice, Family, Mac, Object, Protocol, ServiceKey, SliceKey, SlicePort,
 };
 
-use super::history::{bare, base, v4};
+use super::cluster::{bare, base, v4};
 use super::host::Host;
 use super::server::Server;
 
