@@ -40,23 +40,33 @@ KUBECONFIG_FILE=$CHAOS_DIR/kubeconfig
 
 kube() { kubectl --kubeconfig "$KUBECONFIG_FILE" "$@"; }
 
-start_kubernetes() {
-  local programs etcd=http://127.0.0.1:$((API_PORT + 1)) peers=http://127.0.0.1:0
-  programs=$(hack/kube-programs.sh)
-  openssl ecparam -genkey -noout -name prime256v1 -out "$CHAOS_DIR/sa.key"
-  printf 'admin,admin,admin,system:masters\n' >"$CHAOS_DIR/tokens.csv"
-  program etcd "$programs/etcd" --listen-client-urls "$etcd" --advertise-client-urls "$etcd" --listen-peer-urls "$peers" \
+start_etcd() {
+  local etcd=http://127.0.0.1:$((API_PORT + 1)) peers=http://127.0.0.1:0
+  program etcd "$KUBE_PROGRAMS/etcd" --listen-client-urls "$etcd" --advertise-client-urls "$etcd" --listen-peer-urls "$peers" \
     --initial-advertise-peer-urls "$peers" --initial-cluster "default=$peers" --unsafe-no-fsync --log-level warn --data-dir "$CHAOS_DIR/etcd"
-  program apiserver "$programs/kube-apiserver" --etcd-servers="$etcd" --cert-dir="$CHAOS_DIR/certificates" --bind-address=127.0.0.1 \
-    --advertise-address=127.0.0.1 --secure-port="$API_PORT" --endpoint-reconciler-type=none --authorization-mode=RBAC \
+}
+
+start_apiserver() {
+  program apiserver "$KUBE_PROGRAMS/kube-apiserver" --etcd-servers="http://127.0.0.1:$((API_PORT + 1))" --cert-dir="$CHAOS_DIR/certificates" \
+    --bind-address=127.0.0.1 --advertise-address=127.0.0.1 --secure-port="$API_PORT" --endpoint-reconciler-type=none --authorization-mode=RBAC \
     --service-cluster-ip-range=10.96.0.0/16,fd00:96::/108 --token-auth-file="$CHAOS_DIR/tokens.csv" \
     --service-account-issuer=https://kubernetes.default.svc --service-account-signing-key-file="$CHAOS_DIR/sa.key" \
     --service-account-key-file="$CHAOS_DIR/sa.key" --disable-admission-plugins=ServiceAccount --shutdown-delay-duration=0s
+}
+
+await_apiserver() { await 60 "the API server" kube get namespace kube-system; }
+
+start_kubernetes() {
+  KUBE_PROGRAMS=$(hack/kube-programs.sh)
+  openssl ecparam -genkey -noout -name prime256v1 -out "$CHAOS_DIR/sa.key"
+  printf 'admin,admin,admin,system:masters\n' >"$CHAOS_DIR/tokens.csv"
+  start_etcd
+  start_apiserver
   jq -n --arg server "https://127.0.0.1:$API_PORT" --arg authority "$CHAOS_DIR/certificates/apiserver.crt" '{
     apiVersion: "v1", kind: "Config", "current-context": "chaos", users: [{name: "chaos", user: {token: "admin"}}],
     contexts: [{name: "chaos", context: {cluster: "chaos", user: "chaos"}}],
     clusters: [{name: "chaos", cluster: {server: $server, "certificate-authority": $authority}}]}' >"$KUBECONFIG_FILE"
-  await 60 "the API server" kube get namespace kube-system
+  await_apiserver
   carry_connections
 }
 
@@ -84,6 +94,21 @@ put() { # FILE…: the objects, with their status
       kube patch "$kind" "$name" --namespace "$(jq -r '.metadata.namespace // "default"' <<<"$object")" --subresource=status \
         --type=merge --patch "$(jq --compact-output '{status}' <<<"$object")" >/dev/null
     done
+}
+
+set_ready() { # NODE true|false: its pods, in every slice
+  local slice slices
+  slices=$(kube get endpointslices --namespace default --output json)
+  for slice in $(jq -r '.items[].metadata.name' <<<"$slices"); do
+    kube patch endpointslice "$slice" --namespace default --type=merge --patch "$(jq --compact-output --arg slice "$slice" --arg node "$1" \
+      --argjson ready "$2" '{endpoints: (.items[] | select(.metadata.name == $slice) | .endpoints
+        | map(if .nodeName == $node then .conditions = {ready: $ready} else . end))}' <<<"$slices")" >/dev/null
+  done
+}
+
+add_backend() { # ADDRESS NODE: a third pod of the web server
+  kube patch endpointslice nginx-v4 --namespace default --type=json --patch "[{\"op\": \"add\", \"path\": \"/endpoints/-\",
+    \"value\": {\"addresses\": [\"$1\"], \"nodeName\": \"$2\", \"conditions\": {\"ready\": true}}}]" >/dev/null
 }
 
 fill_cluster() {
@@ -148,6 +173,20 @@ is_healthy() { # every request of the last second was answered, and one host ans
   local last
   last=$(recent 70)
   [ "$(grep -c '"ok": true' <<<"$last")" -ge 45 ] && ! grep -q '"ok": false' <<<"$last" && [ -n "$(holder)" ]
+}
+
+explained() { # what explain says of the web server's VIP: "served", or "✗ STEP: WORDS"; a line
+  "$OVN_VIP" explain default/nginx --output json --kubeconfig "$KUBECONFIG_FILE" --ovn-nb "$LAB_NB" --ovn-sb "$LAB_SB" \
+    >"$CHAOS_DIR/explained" 2>"$CHAOS_DIR/explain.log" || true
+  jq --raw-output --arg vip "$VIP4" '.explained[] | select(.vip == $vip)
+    | (.steps | map(select(.mark == "wrong")) | first) as $wrong | if $wrong then "✗ \($wrong.step): \($wrong.wrongs[0].is)" else .verdict end' \
+    "$CHAOS_DIR/explained" 2>/dev/null | tr '\n|' '  ' | sed 's/ *$//' | grep . || printf 'no answer: %s\n' "$(tail -n 1 "$CHAOS_DIR/explain.log")"
+}
+
+is_dark() { # no request of the last second was answered
+  local last
+  last=$(recent 50)
+  grep -q '"ok": false' <<<"$last" && ! grep -q '"ok": true' <<<"$last"
 }
 
 becomes_healthy() { # SECONDS
