@@ -1,6 +1,7 @@
 //! What an operator can set: the command line, with the environment behind it.
 
 mod explain;
+mod import;
 mod offline;
 mod package;
 mod remove;
@@ -17,11 +18,12 @@ use crate::plan::{ClassRule, ExcludeIps, Policy};
 
 use explain::EXPLAIN_EXAMPLES;
 pub use explain::ExplainArgs;
+use import::IMPORT_EXAMPLES;
+pub use import::{ImportArgs, ImportKubeOvnArgs, ImportSource};
 pub use offline::{
-    AssumedOvn, CheckArgs, ImportArgs, ImportSource, NorthboundArgs, ObjectsArgs, Output, PlanArgs,
-    RulesArgs, StatusArgs,
+    AssumedOvn, CheckArgs, NorthboundArgs, ObjectsArgs, Output, PlanArgs, RulesArgs, StatusArgs,
 };
-use offline::{CHECK_EXAMPLES, IMPORT_EXAMPLES, PLAN_EXAMPLES, STATUS_EXAMPLES};
+use offline::{CHECK_EXAMPLES, PLAN_EXAMPLES, STATUS_EXAMPLES};
 use package::COMPLETIONS_EXAMPLES;
 pub use package::{CompletionsArgs, ManArgs, VersionArgs};
 use remove::REMOVE_EXAMPLES;

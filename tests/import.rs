@@ -8,6 +8,12 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
+use ovn_vip::import::{Native, kube_ovn};
+use ovn_vip::io::manifests::ManifestFolder;
+use ovn_vip::model::{Holder, NativeRow, Network, Protocol, SubnetName, Switch, World};
+use ovn_vip::plan::Policy;
+use uuid::Uuid;
+
 fn import(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_ovn-vip")).arg("import").args(arguments).output().unwrap()
 }
@@ -19,7 +25,10 @@ fn file(name: &str) -> PathBuf {
 /// Runs it on `NAME.yaml` and holds exit code, output and findings against `NAME.out`.
 fn golden(kind: &str, name: &str, more: &[&str]) {
     let input = file(&format!("{name}.yaml"));
-    let output = import(&[&[kind, input.to_str().unwrap()], more].concat());
+    hold(name, import(&[&[kind, input.to_str().unwrap()], more].concat()));
+}
+
+fn hold(name: &str, output: Output) {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     let got = format!(
         "{}# exit code {}\n{}",
@@ -58,6 +67,43 @@ fn the_rules_of_a_bundled_load_balancer_are_held_against_it() {
 #[test]
 fn a_load_balancer_of_another_mode_is_not_brought_over() {
     golden("gdcv", "gdcv-manual", &[]);
+}
+
+#[test]
+fn from_kube_ovns_own_way_it_is_said_what_changes_hands_and_in_which_order() {
+    for name in ["kube-ovn-native", "kube-ovn-off", "kube-ovn-wrong"] {
+        hold(name, import(&["kube-ovn", "-f", file(name).to_str().unwrap()]));
+    }
+    let folder = file("kube-ovn-native");
+    let output = import(&["kube-ovn", "-f", folder.to_str().unwrap(), "-o", "json"]);
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(said["steps"].as_array().map(Vec::len), Some(8));
+}
+
+#[test]
+fn rows_of_kube_ovns_are_named_and_a_strangers_stays_in_the_way() {
+    let mut world = World::default();
+    let reading = ManifestFolder::open(&file("kube-ovn-off")).unwrap().reread();
+    reading.changes.into_iter().for_each(|change| drop(world.apply(change)));
+    let key = (Protocol::Tcp, "10.180.204.252:80".parse().unwrap());
+    let with = |holder| {
+        let row = NativeRow { holder, uuid: Uuid::nil(), name: "a-row".into() };
+        let switches = [(SubnetName::from("underlay"), Switch::default())].into();
+        let network = Network { native: [(key, row)].into(), switches, ..Network::default() };
+        let policy = Policy::default();
+        let native = Native { world: &world, network: Some(&network), policy: &policy, deployment: None };
+        let imported = kube_ovn(native);
+        let words = imported.manifests.iter().flat_map(|manifest| &manifest.comments);
+        let named = words
+            .into_iter()
+            .any(|line| line.contains("default/nginx: 10.180.204.252, of Load_Balancer a-row"));
+        let reasons = imported.findings.iter().map(|finding| finding.reason).collect::<Vec<_>>();
+        (named, reasons.contains(&"NativeOwner"))
+    };
+    for holder in [Holder::KubeOvn, Holder::Idle, Holder::Leftover, Holder::Template] {
+        assert_eq!(with(holder), (true, false), "{holder:?}");
+    }
+    assert_eq!(with(Holder::Stranger), (false, true));
 }
 
 #[test]

@@ -56,13 +56,16 @@ fn counts(findings: &[Finding]) -> [usize; 3] {
 }
 
 fn as_json(findings: &[Finding], tally: &Tally) -> Value {
-    let all = findings.iter().map(|Finding { severity, object, field, reason, message, cure }| {
-        json!({
-            "severity": severity.to_string(), "object": object, "field": field, "reason": reason,
-            "message": message, "cure": cure,
-        })
-    });
-    let all: Vec<Value> = all.collect();
+    let all: Vec<Value> = findings.iter().map(finding_as_json).collect();
     let [errors, warnings, infos] = counts(findings);
     json!({ "read": tally::as_json(tally), "findings": all, "errors": errors, "warnings": warnings, "infos": infos })
+}
+
+/// One finding, for machines.
+pub fn finding_as_json(finding: &Finding) -> Value {
+    let Finding { severity, object, field, reason, message, cure } = finding;
+    json!({
+        "severity": severity.to_string(), "object": object, "field": field, "reason": reason,
+        "message": message, "cure": cure,
+    })
 }

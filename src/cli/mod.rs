@@ -55,7 +55,7 @@ fn run(line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Status(arguments) => runtime.block_on(status::run(&arguments)),
         Command::Explain(arguments) => runtime.block_on(explain::run(&arguments)),
         Command::Remove(arguments) => runtime.block_on(remove::run(&arguments)),
-        Command::Import(arguments) => import::run(&arguments),
+        Command::Import(arguments) => runtime.block_on(import::run(&arguments)),
         Command::Version(arguments) => Ok(version::run(&arguments)),
         Command::Completions(arguments) => Ok(completions::run(arguments.shell)),
         Command::Man(arguments) => completions::man(&arguments.folder),

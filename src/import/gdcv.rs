@@ -228,5 +228,5 @@ fn advertisement(pools: &[String], nodes: Vec<String>) -> Manifest {
     let object = json!({
         "apiVersion": "metallb.io/v1beta1", "kind": "L2Advertisement", "metadata": metadata, "spec": spec,
     });
-    Manifest { comments, object }
+    Manifest { comments, object: Some(object) }
 }

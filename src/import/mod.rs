@@ -1,11 +1,12 @@
 //! Configurations of other load balancers, brought over into MetalLB's kinds.
 //!
-//! Given the parsed text of a file. Each reader gives manifests for `kubectl apply`, and a finding for whatever it
+//! Given the parsed text of a file, or, for Kube-OVN's own way, a cluster. Each reader gives manifests for `kubectl apply`, and a finding for whatever it
 //! could not bring over: nothing is lost in silence. It never reads a file, and never guesses a value.
 
 mod addresses;
 mod fields;
 mod gdcv;
+mod kube_ovn;
 mod metallb;
 mod name;
 
@@ -14,6 +15,7 @@ use serde_json::Value;
 use crate::plan::{Finding, Severity};
 
 pub use gdcv::gdcv;
+pub use kube_ovn::{Native, kube_ovn};
 pub use metallb::metallb_configmap;
 
 /// The namespace that MetalLB's objects are in, where the source does not say another one.
@@ -28,18 +30,22 @@ pub struct Imported {
     pub findings: Vec<Finding>,
 }
 
-/// One object, with what a reader of it should know.
+/// One object, with what a reader of it should know; or words alone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Manifest {
     /// Lines that stand above it as comments.
     pub comments: Vec<String>,
     /// The object itself.
-    pub object: Value,
+    pub object: Option<Value>,
 }
 
 impl Manifest {
     fn new(object: Value) -> Self {
-        Self { comments: Vec::new(), object }
+        Self { comments: Vec::new(), object: Some(object) }
+    }
+
+    fn words(comments: Vec<String>) -> Self {
+        Self { comments, object: None }
     }
 }
 

@@ -31,7 +31,17 @@ pub struct ServicePlan {
 /// endpoint is a port of that switch on a known chassis; and a node may announce it that serves it all. What is not open
 /// to everybody is closed, whether or not it is served.
 pub fn plan_service(world: &World, network: &Network, policy: &Policy, key: &ServiceKey) -> ServicePlan {
-    let view = View { world, policy, network: Some(network), absent: None };
+    plan_as_known(world, Some(network), policy, key)
+}
+
+/// [`plan_service`]; without a northbound what only that can tell is taken to be as it should.
+pub fn plan_as_known(
+    world: &World,
+    network: Option<&Network>,
+    policy: &Policy,
+    key: &ServiceKey,
+) -> ServicePlan {
+    let view = View { world, policy, network, absent: None };
     plan(view, &mut Units::new(view), key)
 }
 

@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
-use ipnet::IpNet;
+use clap::{Args, ValueEnum};
 
 use super::{OvnTlsArgs, OwnRouterPort, PolicyArgs};
 use crate::io::cluster::Source;
@@ -46,43 +45,6 @@ Examples:
   ovn-vip status                                              # this node's
   ovn-vip status 10.0.0.11 10.0.0.12 --token-file token       # some nodes'
   ovn-vip status -o json | jq '.speakers[].vips[] | select(.state == \"announced\") | .vip'";
-
-pub(super) const IMPORT_EXAMPLES: &str = "\
-The objects go to standard output, what was not brought over as it stood to standard error.
-Exit code: 0 no errors (perhaps warnings), 1 errors: then the objects are not whole.
-
-Examples:
-  kubectl -n metallb-system get configmap config -o yaml | ovn-vip import metallb-configmap - > metallb.yaml
-  ovn-vip import gdcv bmctl-workspace/c1/c1.yaml --node-subnet 10.180.204.0/24 > metallb.yaml
-  kubectl apply --dry-run=server -f metallb.yaml";
-
-/// `ovn-vip import`.
-#[derive(Clone, Debug, Args)]
-pub struct ImportArgs {
-    /// What to bring over.
-    #[command(subcommand)]
-    pub source: ImportSource,
-}
-
-/// What to bring over.
-#[derive(Clone, Debug, Subcommand)]
-pub enum ImportSource {
-    /// The ConfigMap of MetalLB 0.8 to 0.12: pools, BGP peers and advertisements, BFD profiles, communities.
-    MetallbConfigmap {
-        /// The ConfigMap, or its `config` alone; - for standard input.
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
-    },
-    /// The bundled load balancer of Google Distributed Cloud on bare metal: spec.loadBalancer of its Cluster.
-    Gdcv {
-        /// The cluster's configuration file; - for standard input.
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
-        /// The subnet of the load balancer's nodes: every address is held against it.
-        #[arg(long, value_name = "CIDR")]
-        node_subnet: Option<IpNet>,
-    },
-}
 
 /// `ovn-vip status`.
 #[derive(Clone, Debug, Args)]

@@ -1,5 +1,7 @@
 //! `ovn-vip import`: the configuration of another load balancer, as MetalLB's objects.
 
+mod kube_ovn;
+
 use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
@@ -8,10 +10,10 @@ use anyhow::{Context, bail};
 use serde_json::Value;
 
 use crate::import::{Imported, Manifest, gdcv, metallb_configmap};
-use crate::settings::{ImportArgs, ImportSource};
+use crate::settings::{ImportArgs, ImportSource, Output};
 
 /// Reads, prints the objects, and says by its exit code whether the source has errors.
-pub fn run(arguments: &ImportArgs) -> anyhow::Result<ExitCode> {
+pub async fn run(arguments: &ImportArgs) -> anyhow::Result<ExitCode> {
     let imported = match &arguments.source {
         ImportSource::MetallbConfigmap { file } => from_metallb(&documents(file)?)?,
         ImportSource::Gdcv { file, node_subnet } => {
@@ -22,10 +24,15 @@ pub fn run(arguments: &ImportArgs) -> anyhow::Result<ExitCode> {
                 *node_subnet,
             )
         }
+        ImportSource::KubeOvn(arguments) => kube_ovn::run(arguments).await?,
     };
-    print!("{}", text(&imported)?);
-    for finding in &imported.findings {
-        eprintln!("{finding}");
+    let as_json =
+        matches!(&arguments.source, ImportSource::KubeOvn(found) if found.objects.output == Output::Json);
+    if as_json {
+        println!("{:#}", kube_ovn::as_json(&imported));
+    } else {
+        print!("{}", text(&imported)?);
+        imported.findings.iter().for_each(|finding| eprintln!("{finding}"));
     }
     Ok(if imported.has_errors() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -69,10 +76,13 @@ fn documents(file: &Path) -> anyhow::Result<Vec<Value>> {
 fn text(imported: &Imported) -> anyhow::Result<String> {
     let mut text = String::new();
     for Manifest { comments, object } in &imported.manifests {
-        text.push_str("---\n");
+        if object.is_some() {
+            text.push_str("---\n");
+        }
         for comment in comments {
             text.push_str(&format!("# {comment}\n"));
         }
+        let Some(object) = object else { continue };
         text.push_str(&serde_saphyr::to_string(object)?);
         if !text.ends_with('\n') {
             text.push('\n');
