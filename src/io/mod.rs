@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod http;
 pub mod kube;
 pub mod manifests;
+pub mod node_lock;
 pub mod ovsdb_client;
 pub mod packet_socket;
 pub mod switch;

@@ -4,6 +4,7 @@
 //! [`Agent`](crate::node::Agent), and what that wants is done. It decides; nothing here does.
 
 mod line;
+mod place;
 mod switches;
 mod words;
 
@@ -22,6 +23,7 @@ use tracing::{info, warn};
 use crate::io::clock;
 use crate::io::cluster::{self, Cluster};
 use crate::io::kube::voice::{Said, Tempo, Voice};
+use crate::io::node_lock::NodeLock;
 use crate::io::ovsdb_client::{Client, ClientConfig, Endpoint, Event};
 use crate::io::packet_socket::PacketSocketError;
 use crate::io::switch::{DeliveryEvent, SwitchEvent};
@@ -51,12 +53,22 @@ const TURNS: u32 = 3;
 /// Runs until it is told to stop. Rules stay when it ends, so that its restart interrupts no one.
 pub async fn run(arguments: SpeakerArgs) -> anyhow::Result<ExitCode> {
     let mut shutdown = Shutdown::listen()?;
-    let mut speaker = Speaker::new(&arguments).await?;
+    let (mut speaker, mut place) = Speaker::new(&arguments).await?;
+    // Held until this process has ended: then the next one begins.
+    let mut held = None;
     loop {
         let input = tokio::select! {
             () = shutdown.requested() => break,
+            taken = &mut place, if held.is_none() => {
+                held = Some(taken.context("the wait for this node")??);
+                Input::Due
+            }
             input = speaker.next_input() => input,
         };
+        if held.is_none() {
+            speaker.take(input);
+            continue;
+        }
         let is_frame = matches!(input, Input::Frame(..));
         if !speaker.was_stopped(now()) || !is_frame {
             speaker.take(input);
@@ -67,7 +79,9 @@ pub async fn run(arguments: SpeakerArgs) -> anyhow::Result<ExitCode> {
             speaker.measure();
         }
     }
-    speaker.part(arguments.last_words());
+    if held.is_some() {
+        speaker.part(arguments.last_words());
+    }
     info!("stopped");
     Ok(ExitCode::SUCCESS)
 }
@@ -104,6 +118,9 @@ struct Speaker {
     said_of_voice: BTreeSet<String>,
 }
 
+/// What a speaker waits for before it works.
+type Place = tokio::task::JoinHandle<anyhow::Result<Option<NodeLock>>>;
+
 /// Something to take in.
 enum Input {
     Cluster(cluster::News),
@@ -116,20 +133,21 @@ enum Input {
 }
 
 impl Speaker {
-    async fn new(arguments: &SpeakerArgs) -> anyhow::Result<Self> {
+    /// It reads at once, and is to do nothing before it has its place.
+    async fn new(arguments: &SpeakerArgs) -> anyhow::Result<(Self, Place)> {
         let endpoints = Endpoint::parse_list(&arguments.ovs).context("--ovs")?;
         let rundir = arguments.ovs_rundir.clone().or_else(|| folder_of(&arguments.ovs));
         let rundir = rundir
             .context("--ovs is no unix socket: say with --ovs-rundir where the bridges' sockets are")?;
         let (metrics, health) = SpeakerMetrics::new();
-        health.listen(&arguments.cluster).await?;
+        let place = tokio::spawn(place::take(rundir.clone(), health.clone(), arguments.cluster.clone()));
         let vswitch = Client::new(ClientConfig::new(endpoints, bridge::DATABASE, bridge::tables()));
         let switches = Switches::new(rundir, vswitch);
         let cluster = Cluster::open(&arguments.cluster.source()).await?;
         let node = NodeName::from(arguments.node.as_str());
         // Where there is no API server, speakers do not know each other.
         let beats = if cluster.client().is_some() { identity(arguments, &node)? } else { None };
-        Ok(Self {
+        let speaker = Self {
             agent: Agent::new(Settings {
                 node: node.clone(),
                 policy: arguments.cluster.policy(),
@@ -146,7 +164,8 @@ impl Speaker {
             said: BTreeSet::new(),
             said_of_world: BTreeSet::new(),
             said_of_voice: BTreeSet::new(),
-        })
+        };
+        Ok((speaker, place))
     }
 
     /// Cancel-safe: each source is.

@@ -43,10 +43,10 @@ imagePullPolicy: {{ $image.pullPolicy }}
 {{- fail "\n\ncontroller.hostNetwork=false needs http.bind=all: nobody, not even the kubelet, could reach the controller's pages.\n" -}}
 {{- end -}}
 livenessProbe:
-  httpGet: { path: /healthz, port: http{{ if $host }}, host: 127.0.0.1{{ end }} }
+  httpGet: { path: /healthz, port: {{ .port | default "http" }}{{ if $host }}, host: 127.0.0.1{{ end }} }
   {{- toYaml .values.livenessProbe | nindent 2 }}
 readinessProbe:
-  httpGet: { path: /readyz, port: http{{ if $host }}, host: 127.0.0.1{{ end }} }
+  httpGet: { path: /readyz, port: {{ .port | default "http" }}{{ if $host }}, host: 127.0.0.1{{ end }} }
   periodSeconds: 5
 {{- end }}
 
