@@ -102,6 +102,8 @@ impl NetworkIndex {
         for change in changes.iter().filter(|change| &*change.table == CHASSIS) {
             self.put_chassis(change.uuid, replica.row(CHASSIS, &change.uuid), &mut dirty);
         }
+        let keys = self.foreign.set_southbound_known(!self.network.chassis.is_empty());
+        self.settle_holders(keys, &mut dirty);
         for change in changes.iter().filter(|change| &*change.table == PORT_BINDING) {
             let row = replica.row(PORT_BINDING, &change.uuid);
             let Some(named) = row.or(change.old.as_ref()) else { continue };
@@ -120,6 +122,8 @@ impl NetworkIndex {
     /// to it, and none take them (measured).
     fn settle_node_port(&mut self, name: &LspName, dirty: &mut NetworkDirty) {
         let Some(node) = node_of(name) else { return };
+        let keys = self.foreign.put_node_port(name, self.bindings.contains_key(name));
+        self.settle_holders(keys, dirty);
         let counts = self.named.contains_key(name) && self.bindings.contains_key(name);
         let node_ports = &mut self.network.node_ports;
         dirty.everything |= if counts { node_ports.insert(node) } else { node_ports.remove(&node) };

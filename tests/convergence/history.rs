@@ -219,3 +219,19 @@ pub fn southbound(pod: &u8, chassis: Option<u8>) -> Replica {
     } } }))
     .unwrap()
 }
+
+/// A southbound with a chassis, the pods of `node1` there, and its own port, bound or not.
+pub fn southbound_with_node_port(bound: bool) -> Replica {
+    let chassis = json!(["set", [["uuid", uuid(1).to_string()]]]);
+    let nowhere = json!(["set", []]);
+    let binding =
+        |port: &str, chassis: &serde_json::Value| json!({ "logical_port": port, "chassis": chassis });
+    Replica::from_json(json!({
+        "Chassis": { uuid(1).to_string(): { "name": "chassis-1" } },
+        "Port_Binding": {
+            uuid(111).to_string(): binding("p111.default", &chassis),
+            uuid(200).to_string(): binding("node-node1", if bound { &chassis } else { &nowhere }),
+        },
+    }))
+    .unwrap()
+}

@@ -134,3 +134,33 @@ fn with_consent_what_kube_ovn_writes_is_taken_each_time_and_it_is_not_woken() {
         }
     }
 }
+
+/// `node-<node>` bound nowhere: a key that Kube-OVN hands to it is dark on every node, so the speaker lets go, Kube-OVN takes
+/// the mark away, all is delivered again, the speaker tells so, Kube-OVN marks the key …
+#[test]
+fn what_kube_ovn_hands_to_a_port_that_is_nowhere_is_ours_and_nothing_goes_in_a_circle() {
+    for dual_stack in [false, true] {
+        let services = services(&["a"], dual_stack, false);
+        let keys = vips(dual_stack).len();
+        let mut together = Together::start(Release::V1_16, true, services);
+        together.put_speaker(false);
+        together.pass(10);
+        for event in 0..10 {
+            if event % 2 == 1 {
+                together.touch("a");
+            }
+            together.pass(60);
+            let told = together.speaker.as_ref().unwrap().tellings;
+            assert_eq!((told, together.ours(), together.sayings), (0, keys, 0), "after event {event}");
+            assert_eq!(together.longest_dark(), Duration::ZERO);
+            assert!(together.transactions <= event % 2 * keys, "{} transactions", together.transactions);
+        }
+        // Its port comes back: what Kube-OVN writes from then on is its own.
+        together.put_speaker(true);
+        together.touch("a");
+        together.pass(60);
+        assert_eq!((together.ours(), together.speaker.as_ref().unwrap().tellings), (0, 0));
+        together.pass(60);
+        assert_eq!((together.transactions, together.sayings), (0, 0), "at rest");
+    }
+}

@@ -10,10 +10,10 @@ use ovn_vip::model::{
     Change, Endpoint, EndpointSlice, Family, Object, Protocol, Service, ServiceKey, ServicePort, SliceKey,
     SlicePort,
 };
-use ovn_vip::ovsdb::{Datum, Operation};
+use ovn_vip::ovsdb::{Datum, Operation, Replica};
 use uuid::Uuid;
 
-use super::super::kube_ovn::{self, KubeOvn, Release, Rows, Write};
+use super::super::kube_ovn::{self, KubeOvn, LOCAL, Release, Rows, Write};
 use super::super::{Beside, Step, history};
 
 const STEP: Duration = Duration::from_millis(100);
@@ -35,7 +35,23 @@ pub struct Together {
     /// How long nobody had it.
     pub dark: BTreeMap<SocketAddr, Duration>,
     pub rows_made: u128,
+    /// A node that announces what is delivered on it, where there is one.
+    pub speaker: Option<Speaker>,
 }
+
+/// A speaker as Kube-OVN sees it: its ServiceL2Status comes with delivery, and goes a moment after it.
+#[derive(Default)]
+pub struct Speaker {
+    /// Whether `node-node1` is bound to its chassis.
+    pub has_port: bool,
+    pub announces: bool,
+    /// How often that changed.
+    pub tellings: usize,
+    undelivered: Duration,
+}
+
+/// As long as a speaker waits for delivery that is gone (`flows::delivery`).
+const LOSS_GRACE: Duration = Duration::from_millis(200);
 
 pub fn vips(dual_stack: bool) -> Vec<IpAddr> {
     [history::v4(250), history::v6(250)].into_iter().take(if dual_stack { 2 } else { 1 }).collect()
@@ -94,7 +110,8 @@ impl Together {
         northbound.tables.get_mut("Load_Balancer").unwrap().clear();
         let mut together = Self {
             beside: Beside::start(northbound),
-            kube_ovn: KubeOvn { release, native, services },
+            kube_ovn: KubeOvn { release, native, services, announcer: None },
+            speaker: None,
             now: Duration::ZERO,
             woken: VecDeque::new(),
             endpoints: VecDeque::new(),
@@ -147,15 +164,48 @@ impl Together {
     pub fn pass(&mut self, seconds: u32) {
         (self.transactions, self.sayings) = (0, 0);
         self.dark.clear();
+        if let Some(speaker) = &mut self.speaker {
+            speaker.tellings = 0;
+        }
         for step in 0..seconds * 10 {
             self.wake();
             self.beside.reconciler.advance(self.now);
             self.transactions += self.beside.converge().len();
             self.count_holders();
+            self.speak();
             if step % 10 == 9 {
                 self.say();
             }
             self.now += STEP;
+        }
+    }
+
+    /// The port `node-node1` is there, bound to a chassis or not, and a speaker tells what it announces.
+    pub fn put_speaker(&mut self, has_port: bool) {
+        let southbound = history::southbound_with_node_port(has_port);
+        let changes = Replica::new().become_level_with(southbound.clone());
+        self.beside.reconciler.southbound_changed(&southbound, &changes);
+        self.speaker.get_or_insert_default().has_port = has_port;
+        self.kube_ovn.announcer.get_or_insert_default();
+    }
+
+    fn speak(&mut self) {
+        let (keys, holders) = (self.keys(), |key: &SocketAddr| self.holder(*key));
+        let is_delivered = |row: String, key: &SocketAddr, speaker: &Speaker| {
+            let ids = self.column(&row, "external_ids");
+            speaker.has_port || row.ends_with("/tcp") || !ids.contains_key(&format!("{LOCAL}{key}"))
+        };
+        let delivered = self.speaker.as_ref().map(|speaker| {
+            keys.iter().all(|key| holders(key).is_some_and(|row| is_delivered(row, key, speaker)))
+        });
+        let Some((speaker, delivered)) = self.speaker.as_mut().zip(delivered) else { return };
+        speaker.undelivered = if delivered { Duration::ZERO } else { speaker.undelivered + STEP };
+        let announces = delivered || (speaker.announces && speaker.undelivered <= LOSS_GRACE);
+        if std::mem::replace(&mut speaker.announces, announces) != announces {
+            speaker.tellings += 1;
+            self.kube_ovn.announcer = Some(announces.then(|| "node1".to_owned()));
+            let names = self.kube_ovn.services.iter().map(|service| service.name.clone());
+            self.endpoints.extend(names);
         }
     }
 
@@ -278,6 +328,13 @@ impl Together {
                 Write::Map { row, address, port } => {
                     self.set(&row, "ip_port_mappings", |it| drop(it.insert(address, port)));
                 }
+                Write::Mark { row, key, port } => self.set(&row, "external_ids", |it| {
+                    let key = format!("{LOCAL}{key}");
+                    drop(match port {
+                        Some(port) => it.insert(key, port),
+                        None => it.remove(&key),
+                    });
+                }),
                 Write::SetVariable { name, value } => self.set_variable(&name, &value),
             }
         }

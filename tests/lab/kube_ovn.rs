@@ -1,7 +1,7 @@
 //! Beside kube-ovn-controller's stand-in, on a real northbound with real traffic: its native path on, off, left over; and
 //! a VIP of two Services, which it takes out of its row in turns.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use crate::kubernetes::Kubernetes;
 use crate::lab::{Lab, Topology};
 use crate::process::{eventually, holds, try_run};
-use crate::stage::{Stage, VIP4, VIP6, VIPS};
+use crate::stage::{NODES, Stage, VIP4, VIP6, VIPS};
 use crate::traffic::pods_on;
-use played::{KubeOvn, Release, Rows, Service, Write};
+use played::{KubeOvn, LOCAL, Release, Rows, Service, Write};
 
 #[path = "../support/kube_ovn.rs"]
 mod played;
@@ -40,7 +40,7 @@ fn service(name: &str, port: u16, cluster_ip: &str) -> Service {
 }
 
 fn played(release: Release, services: Vec<Service>) -> KubeOvn {
-    KubeOvn { release, native: true, services }
+    KubeOvn { release, native: true, services, announcer: None }
 }
 
 /// The load balancer rows that are there.
@@ -73,6 +73,12 @@ fn execute(lab: &Lab, writes: Vec<Write>) {
             }
             Write::Map { row, address, port } => {
                 set(&row, &format!("ip_port_mappings:\"{address}\"=\"{port}\""))
+            }
+            Write::Mark { row, key, port: Some(port) } => {
+                set(&row, &format!("external_ids:\"{LOCAL}{key}\"=\"{port}\""))
+            }
+            Write::Mark { row, key, port: None } => {
+                words(["remove", "Load_Balancer", &row, "external_ids", &format!("\"{LOCAL}{key}\"")])
             }
             Write::SetVariable { name, value } => panic!("no template rows here: {name}={value}"),
         };
@@ -154,13 +160,37 @@ struct Watching<'s> {
     kube_ovn: KubeOvn,
     seen: BTreeMap<String, String>,
     endpoints: Vec<String>,
+    /// What the ServiceL2Statuses said, each time that it was something else: of each Service the nodes.
+    stated: Vec<Vec<(String, String)>>,
 }
 
 fn path_of(service: &str) -> String {
     format!("/api/v1/namespaces/default/services/{service}")
 }
 
-impl Watching<'_> {
+impl<'s> Watching<'s> {
+    fn start(stage: &'s Stage, kube_ovn: KubeOvn) -> Self {
+        Self { stage, kube_ovn, seen: BTreeMap::new(), endpoints: Vec::new(), stated: Vec::new() }
+    }
+
+    /// Where it reads ServiceL2Statuses, each of them is an event of its Service's endpoints.
+    fn reads_statuses(&mut self) {
+        if self.kube_ovn.announcer.is_none() {
+            return;
+        }
+        let stated = self.stage.kubernetes().stated();
+        if self.stated.last() == Some(&stated) {
+            return;
+        }
+        let nodes: BTreeSet<&String> = stated.iter().map(|(_, node)| node).collect();
+        // "multiple announcing nodes": it does nothing, and tries again.
+        if nodes.len() <= 1 {
+            self.kube_ovn.announcer = Some(nodes.first().map(|node| (*node).clone()));
+            self.endpoints = self.kube_ovn.services.iter().map(|service| service.name.clone()).collect();
+        }
+        self.stated.push(stated);
+    }
+
     fn version(&self, service: &str) -> String {
         let object = self.stage.kubernetes().server.cluster.get(&path_of(service)).unwrap();
         object["metadata"]["resourceVersion"].as_str().unwrap().to_owned()
@@ -181,6 +211,7 @@ impl Watching<'_> {
 
     /// Takes up what there is to do; the Services that were written to.
     fn looks(&mut self) -> Vec<String> {
+        self.reads_statuses();
         for name in std::mem::take(&mut self.endpoints) {
             let writes = self.kube_ovn.endpoints_updated(&name, &rows(&self.stage.lab));
             execute(&self.stage.lab, writes);
@@ -236,7 +267,7 @@ fn two_services_on_one_vip_are_not_fought_over_and_each_port_is_served() {
     stage.start_speakers();
     are_announced(&stage);
     let mark = {
-        let mut watching = Watching { stage: &stage, kube_ovn, seen: BTreeMap::new(), endpoints: Vec::new() };
+        let mut watching = Watching::start(&stage, kube_ovn);
         watching.works_until_all_is_told();
         let mark = stage.controller.as_ref().unwrap().mark();
         let touched = json!({ "metadata": { "annotations": { "example.org/touched": "now" } } });
@@ -268,4 +299,39 @@ fn ours(stage: &Stage) -> Vec<u16> {
     let rows = rows(&stage.lab).into_iter().filter(|(name, _)| name.ends_with("/tcp"));
     let ports = rows.flat_map(|(_, vips)| vips.into_keys()).filter(|key| key.starts_with(VIP4));
     ports.map(|key| key.parse::<SocketAddr>().unwrap().port()).collect()
+}
+
+/// The nodes' own ports are in the northbound and bound nowhere, as where kube-ovn-cni does not run. A key that Kube-OVN hands
+/// to such a port is dark on every node: a speaker that lets go for it makes Kube-OVN take the mark away, and so on.
+#[test]
+fn a_key_that_kube_ovn_hands_to_a_port_that_is_nowhere_is_served_and_no_speaker_lets_go() {
+    let mut stage = Stage::silent_on(&Topology::default());
+    stage.lab.nb("ls-add join");
+    for node in NODES {
+        stage.lab.nb(&format!("lsp-add join node-{node}"));
+    }
+    let mut kube_ovn = played(Release::V1_16, vec![service("nginx", 80, "10.96.0.10")]);
+    kube_ovn.announcer = Some(None);
+    execute(&stage.lab, kube_ovn.start(&rows(&stage.lab)));
+    stage.kubernetes = Some(Kubernetes::start(&stage.lab, "underlay"));
+    stage.start_controller();
+    stage.start_speakers();
+    are_announced(&stage);
+    let mut watching = Watching::start(&stage, kube_ovn);
+    eventually("Kube-OVN has read who announces", || {
+        watching.looks();
+        holds(matches!(watching.kube_ovn.announcer, Some(Some(_))), &watching.stated)
+    });
+    let stated = watching.stated.len();
+    let loads = VIPS.map(|vip| stage.load(vip));
+    watching.works(Duration::from_secs(4));
+    let touched = json!({ "metadata": { "annotations": { "example.org/touched": "now" } } });
+    stage.kubernetes().server.cluster.patch(&path_of("nginx"), &touched);
+    watching.works(Duration::from_secs(2));
+    assert_eq!(watching.stated.len(), stated, "told once: {:?}", watching.stated);
+    for load in loads {
+        let sample = load.end();
+        assert!(sample.failures.is_empty() && sample.ok > 10, "{sample:?}");
+    }
+    is_in(&stage, "default/nginx/tcp", 80);
 }

@@ -1,6 +1,9 @@
 //! A stand-in for kube-ovn-controller: what its releases write into load balancer rows for Services of type LoadBalancer,
 //! with `externalTrafficPolicy: Local`. Pure: the rows that are there go in, writes come out; who plays it executes them.
 //!
+//! Where a ServiceL2Status is read (1.15.20 and newer), each external VIP of the row is handed to the port of the node that
+//! it names.
+//!
 //! Played after `gc.go`, `init.go`, `service.go` and `endpoint_slice.go` of v1.14.41 and v1.16.2, and
 //! `service_load_balancer.go` of 1.17. TCP only, one port a Service, every backend ready.
 
@@ -65,6 +68,12 @@ pub enum Write {
         address: String,
         port: String,
     },
+    /// `external_ids:kube-ovn.io/local-external-vip/<key>`, or its end.
+    Mark {
+        row: String,
+        key: String,
+        port: Option<String>,
+    },
     /// On every chassis.
     SetVariable {
         name: String,
@@ -78,7 +87,12 @@ pub struct KubeOvn {
     /// `--enable-ovn-lb-prefer-local`.
     pub native: bool,
     pub services: Vec<Service>,
+    /// The node that the ServiceL2Statuses name; no reader of them: `None`.
+    pub announcer: Option<Option<String>>,
 }
+
+/// What a mark's name begins with.
+pub const LOCAL: &str = "kube-ovn.io/local-external-vip/";
 
 const SHARED: [&str; 2] = ["cluster-tcp-loadbalancer", "cluster-tcp-session-loadbalancer"];
 
@@ -154,8 +168,19 @@ impl KubeOvn {
             return self.take_endpoints_scoped(service, play);
         }
         let vips = service.vips.iter().filter(|_| self.native);
+        let announcer = self.announcer.as_ref().filter(|_| self.native);
+        let mark = |play: &mut Play, vip: &IpAddr, port| {
+            let key = SocketAddr::new(*vip, service.port).to_string();
+            play.write(Write::Mark { row: SHARED[0].into(), key, port });
+        };
+        for vip in service.vips.iter().filter(|_| announcer.is_some()) {
+            mark(play, vip, None);
+        }
         for address in service.cluster_ips.iter().chain(vips) {
             play.add_vip(SHARED[0], service, *address);
+            if let Some(Some(node)) = announcer.filter(|_| service.vips.contains(address)) {
+                mark(play, address, Some(format!("node-{node}")));
+            }
             if self.native {
                 play.map(SHARED[0], service);
             }
@@ -266,7 +291,7 @@ impl Play {
             Write::DeleteVip { row, key } => {
                 self.rows.get_mut(row).unwrap().remove(key);
             }
-            Write::SetOption { .. } | Write::Map { .. } | Write::SetVariable { .. } => {}
+            Write::SetOption { .. } | Write::Map { .. } | Write::Mark { .. } | Write::SetVariable { .. } => {}
         }
         self.writes.push(write);
     }

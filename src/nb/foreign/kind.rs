@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use crate::model::{Holder, Protocol};
+use crate::model::{Holder, LspName, Protocol};
 use crate::nb::rows::{map, text};
 use crate::ovsdb::{Datum, Row};
 
@@ -64,12 +64,23 @@ pub(super) fn prefers_local(row: &Row) -> bool {
     is_kube_ovns(row) && is_on("prefer_local_backend") && !otherwise
 }
 
+/// The node's port that alone lets each of a row's keys through, where it names one.
+pub(super) fn marks(row: &Row) -> BTreeMap<Key, LspName> {
+    let protocol = protocol(row);
+    let ids = row.get("external_ids").into_iter().flat_map(Datum::string_map);
+    let marks = ids.filter_map(|(key, port)| Some((key.strip_prefix(LOCAL)?.parse().ok()?, port)));
+    marks.map(|(key, port)| ((protocol, key), LspName::from(port))).collect()
+}
+
+/// ovn-nb(5): a row without protocol is TCP.
+fn protocol(row: &Row) -> Protocol {
+    let named = text(row, "protocol");
+    Protocol::ALL.into_iter().find(|known| known.as_str() == named).unwrap_or(Protocol::Tcp)
+}
+
 /// What a row that is not ours does for each of its keys; `resolved`: those whose address is a template variable's.
 pub(super) fn holders(row: &Row, resolved: BTreeSet<SocketAddr>) -> BTreeMap<Key, Holder> {
-    // ovn-nb(5): a row without protocol is TCP.
-    let protocol = text(row, "protocol");
-    let protocol =
-        Protocol::ALL.into_iter().find(|known| known.as_str() == protocol).unwrap_or(Protocol::Tcp);
+    let protocol = protocol(row);
     let kube_ovn = is_kube_ovns(row);
     let by_template = if kube_ovn { Holder::Template } else { Holder::Stranger };
     let mut holders: BTreeMap<Key, Holder> =
