@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
+use crate::controller::heard::{Silent, is_outdated};
 use crate::io::cluster::{Cluster, Source};
 use crate::io::kube::watch::KubeWatch;
 use crate::io::manifests::{ManifestFolder, ManifestProblem, Tally};
@@ -32,6 +35,19 @@ impl Objects {
         let mut world = World::default();
         self.changes.iter().for_each(|change| drop(world.apply(change.clone())));
         world
+    }
+
+    /// Whose reports are older than their writers said they would be, by the clocks there and here; each with when it was
+    /// written.
+    pub fn silent(&self, now: Timestamp) -> Silent {
+        let (world, now) = (self.world(), now);
+        let silent = world.reports().filter_map(|report| {
+            let pulse = self.marks(&ObjectKey::Report(report.key.clone()))?.pulse.as_ref()?;
+            let renewed: Timestamp = pulse.renewed.parse().ok()?;
+            let age = Duration::try_from(now.duration_since(renewed)).unwrap_or_default();
+            is_outdated(pulse, age).then(|| (report.node.clone(), pulse.renewed.clone()))
+        });
+        silent.collect()
     }
 
     /// What we said on an object; nothing where nobody could have.

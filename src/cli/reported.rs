@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::process::ExitCode;
 
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::controller::truth::{Announcer, announcer};
+use crate::controller::announcer::{Announcer, announcer};
+use crate::controller::heard::Silent;
 use crate::io::cluster::Source;
 use crate::io::kube::connect::KubeTarget;
 use crate::kube::marks::Marks;
@@ -16,6 +18,7 @@ use crate::plan::is_eligible;
 use crate::settings::Output;
 
 use super::objects;
+use super::status::age;
 use super::table::Table;
 
 /// One VIP of the cluster.
@@ -28,6 +31,8 @@ struct Reported {
     /// Who announces it, or did last.
     node: Option<String>,
     mac: Option<String>,
+    /// When its speaker said so last, by its clock.
+    heard: Option<String>,
     /// What is wrong, by the condition of its Services.
     why: Vec<String>,
 }
@@ -40,6 +45,7 @@ enum Announced {
     ByNobody,
     Undelivered,
     NodeNotReady,
+    NotHeard,
     Unknown,
 }
 
@@ -50,6 +56,7 @@ impl Announced {
             Announced::ByNobody => "announced by nobody",
             Announced::Undelivered => "held and not delivered",
             Announced::NodeNotReady => "its node is not ready",
+            Announced::NotHeard => "unknown: its speaker is not heard",
             Announced::Unknown => "unknown: no speaker reports",
         }
     }
@@ -58,9 +65,10 @@ impl Announced {
 /// Reads the cluster, prints, and says by its exit code whether every VIP is announced.
 pub async fn run(target: KubeTarget, output: Output) -> anyhow::Result<ExitCode> {
     let objects = objects::from_api_server(&Source::Kube(target)).await?;
-    let vips = reported(&objects.world(), |key| objects.marks(key));
+    let now = Timestamp::now();
+    let vips = reported(&objects.world(), &objects.silent(now), |key| objects.marks(key));
     match output {
-        Output::Table => print!("{}", table(&vips)),
+        Output::Table => print!("{}", table(&vips, now)),
         Output::Json => println!("{:#}", json!({ "vips": vips })),
     }
     let well = vips.iter().all(|vip| vip.announced == Announced::Yes);
@@ -68,7 +76,11 @@ pub async fn run(target: KubeTarget, output: Output) -> anyhow::Result<ExitCode>
 }
 
 /// Every VIP that lies in a Subnet of ours, in order.
-fn reported<'m>(world: &World, marks_of: impl Fn(&ObjectKey) -> Option<&'m Marks>) -> Vec<Reported> {
+fn reported<'m>(
+    world: &World,
+    silent: &Silent,
+    marks_of: impl Fn(&ObjectKey) -> Option<&'m Marks>,
+) -> Vec<Reported> {
     let mut services: BTreeMap<(IpAddr, &SubnetName), Vec<&crate::model::Service>> = BTreeMap::new();
     for service in world.services() {
         for vip in &service.vips {
@@ -84,14 +96,17 @@ fn reported<'m>(world: &World, marks_of: impl Fn(&ObjectKey) -> Option<&'m Marks
             .then(|| format!("{}: {}: {}", service.key, served.reason, served.message))
     };
     let vips = services.into_iter().map(|((vip, subnet), services)| {
-        let (announced, node) = match announcer(world, subnet, vip) {
+        let (announced, node) = match announcer(world, silent, subnet, vip) {
             Announcer::Node(node) => (Announced::Yes, Some(node)),
             Announcer::Undelivered(node) => (Announced::Undelivered, Some(node)),
             Announcer::Lost(node) => (Announced::NodeNotReady, Some(node)),
+            Announcer::NotHeard(node, _) => (Announced::NotHeard, Some(node)),
             Announcer::Nobody => (Announced::ByNobody, None),
             Announcer::Unreported => (Announced::Unknown, None),
         };
         let mac = node.and_then(|node| Some(world.report_of(node)?.segments.get(subnet)?.mac));
+        let marks = node.and_then(|node| marks_of(&ObjectKey::Report(world.report_of(node)?.key.clone())));
+        let heard = marks.and_then(|marks| Some(marks.pulse.as_ref()?.renewed.clone()));
         Reported {
             vip,
             subnet: subnet.to_string(),
@@ -99,21 +114,24 @@ fn reported<'m>(world: &World, marks_of: impl Fn(&ObjectKey) -> Option<&'m Marks
             announced,
             node: node.map(ToString::to_string),
             mac: mac.map(|mac| mac.to_string()),
+            heard,
             why: services.iter().filter_map(why).collect(),
         }
     });
     vips.collect()
 }
 
-fn table(vips: &[Reported]) -> String {
+fn table(vips: &[Reported], now: Timestamp) -> String {
     if vips.is_empty() {
         return "no Service has a VIP in an underlay Subnet with enableExternalLBAddress\n".to_owned();
     }
-    let mut table = Table::new(&["VIP", "NODE", "STATE", "MAC", "SUBNET", "SERVICES"]);
-    for Reported { vip, subnet, services, announced, node, mac, why } in vips {
+    let mut table = Table::new(&["VIP", "NODE", "STATE", "HEARD", "MAC", "SUBNET", "SERVICES"]);
+    for Reported { vip, subnet, services, announced, node, mac, heard, why } in vips {
         let some = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
         let state = announced.as_str().to_owned();
-        let cells = [vip.to_string(), some(node), state, some(mac), subnet.clone(), services.join(",")];
+        let heard = heard.as_ref().map_or_else(|| "-".to_owned(), |heard| age(heard, now));
+        let (vip, services) = (vip.to_string(), services.join(","));
+        let cells = [vip, some(node), state, heard, some(mac), subnet.clone(), services];
         table.push(cells.into(), why.clone());
     }
     table.to_string()
@@ -132,17 +150,20 @@ mod tests {
             announced,
             node: node.map(str::to_owned),
             mac: node.map(|_| "02:00:00:00:00:01".into()),
+            heard: node.map(|_| "2026-01-01T00:00:00.5Z".into()),
             why: why.iter().map(ToString::to_string).collect(),
         };
         let vips = [
             vip(Announced::Yes, Some("a"), &[]),
+            vip(Announced::NotHeard, Some("a"), &[]),
             vip(Announced::ByNobody, None, &["d/web: NotAnnounced: no node announces it"]),
         ];
         assert_eq!(
-            table(&vips),
-            "VIP       NODE  STATE                MAC                SUBNET    SERVICES\n\
-             10.0.0.9  a     announced            02:00:00:00:00:01  underlay  d/web\n\
-             10.0.0.9  -     announced by nobody  -                  underlay  d/web\n          \
+            table(&vips, "2026-01-01T00:00:12Z".parse().unwrap()),
+            "VIP       NODE  STATE                              HEARD  MAC                SUBNET    SERVICES\n\
+             10.0.0.9  a     announced                          11s    02:00:00:00:00:01  underlay  d/web\n\
+             10.0.0.9  a     unknown: its speaker is not heard  11s    02:00:00:00:00:01  underlay  d/web\n\
+             10.0.0.9  -     announced by nobody                -      -                  underlay  d/web\n          \
              d/web: NotAnnounced: no node announces it\n"
         );
     }

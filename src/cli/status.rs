@@ -66,7 +66,7 @@ fn with_port(address: &str) -> String {
 }
 
 /// How long ago, as kubectl says it.
-fn age(since: &str, now: Timestamp) -> String {
+pub(super) fn age(since: &str, now: Timestamp) -> String {
     let Ok(since) = since.parse::<Timestamp>() else { return since.to_owned() };
     match now.duration_since(since).as_secs() {
         seconds if seconds < 120 => format!("{}s", seconds.max(0)),

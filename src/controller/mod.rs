@@ -1,7 +1,9 @@
 //! `ovn-vip controller`: follows the cluster and the northbound, and writes what is missing.
 
+pub mod announcer;
 mod commits;
 mod due;
+pub mod heard;
 mod kept;
 mod leading;
 mod once;
@@ -40,6 +42,7 @@ use crate::telemetry::metrics::{ControllerMetrics, Health, replace};
 use crate::telemetry::{Shutdown, say_problems};
 
 use commits::Commits;
+use heard::Heard;
 use leading::Leading;
 use once::Once;
 pub use reconciler::{Outcome, Reconciler, RefusalChange, Rules};
@@ -99,6 +102,7 @@ struct Controller {
     leading: Leading,
     voice: Voice,
     truth: Truth,
+    heard: Heard,
     metrics: ControllerMetrics,
     health: Arc<Health>,
     /// What is wrong with the cluster's objects, and with the Lease.
@@ -141,6 +145,7 @@ impl Controller {
         Ok(Self {
             leading: Leading::start(cluster.client(), arguments),
             truth: Truth::default(),
+            heard: Heard::default(),
             voice: Voice::new(cluster.client().filter(|_| !arguments.once), TEMPO),
             metrics,
             health,
@@ -163,13 +168,13 @@ impl Controller {
 
     /// Cancel-safe: each source is.
     async fn next_input(&mut self) -> Input {
+        let patience = due::reached(self.patience());
         let southbound = async {
             match &mut self.southbound {
                 Some(client) => client.next_event().await,
                 None => std::future::pending().await,
             }
         };
-        let patience = due::reached(self.reconciler.due().map(|due| self.started + due));
         tokio::select! {
             news = self.cluster.next() => Input::Cluster(news),
             event = self.northbound.next_event() => Input::Northbound(event),
@@ -191,16 +196,21 @@ impl Controller {
             Input::Voice(None) => self.speak(now()),
             Input::Voice(Some(said)) => self.said(&said),
             Input::Retry => self.reconciler.start_over(),
-            Input::Patience => {}
+            Input::Patience => self.listen(),
         }
     }
 
     fn cluster_changed(&mut self, news: News) {
+        let altered = !news.changes.is_empty() || self.problems != news.problems;
         self.problems = news.problems;
         self.metrics.rewinds.inc_by(news.rewinds);
         self.say_problems();
         self.reconciler.cluster_changed(news.changes);
-        self.voice.stir(now());
+        self.listen();
+        // Most news are speakers' that say they are there.
+        if altered {
+            self.voice.stir(now());
+        }
     }
 
     /// Whoever writes the northbound also says so, once all that is known is planned.
@@ -214,7 +224,7 @@ impl Controller {
         let stands = |key: &ObjectKey| Some((watch.marks_of(key)?, watch.problems_of(key)));
         self.truth.begin(now.into_std());
         let marked = watch.marked(Kind::Service);
-        let sayings = sayings(&self.reconciler, stands, marked, &mut self.truth, router_mac);
+        let sayings = sayings(&self.reconciler, stands, marked, &self.heard, &mut self.truth, router_mac);
         self.voice.speak(sayings, now);
         // A doubt is looked at again once it would have lasted.
         if self.truth.due().is_some() {
@@ -229,6 +239,7 @@ impl Controller {
         if self.leading.take_rewound() {
             self.cluster.look();
         }
+        self.listen();
         self.say_problems();
     }
 
@@ -283,6 +294,7 @@ impl Controller {
             Event::Committed { id, result } => self.committed(id, result.err()),
             Event::Locked { name } => {
                 debug!(lock = name, "the northbound's lock is ours");
+                self.listen();
                 self.voice.stir(now());
             }
             Event::Unlocked { name } => debug!(lock = name, "the northbound's lock is lost"),

@@ -5,14 +5,17 @@ use std::net::IpAddr;
 
 use tokio::time::Instant;
 
+use crate::io::cluster::Cluster;
 use crate::io::kube::voice::Said;
 use crate::io::ovsdb_client::TransactionId;
+use crate::kube::Kind;
+use crate::model::ObjectKey;
 use crate::nb::diff::Changes;
 use crate::nb::rows::{NORTHBOUND, SOUTHBOUND};
 use crate::ovsdb::TransactionError;
 use crate::telemetry::metrics::{label, observe, replace};
 
-use super::truth::{Announcer, announcer};
+use super::announcer::{Announcer, announcer};
 use super::{Controller, now};
 
 impl Controller {
@@ -51,9 +54,33 @@ impl Controller {
         let outcomes = self.reconciler.outcomes().values();
         let vips: BTreeSet<_> = outcomes.flat_map(|outcome| &outcome.vips).collect();
         let world = self.reconciler.world();
-        let is_held = |vip: IpAddr, subnet| matches!(announcer(world, subnet, vip), Announcer::Node(_));
+        let is_held = |vip: IpAddr, subnet| {
+            matches!(announcer(world, self.heard.silent(), subnet, vip), Announcer::Node(_))
+        };
         let held = vips.into_iter().filter(|(vip, subnet)| is_held(**vip, subnet)).count();
         self.metrics.vips_served.set(i64::try_from(held).unwrap_or(i64::MAX));
+    }
+
+    /// Takes note of whose report was renewed, and whose was not.
+    pub(super) fn listen(&mut self) {
+        let Cluster::Kube(watch, _) = &self.cluster else { return };
+        let now = now();
+        // Whoever leads has just written; so the API server takes writes, speakers' too.
+        let listening = watch.is_well(Kind::Report) && self.leading.may_write(&self.northbound, now);
+        let reports = self.reconciler.world().reports().filter_map(|report| {
+            let marks = watch.marks_of(&ObjectKey::Report(report.key.clone()))?;
+            Some((&report.node, marks.pulse.as_ref()?))
+        });
+        if self.heard.listen(reports, listening, now.into_std()) {
+            self.voice.stir(now);
+        }
+        replace(&self.metrics.speakers, "heard", self.heard.counts());
+    }
+
+    /// When to look again though nothing happens: what Kube-OVN let go may be ours by then, or a speaker silent for too long.
+    pub(super) fn patience(&self) -> Option<Instant> {
+        let silence = self.heard.due(now().into_std()).map(Instant::from_std);
+        self.reconciler.due().map(|due| self.started + due).into_iter().chain(silence).min()
     }
 
     /// Tells probes and metrics how it stands.

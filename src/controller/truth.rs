@@ -7,9 +7,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use crate::kube::marks::{Served, Status, shortened};
-use crate::model::{Family, NodeName, Protocol, ServiceKey, Sources, SubnetName, World};
+use crate::model::{Family, Protocol, ServiceKey, Sources, SubnetName, World};
 use crate::plan::Refusal;
 
+use super::announcer::{Announcer, announcer};
+use super::heard::Silent;
 use super::reconciler::Outcome;
 
 /// A doubt that does not last is none: between two holders of a VIP, and before the first, reports are on their way.
@@ -17,42 +19,18 @@ const LASTS: Duration = Duration::from_secs(3);
 /// What reports that are on their way may disprove.
 const DOUBTS: [&str; 6] =
     ["NotAnnounced", "NotDelivered", "NoSpeaker", "NobodyMayAnnounce", "SteeringDiffers", "VlanDiffers"];
+/// Why it is not known whether a VIP is announced: its speaker's word is too old.
+pub const NOT_HEARD: &str = "NotHeard";
 /// The longest message of a condition (Kubernetes API, Condition v1).
 const MESSAGE_LIMIT: usize = 32_768;
 
-/// Who answers for a VIP, by the speakers' own reports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Announcer<'w> {
-    /// This node's speaker.
-    Node(&'w NodeName),
-    /// This node's speaker holds it, and says that it cannot deliver.
-    Undelivered(&'w NodeName),
-    /// This node's speaker said so, and its Node is not ready: nobody hears of it any more.
-    Lost(&'w NodeName),
-    /// Speakers report, and none of them holds it.
-    Nobody,
-    /// No speaker reports: nobody knows.
-    Unreported,
-}
-
-/// Who answers for a VIP: of several that say so the one that claimed it last.
-pub fn announcer<'w>(world: &'w World, subnet: &SubnetName, vip: IpAddr) -> Announcer<'w> {
-    let holders = world.holders_of(vip).filter_map(|report| {
-        let term = report.term(subnet, vip)?;
-        let delivers = !report.cannot_deliver(subnet, vip);
-        Some((world.node(&report.node)?, delivers, term))
-    });
-    match holders.max_by_key(|(node, delivers, term)| (node.ready, *delivers, *term)) {
-        Some((node, true, _)) if node.ready => Announcer::Node(&node.name),
-        Some((node, false, _)) if node.ready => Announcer::Undelivered(&node.name),
-        Some((node, ..)) => Announcer::Lost(&node.name),
-        None if world.reports().next().is_some() => Announcer::Nobody,
-        None => Announcer::Unreported,
-    }
-}
-
 /// The condition of a Service. None where it is none of our business: it waits for a VIP, or its VIP is in no subnet.
-pub fn served(world: &World, outcome: &Outcome, refusals: Option<&BTreeSet<Refusal>>) -> Option<Served> {
+pub fn served(
+    world: &World,
+    silent: &Silent,
+    outcome: &Outcome,
+    refusals: Option<&BTreeSet<Refusal>>,
+) -> Option<Served> {
     let all: Vec<&Refusal> = refusals.into_iter().flatten().collect();
     let serves = outcome.serves || is_served_by_kube_ovn(&all);
     // Whether Kube-OVN serves it or we do is not told: it acts on each write to a Service, and takes keys out of its row.
@@ -61,7 +39,7 @@ pub fn served(world: &World, outcome: &Outcome, refusals: Option<&BTreeSet<Refus
     if outcome.vips.is_empty() && refusals.iter().all(elsewhere) {
         return None;
     }
-    let doubt = outcome.vips.iter().find_map(|(vip, subnet)| doubt(world, &refusals, subnet, *vip));
+    let doubt = outcome.vips.iter().find_map(|(vip, subnet)| doubt(world, silent, &refusals, subnet, *vip));
     let doubt = doubt.or_else(|| outcome.kept.then(|| unread(world)));
     let darkens = refusals.iter().find(|refusal| darkens(refusal) && !outcome.kept);
     let (status, reason) = match (&doubt, darkens, refusals.first()) {
@@ -136,6 +114,7 @@ fn darkens(refusal: &Refusal) -> bool {
 /// Why a VIP that is programmed may be dark all the same; none where a speaker holds it.
 fn doubt(
     world: &World,
+    silent: &Silent,
     refusals: &[&Refusal],
     subnet: &SubnetName,
     vip: IpAddr,
@@ -148,7 +127,7 @@ fn doubt(
     if let Some(refusal) = refusals.iter().find(by_others) {
         return Some((Status::Unknown, refusal.reason(), String::new()));
     }
-    match announcer(world, subnet, vip) {
+    match announcer(world, silent, subnet, vip) {
         Announcer::Node(_) => None,
         Announcer::Undelivered(node) => Some((
             Status::False,
@@ -162,6 +141,13 @@ fn doubt(
             "NotAnnounced",
             format!("{node} announced {vip} last, and its Node is not ready: no other has taken it over yet"),
         )),
+        Announcer::NotHeard(node, since) => Some((
+            Status::Unknown,
+            NOT_HEARD,
+            format!(
+                "{node} announced {vip} last, and no speaker of {node} has been heard since {since}: does the Pod of ovn-vip-speaker run there, and does it reach the API server (its log, and the Lease ovn-vip/speaker.{node})?"
+            ),
+        )),
         Announcer::Nobody => Some((
             Status::False,
             "NotAnnounced",
@@ -173,7 +159,7 @@ fn doubt(
             Status::Unknown,
             "NoSpeaker",
             format!(
-                "no speaker has reported, so nobody knows whether {vip} is announced: does the DaemonSet ovn-vip-speaker run, and may it write Leases (deploy/rbac.yaml)?"
+                "no speaker reports, so nobody knows whether {vip} is announced: does the DaemonSet ovn-vip-speaker run, and may it write Leases (deploy/rbac.yaml)?"
             ),
         )),
     }
@@ -268,22 +254,23 @@ mod tests {
 
     fn verdict(world: &World, serves: bool, refusals: &[Refusal]) -> (&'static str, String, String) {
         let refusals = refusals.iter().cloned().collect();
-        let served = served(world, &outcome(serves), Some(&refusals)).unwrap();
+        let served = served(world, &Silent::new(), &outcome(serves), Some(&refusals)).unwrap();
         (served.status.as_str(), served.reason, served.message)
     }
 
     #[test]
     fn a_service_without_vip_or_elsewhere_gets_no_condition() {
         let refusals = BTreeSet::from([Refusal::NoVip]);
-        assert_eq!(served(&World::default(), &Outcome::default(), Some(&refusals)), None);
-        assert_eq!(served(&World::default(), &Outcome::default(), None), None);
+        let nobody = Silent::new();
+        assert_eq!(served(&World::default(), &nobody, &Outcome::default(), Some(&refusals)), None);
+        assert_eq!(served(&World::default(), &nobody, &Outcome::default(), None), None);
     }
 
     #[test]
     fn whom_a_vip_is_for_is_said_where_it_is_not_everybody() {
         let sources = Sources::only(["192.0.2.0/24".parse().unwrap()]);
         let world = world(&[("a", true, Some(&[1]))]);
-        let said = served(&world, &Outcome { sources, ..outcome(true) }, None).unwrap();
+        let said = served(&world, &Silent::new(), &Outcome { sources, ..outcome(true) }, None).unwrap();
         assert_eq!(said.message, "10.0.0.9 is programmed in Subnet s, for 192.0.2.0/24 only");
     }
 
@@ -301,7 +288,7 @@ mod tests {
             (&[("a", true, Some(&[CANNOT])), ("b", true, Some(&[1]))], "True", "Served", ""),
             (&[("a", false, Some(&[1]))], "False", "NotAnnounced", "a announced 10.0.0.9 last"),
             (&[("a", false, Some(&[2])), ("b", true, Some(&[1]))], "True", "Served", ""),
-            (&[("a", true, None)], "Unknown", "NoSpeaker", "no speaker has reported"),
+            (&[("a", true, None)], "Unknown", "NoSpeaker", "no speaker reports"),
         ] {
             let (found, why, message) = verdict(&world(nodes), true, &[]);
             assert_eq!((found, &*why), (status, reason), "{nodes:?}");
@@ -350,7 +337,7 @@ mod tests {
         let subnet = crate::model::ObjectKey::Subnet("s".into());
         let gaps = crate::model::Gaps { objects: [(subnet, None)].into(), ..Default::default() };
         world.apply(Change::Gaps(gaps));
-        let said = served(&world, &Outcome { kept: true, ..outcome(true) }, None).unwrap();
+        let said = served(&world, &Silent::new(), &Outcome { kept: true, ..outcome(true) }, None).unwrap();
         assert_eq!((said.status, &*said.reason), (Status::Unknown, "Unread"));
         assert!(said.message.contains("since Subnet s cannot be read"), "{}", said.message);
     }
@@ -367,7 +354,7 @@ mod tests {
     fn a_doubt_is_told_once_it_lasts() {
         let (mut truth, start) = (Truth::default(), Instant::now());
         let key = ServiceKey::new("d", "web");
-        let dark = served(&world(&[("a", true, Some(&[]))]), &outcome(true), None);
+        let dark = served(&world(&[("a", true, Some(&[]))]), &Silent::new(), &outcome(true), None);
         let mut tells = |milliseconds, served: Option<&Served>| {
             truth.begin(start + Duration::from_millis(milliseconds));
             (truth.tell(&key, served), truth.due())
@@ -375,7 +362,7 @@ mod tests {
         assert_eq!(tells(0, dark.as_ref()), (false, Some(start + LASTS)));
         assert_eq!(tells(2_999, dark.as_ref()), (false, Some(start + LASTS)));
         assert_eq!(tells(3_000, dark.as_ref()), (true, None));
-        let light = served(&world(&[("a", true, Some(&[1]))]), &outcome(true), None);
+        let light = served(&world(&[("a", true, Some(&[1]))]), &Silent::new(), &outcome(true), None);
         assert_eq!(tells(3_100, light.as_ref()), (true, None));
         assert!(!tells(3_200, dark.as_ref()).0);
     }

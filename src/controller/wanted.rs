@@ -11,7 +11,10 @@ use crate::model::{Mac, ObjectKey, Service, ServiceKey, Subnet, SubnetName};
 use crate::plan::{fixed_exclude_ips, is_eligible};
 
 use super::Reconciler;
-use super::truth::{Truth, served};
+use super::announcer::{Announcer, announcer};
+use super::heard::Heard;
+use super::reconciler::Outcome;
+use super::truth::{NOT_HEARD, Truth, served};
 use super::undeliverable::undeliverable;
 
 /// Lines of the annotation that is for people; all of an object's may have 256 KiB (Kubernetes API).
@@ -25,6 +28,7 @@ pub fn sayings<'m>(
     reconciler: &Reconciler,
     stands: impl Fn(&ObjectKey) -> Option<(&'m Marks, &'m [Problem])>,
     marked: impl Iterator<Item = &'m ObjectKey>,
+    heard: &Heard,
     truth: &mut Truth,
     router_mac: impl Fn(&SubnetName) -> Option<Mac>,
 ) -> Vec<Saying> {
@@ -32,8 +36,9 @@ pub fn sayings<'m>(
     for (key, outcome) in reconciler.outcomes() {
         let Some(service) = reconciler.world().service(key) else { continue };
         let marks = stands(&ObjectKey::Service(key.clone())).map(|(marks, _)| marks);
-        let served = served(reconciler.world(), outcome, reconciler.refusals().get(key));
-        if truth.tell(key, served.as_ref()) {
+        let served = served(reconciler.world(), heard.silent(), outcome, reconciler.refusals().get(key));
+        let is_early = marks.is_some_and(|marks| is_early(reconciler, heard, outcome, marks));
+        if truth.tell(key, served.as_ref()) && !is_early {
             say_service(service, served, marks, &mut sayings);
         }
     }
@@ -66,6 +71,17 @@ pub fn sayings<'m>(
         sayings.extend(fix(reconciler, subnet, marks));
     }
     sayings
+}
+
+/// Whether another controller, or the one before, has said that nobody is heard, and this one has not listened for long enough
+/// to know better.
+fn is_early(reconciler: &Reconciler, heard: &Heard, outcome: &Outcome, marks: &Marks) -> bool {
+    let is_doubtful = |(vip, subnet): (&IpAddr, &SubnetName)| {
+        let announcer = announcer(reconciler.world(), heard.silent(), subnet, *vip);
+        matches!(announcer, Announcer::Node(node) if heard.is_doubtful(node))
+    };
+    let was_silent = marks.served.as_ref().is_some_and(|(served, _)| served.reason == NOT_HEARD);
+    was_silent && outcome.vips.iter().any(is_doubtful)
 }
 
 fn say_service(service: &Service, wanted: Option<Served>, marks: Option<&Marks>, sayings: &mut Vec<Saying>) {

@@ -3,6 +3,7 @@
 //! [`Marks`] is read from the watch; whoever decides compares with it, and what differs is written.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -51,6 +52,22 @@ pub struct Served {
     pub message: String,
 }
 
+/// When a speaker's Lease was written last, and for how long that is to count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pulse {
+    /// `spec.renewTime`, by the clock of the node that wrote it.
+    pub renewed: String,
+    /// `spec.leaseDurationSeconds`; none of a speaker that writes only when it has something new to say.
+    pub lasts: Option<Duration>,
+}
+
+impl Pulse {
+    fn read(spec: &Value) -> Option<Self> {
+        let renewed = spec["renewTime"].as_str()?.to_owned();
+        Some(Self { renewed, lasts: spec["leaseDurationSeconds"].as_u64().map(Duration::from_secs) })
+    }
+}
+
 /// What stands on an object of what we say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
@@ -62,6 +79,8 @@ pub struct Marks {
     pub annotations: BTreeMap<String, String>,
     /// A Subnet's `spec.excludeIps`, as it is written; none where the field is not there.
     pub exclude_ips: Option<Vec<String>>,
+    /// Of a Lease.
+    pub pulse: Option<Pulse>,
 }
 
 impl Marks {
@@ -90,7 +109,8 @@ impl Marks {
         let uid = text(&object["metadata"]["uid"]);
         let list = object["spec"]["excludeIps"].as_array();
         let exclude_ips = list.map(|list| list.iter().map(text).collect());
-        Self { uid, served, annotations, exclude_ips }
+        let pulse = Pulse::read(&object["spec"]);
+        Self { uid, served, annotations, exclude_ips, pulse }
     }
 
     /// Whether nothing of ours stands there.

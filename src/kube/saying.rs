@@ -1,6 +1,7 @@
 //! What may be said on objects of the cluster: plain values, so that whoever decides needs no client.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
@@ -57,6 +58,8 @@ pub enum Saying {
         report: SpeakerReport,
         /// Its node.
         owner: Owner,
+        /// For how long it is to count, unless it is renewed.
+        lasts: Duration,
     },
     /// That a node announces a Service, in MetalLB's way.
     L2Status {

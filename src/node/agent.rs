@@ -9,16 +9,14 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::bridge::NotFound;
+use super::published::Published;
 use super::segment::{Manner, Ready, Segment};
 use super::sight::Sight;
 use super::tenure::is_known;
 use crate::flows::{Flow, Wishes};
-use crate::kube::saying::report_key;
 use crate::l2::beat::State;
 use crate::l2::{Received, Verdict};
-use crate::model::{
-    Change, Dirty, InterfaceName, NodeName, Object, ObjectKey, SpeakerReport, SubnetName, World,
-};
+use crate::model::{Change, Dirty, InterfaceName, NodeName, SubnetName, World};
 use crate::plan::{Absent, Announcer, Policy, Replanned};
 
 /// A node that did nothing for so long was stopped, with its host or alone (SIGSTOP, a paused virtual machine): others may
@@ -64,7 +62,7 @@ pub struct Agent {
     /// When there is more to do at once.
     again_at: Option<Instant>,
     /// What the other speakers can read of this one: the report as the API server has it.
-    pub(super) published: Option<SpeakerReport>,
+    pub(super) published: Published,
     /// Whether the report may have to be another.
     pub(super) report_stale: bool,
     /// Whether this run has reported anything: before that, the last report of the run before counts.
@@ -95,7 +93,7 @@ impl Agent {
             sight_changed: false,
             last_up: None,
             again_at: None,
-            published: None,
+            published: Published::default(),
             report_stale: true,
             has_reported: false,
             writing_due: false,
@@ -131,7 +129,8 @@ impl Agent {
     /// The cluster changed. `is_complete`: all of it was told once.
     pub fn cluster_changed(&mut self, changes: impl IntoIterator<Item = Change>, is_complete: bool) {
         for change in changes {
-            if self.is_own_report(&change) {
+            self.writing_due = true;
+            if self.published.take(&self.settings.node, &change) {
                 self.sight_changed = true;
                 if self.has_reported {
                     continue;
@@ -143,19 +142,8 @@ impl Agent {
             self.stale |= !dirty.is_empty() || self.vswitch_changed;
             self.dirty.merge(dirty);
         }
+        self.writing_due |= self.cluster_known != is_complete;
         self.cluster_known = is_complete;
-        self.writing_due = true;
-    }
-
-    /// Takes note of what the API server has of this node's own report.
-    fn is_own_report(&mut self, change: &Change) -> bool {
-        let own = report_key(&self.settings.node);
-        self.published = match change {
-            Change::Apply(Object::Report(report)) if report.key == own => Some(report.clone()),
-            Change::Remove(ObjectKey::Report(key)) if *key == own => None,
-            Change::Apply(_) | Change::Remove(_) | Change::Gaps(_) => return false,
-        };
-        true
     }
 
     /// Open vSwitch's database was read, or has changed.
@@ -303,7 +291,7 @@ impl Agent {
             }
         }
         if self.waiting_for().is_none() {
-            self.keep_report();
+            self.keep_report(now);
         }
         // What the report says of this node is part of the world that the plan is made from.
         self.again_at = (self.waiting_for().is_none() && self.stale).then_some(now);
@@ -373,7 +361,7 @@ impl Agent {
     /// Whether the other speakers can know this one's MAC. In a folder they never do, and take anybody for one of them.
     pub(super) fn is_known(&self, subnet: &SubnetName, segment: &Segment) -> bool {
         let mac = segment.located().interface.mac;
-        !self.settings.reports || is_known(self.published.as_ref(), subnet, mac)
+        !self.settings.reports || is_known(self.published.report(), subnet, mac)
     }
 
     /// This node's own report altered the world: `at_once` where the plan may be another for it.

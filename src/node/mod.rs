@@ -11,6 +11,7 @@
 mod agent;
 pub mod bridge;
 mod liveness;
+mod published;
 mod segment;
 mod sight;
 mod spared;

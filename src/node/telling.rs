@@ -33,7 +33,8 @@ pub struct Told {
 impl Agent {
     /// Keeps the report in step with what is so. It is part of this node's own world at once, whatever the API server has:
     /// who holds a VIP knows that first.
-    pub(super) fn keep_report(&mut self) {
+    pub(super) fn keep_report(&mut self, now: Instant) {
+        self.writing_due |= self.settings.reports && self.published.is_due(now);
         let mut changed = std::mem::take(&mut self.report_stale);
         for segment in self.segments.values_mut() {
             changed |= segment.take_changed();
@@ -53,7 +54,7 @@ impl Agent {
         // What it holds more than before is what was planned.
         let before = self.world.report_of(&report.node);
         let at_once = before.is_none_or(|before| !is_only_more(before, &report));
-        self.writing_due |= self.published.as_ref() != Some(&report);
+        self.writing_due |= self.published.report() != Some(&report);
         let dirty = self.world.apply(Change::Apply(Object::Report(report)));
         self.replan(dirty, at_once);
         self.has_reported = true;
@@ -66,12 +67,15 @@ impl Agent {
 
     /// What is to be written and does not stand there. `owner`: this node's Node; `uid_of`: `metadata.uid` of a
     /// ServiceL2Status, where the cluster has that kind.
-    pub fn writings(&self, owner: &Owner, uid_of: Option<&UidOf<'_>>) -> Vec<Saying> {
+    pub fn writings(&mut self, owner: &Owner, uid_of: Option<&UidOf<'_>>, now: Instant) -> Vec<Saying> {
         let mut sayings = Vec::new();
         // Before the first one of this run, the last one of the run before stands.
         let report = self.world.report_of(&self.settings.node).filter(|_| self.has_reported);
-        if let Some(report) = report.filter(|report| self.published.as_ref() != Some(report)) {
-            sayings.push(Saying::Report { report: report.clone(), owner: owner.clone() });
+        let is_due =
+            |report: &&SpeakerReport| self.published.report() != Some(report) || self.published.is_due(now);
+        if let Some(report) = report.filter(is_due).cloned() {
+            let lasts = self.published.written(&self.settings.node, self.world.nodes().count(), now);
+            sayings.push(Saying::Report { report, owner: owner.clone(), lasts });
         }
         if let Some(uid_of) = uid_of.filter(|_| self.has_reported) {
             sayings.extend(self.l2_statuses(owner, uid_of));

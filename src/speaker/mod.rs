@@ -335,17 +335,17 @@ impl Speaker {
 
     /// Writes the next portion of what is to be written.
     fn write(&mut self, now: Instant) {
-        let writings = self.writings();
+        let writings = self.writings(now);
         self.voice.speak(writings, now.into());
     }
 
-    fn writings(&self) -> Vec<Saying> {
+    fn writings(&mut self, now: Instant) -> Vec<Saying> {
         let Cluster::Kube(watch, _) = &self.cluster else { return Vec::new() };
         let uid_of = |key: &ObjectKey| watch.marks_of(key).map(|marks| marks.uid.clone());
         let uid = uid_of(&ObjectKey::Node(self.node.clone())).unwrap_or_default();
         let owner = Owner { node: self.node.clone(), uid };
         let uid_of: &UidOf<'_> = &uid_of;
-        self.agent.writings(&owner, watch.has(Kind::L2Status).then_some(uid_of))
+        self.agent.writings(&owner, watch.has(Kind::L2Status).then_some(uid_of), now)
     }
 
     /// What a switch did, in numbers.

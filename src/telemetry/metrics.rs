@@ -187,6 +187,8 @@ pub struct ControllerMetrics {
     pub vips_served: Gauge,
     /// Services by the status of their condition.
     pub services: Family<Label, Gauge>,
+    /// Speakers that have reported, by whether they are heard of still.
+    pub speakers: Family<Label, Gauge>,
     /// What is declined, by reason.
     pub refusals: Family<Label, Gauge>,
     /// By outcome: committed, refused.
@@ -221,6 +223,7 @@ impl ControllerMetrics {
                 .add("vips_served", "VIPs that are programmed, and that a speaker says it announces"),
             services: all
                 .add("services", "Services with a VIP of ours, by the status of their condition Served"),
+            speakers: all.add("speakers", "Speakers that have reported, by whether they are heard of still"),
             refusals: all.add("refusals", "What is declined at the moment, by reason"),
             transactions: all.add("northbound_transactions", "Transactions answered by the northbound"),
             rows: all.add("northbound_rows_written", "Rows of the northbound written"),

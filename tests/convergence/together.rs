@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use ovn_vip::controller::heard::Silent;
 use ovn_vip::controller::truth::served;
 use ovn_vip::kube::marks::Served;
 use ovn_vip::model::{
@@ -213,7 +214,8 @@ impl Together {
     pub fn say(&mut self) {
         let reconciler = &self.beside.reconciler;
         let served = reconciler.outcomes().iter().filter_map(|(key, outcome)| {
-            Some((key.clone(), served(reconciler.world(), outcome, reconciler.refusals().get(key))?))
+            let refusals = reconciler.refusals().get(key);
+            Some((key.clone(), served(reconciler.world(), &Silent::new(), outcome, refusals)?))
         });
         let new: Vec<_> = served.filter(|(key, served)| self.said.get(key) != Some(served)).collect();
         for (key, served) in new {

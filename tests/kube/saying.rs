@@ -149,6 +149,59 @@ fn what_no_speaker_holds_is_not_served_and_the_last_state_is_told() {
     });
 }
 
+/// A time in the past of every clock, and one in the future.
+const TIMES: [&str; 2] = ["1999-01-01T00:00:00.000000Z", "2999-01-01T00:00:00.000000Z"];
+
+#[test]
+fn one_that_renews_its_report_no_more_is_not_heard_whatever_its_clock_says() {
+    let stage = Stage::with_example();
+    let mut controller = stage.serving();
+    becomes(&stage, NGINX, "True", "Served");
+    let held = ["10.180.204.252", "fd00:180:204::252"];
+    for renewed in TIMES {
+        stage.report_for("node1", &held, renewed, 2);
+        let unheard = becomes(&stage, NGINX, "Unknown", "NotHeard");
+        let words = format!("no speaker of node1 has been heard since {renewed}");
+        assert!(unheard["message"].as_str().unwrap().contains(&words), "{unheard}");
+        eventually("the metrics tell it", || {
+            let page = page(&mut controller, "/metrics");
+            let told = page.contains("\novn_vip_vips_served 0\n")
+                && page.contains("\novn_vip_speakers{heard=\"false\"} 1\n");
+            holds(told, page)
+        });
+        // Renewed, with the same words.
+        stage.report_for("node1", &held, &renewed.replace("01-01", "01-02"), 600);
+        becomes(&stage, NGINX, "True", "Served");
+    }
+    let told = events(&stage, "Service", "nginx");
+    assert_eq!(told.iter().filter(|reason| *reason == "NotHeard").count(), 1, "{told:?}");
+}
+
+#[test]
+fn another_controller_does_not_unsay_it_before_it_has_listened() {
+    let stage = Stage::with_example();
+    let mut controller = stage.serving();
+    becomes(&stage, NGINX, "True", "Served");
+    let held = ["10.180.204.252", "fd00:180:204::252"];
+    stage.report_for("node1", &held, TIMES[0], 6);
+    let unheard = becomes(&stage, NGINX, "Unknown", "NotHeard");
+    let (well, said) = status(&stage);
+    assert!(!well && said.contains("its speaker is not heard") && said.contains("NotHeard"), "{said}");
+    assert!(controller.terminate().success());
+    // It has something to say of this one, so it has said what it had to say of the other.
+    stage.assign(DNS, &[]);
+    let mut again = stage.controller("again");
+    stage.no_row(DNS_ROW);
+    eventually("it has looked", || {
+        let dns = condition(&stage, DNS, SERVED);
+        holds(dns.is_none(), dns)
+    });
+    assert_eq!(condition(&stage, NGINX, SERVED), Some(unheard));
+    stage.report_for("node1", &held, TIMES[1], 600);
+    becomes(&stage, NGINX, "True", "Served");
+    again.terminate();
+}
+
 #[test]
 fn a_service_that_is_no_load_balancer_any_more_loses_our_condition() {
     let stage = Stage::with_example();

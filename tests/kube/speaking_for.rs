@@ -21,7 +21,7 @@ fn owner(node: &str) -> Owner {
 fn report(lease: &str, node: &str) -> Saying {
     let key = ovn_vip::model::ReportKey::new(REPORTS, lease);
     let report = SpeakerReport { key, node: node.into(), segments: Default::default() };
-    Saying::Report { report, owner: owner(node) }
+    Saying::Report { report, owner: owner(node), lasts: std::time::Duration::from_secs(40) }
 }
 
 fn states(node: &str) -> Saying {

@@ -43,6 +43,17 @@ impl Stage {
 
     /// Says in the name of a node's speaker which VIPs it holds.
     pub fn report(&self, node: &str, held: impl Iterator<Item = String>) {
+        self.report_at(node, held, json!({}));
+    }
+
+    /// The same, written at a time and to count for so many seconds.
+    pub fn report_for(&self, node: &str, held: &[&str], renewed: &str, seconds: u64) {
+        let spec = json!({ "renewTime": renewed, "leaseDurationSeconds": seconds });
+        self.report_at(node, held.iter().map(ToString::to_string), spec);
+    }
+
+    fn report_at(&self, node: &str, held: impl Iterator<Item = String>, mut spec: Value) {
+        spec["holderIdentity"] = json!(node);
         let held: Value = held.map(|vip| (vip, json!(1))).collect::<serde_json::Map<_, _>>().into();
         let segment = json!({ "mac": "02:00:00:00:00:01", "ready": true, "vips": held });
         let report = json!({ "subnets": { "underlay-subnet": segment } }).to_string();
@@ -50,7 +61,7 @@ impl Stage {
             "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
             "metadata": {"name": format!("speaker.{node}"), "namespace": "ovn-vip",
                 "labels": {"app.kubernetes.io/managed-by": "ovn-vip"}, "annotations": {"ovn-vip.io/speaker": report}},
-            "spec": {"holderIdentity": node},
+            "spec": spec,
         });
         self.server.cluster.apply(&lease.to_string());
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::lab::Topology;
 use crate::process::{Process, eventually, holds};
-use crate::stage::{Stage, VIP4};
+use crate::stage::{NODES, Stage, VIP4};
 
 /// How a VIP is, and the first step that is wrong.
 fn explain(stage: &Stage, databases: bool) -> (Option<i32>, String, String) {
@@ -70,4 +70,32 @@ fn what_is_wrong_is_named_and_what_works_is_said_to_work() {
     becomes(&stage, true, "not-served", "southbound");
     stage.lab.run(&["resume", "central", "northd"]);
     becomes(&stage, true, "served", "");
+}
+
+#[test]
+fn when_all_speakers_are_dead_and_their_nodes_alive_nobody_says_served() {
+    let mut stage = Stage::balanced_in_kubernetes(&Topology::default());
+    stage.start_speakers();
+    stage.becomes_announced(VIP4);
+    becomes(&stage, false, "served", "");
+    let lease = stage.kubernetes().lease("node1");
+    assert_eq!(lease["spec"]["leaseDurationSeconds"], 40, "{lease}");
+    // It says nothing new, and is written again.
+    eventually("it is renewed", || {
+        let again = stage.kubernetes().lease("node1");
+        let same = again["metadata"]["annotations"] == lease["metadata"]["annotations"];
+        holds(same && again["spec"]["renewTime"] != lease["spec"]["renewTime"], again)
+    });
+    stage.speakers.clear();
+    // Forty seconds are as good as one.
+    for node in NODES {
+        stage.kubernetes().shorten(node, 1);
+    }
+    becomes(&stage, false, "not-served", "its speaker has not been heard since");
+    eventually("the controller tells it once", || {
+        let told = stage.kubernetes().events("nginx", "NotHeard");
+        holds(told.len() == 1, told)
+    });
+    stage.start_speakers();
+    becomes(&stage, false, "served", "");
 }

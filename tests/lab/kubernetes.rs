@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::lab::{Lab, repository};
@@ -55,17 +55,27 @@ impl Kubernetes {
         ["--kubeconfig".into(), file.display().to_string()]
     }
 
+    /// The Lease with a speaker's report.
+    pub fn lease(&self, node: &str) -> Value {
+        self.server.cluster.get(&format!("{}/speaker.{node}", PUBLISHED[0])).unwrap_or_default()
+    }
+
+    /// Makes a report count for so many seconds from now, unless it is renewed.
+    pub fn shorten(&self, node: &str, seconds: u64) {
+        let path = format!("{}/speaker.{node}", PUBLISHED[0]);
+        self.server.cluster.patch(&path, &json!({"spec": {"leaseDurationSeconds": seconds}}));
+    }
+
     /// A speaker's report.
     pub fn report(&self, node: &str) -> Value {
-        let lease = self.server.cluster.get(&format!("{}/speaker.{node}", PUBLISHED[0])).unwrap_or_default();
+        let lease = self.lease(node);
         let text = lease["metadata"]["annotations"]["ovn-vip.io/speaker"].as_str().unwrap_or("null");
         serde_json::from_str(text).unwrap()
     }
 
     /// The Node that a speaker's report goes with.
     pub fn owner(&self, node: &str) -> Value {
-        let lease = self.server.cluster.get(&format!("{}/speaker.{node}", PUBLISHED[0])).unwrap_or_default();
-        lease["metadata"]["ownerReferences"][0]["name"].clone()
+        self.lease(node)["metadata"]["ownerReferences"][0]["name"].clone()
     }
 
     /// Which node states that it announces which Service.

@@ -274,11 +274,12 @@ impl Lab {
     }
 
     fn write(&mut self, node: usize) {
+        let now = self.instant();
         let host = &mut self.hosts[node];
-        let Some(agent) = host.agent.as_ref().filter(|_| host.stopped.is_none()) else { return };
+        let Some(agent) = host.agent.as_mut().filter(|_| host.stopped.is_none()) else { return };
         host.write_at = None;
         let owner = Owner { node: host.name.clone(), uid: String::new() };
-        let writings = agent.writings(&owner, None);
+        let writings = agent.writings(&owner, None, now);
         if !host.reachable {
             host.write_at = Some(self.now + Duration::from_secs(1));
             return self.at(Duration::from_secs(1), Event::Write(node));

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::stage::Stage;
 use super::steps::{Mark, Step, Way, wrong};
-use crate::controller::truth::{Announcer, announcer};
+use crate::controller::announcer::{Announcer, announcer};
 use crate::kube::marks::Status as Condition;
 use crate::model::{NodeName, Subnet};
 use crate::node::status::{State, Status};
@@ -95,7 +95,7 @@ impl Way<'_> {
     fn by_report(&self, subnet: &Subnet, vip: IpAddr) -> Step {
         let step = |mark, words: String| self.step(Stage::Announced, mark, vec![words]);
         let world = self.facts.reconciler.world();
-        match announcer(world, &subnet.name, vip) {
+        match announcer(world, self.facts.silent, &subnet.name, vip) {
             Announcer::Node(node) => {
                 let segment = world.report_of(node).and_then(|report| report.segments.get(&subnet.name));
                 let mac = segment.map(|segment| format!(", with MAC {}", segment.mac)).unwrap_or_default();
@@ -111,6 +111,11 @@ impl Way<'_> {
                 format!("{node} announced {vip} last, and its Node is not ready: no other has taken it over yet"),
                 "another node with a ready backend would take it over".to_owned(),
             ),
+            Announcer::NotHeard(node, since) => wrong(
+                Stage::Announced,
+                format!("{node} announced {vip} last, and its speaker has not been heard since {since}, by the clocks of both"),
+                format!("does the Pod of ovn-vip-speaker run on {node}, and does it reach the API server?"),
+            ),
             Announcer::Nobody => wrong(
                 Stage::Announced,
                 format!("no node announces {vip}"),
@@ -124,7 +129,7 @@ impl Way<'_> {
             }
             Announcer::Unreported => wrong(
                 Stage::Announced,
-                "no speaker has ever reported".to_owned(),
+                "no speaker reports".to_owned(),
                 "does the DaemonSet ovn-vip-speaker run, and may it write Leases?".to_owned(),
             ),
         }

@@ -10,6 +10,8 @@ mod steps;
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 
+use jiff::Timestamp;
+
 use crate::model::{ObjectKey, Service, ServiceKey, World};
 use crate::settings::{ExplainArgs, Output};
 
@@ -33,6 +35,7 @@ pub async fn run(arguments: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let ovn = Ovn::look(arguments, &world, &objects).await?;
     let (speakers, errors) = status::ask_all(&arguments.speakers, arguments.token_file.as_deref()).await?;
     errors.iter().for_each(|error| eprintln!("ovn-vip: {error}"));
+    let silent = objects.silent(Timestamp::now());
     let explained: Vec<Explained> = services
         .iter()
         .flat_map(|(service, vips)| {
@@ -44,6 +47,7 @@ pub async fn run(arguments: &ExplainArgs) -> anyhow::Result<ExitCode> {
                 southbound: ovn.southbound,
                 live: objects.live.is_some(),
                 said: said.and_then(|marks| marks.served.as_ref()).map(|(served, _)| served),
+                silent: &silent,
                 asked: !arguments.speakers.is_empty(),
                 speakers: &speakers,
             };

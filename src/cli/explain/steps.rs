@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::ovn::Difference;
 use super::stage::{Stage, darkens, vip_of};
 use crate::controller::Reconciler;
+use crate::controller::heard::Silent;
 use crate::kube::marks::{Served, Status as Condition};
 use crate::model::{Family, Protocol, Service, ServiceKey, Sources, Subnet, SubnetName, TrafficPolicy};
 use crate::node::status::{State, Status};
@@ -27,6 +28,8 @@ pub struct Facts<'f> {
     pub live: bool,
     /// What the controller says of the Service.
     pub said: Option<&'f Served>,
+    /// Whose reports are too old.
+    pub silent: &'f Silent,
     /// Speakers were asked.
     pub asked: bool,
     /// What those say that answered.

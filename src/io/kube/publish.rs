@@ -1,6 +1,8 @@
 //! What a speaker publishes: its report for the other speakers, on a Lease, and MetalLB's ServiceL2Status of the Services
 //! that it announces. Both are in a namespace of their own, so that what speakers may write there is nothing else's.
 
+use std::time::Duration;
+
 use k8s_openapi::api::coordination::v1 as coordination;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{
@@ -19,7 +21,12 @@ const MANAGER: &str = "ovn-vip-speaker";
 const NO_NODE: &str = "ovn_vip";
 
 /// Writes a report over the one that is there.
-pub(super) async fn report(client: &Client, report: &SpeakerReport, owner: &Owner) -> kube::Result<()> {
+pub(super) async fn report(
+    client: &Client,
+    report: &SpeakerReport,
+    owner: &Owner,
+    lasts: Duration,
+) -> kube::Result<()> {
     let name = &*report.key.name;
     let lease = json!({
         "apiVersion": "coordination.k8s.io/v1",
@@ -30,7 +37,11 @@ pub(super) async fn report(client: &Client, report: &SpeakerReport, owner: &Owne
             "annotations": { REPORT: written(report) },
             "ownerReferences": references(owner),
         },
-        "spec": { "holderIdentity": report.node.as_str(), "renewTime": format!("{:.6}", Timestamp::now()) },
+        "spec": {
+            "holderIdentity": report.node.as_str(),
+            "renewTime": format!("{:.6}", Timestamp::now()),
+            "leaseDurationSeconds": lasts.as_secs(),
+        },
     });
     let api: Api<coordination::Lease> = Api::namespaced(client.clone(), &report.key.namespace);
     api.patch(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(lease)).await.map(drop)

@@ -39,9 +39,11 @@ pub async fn say(client: &Client, saying: &Saying) -> Result<(), String> {
         Saying::Event { regarding, warning, reason, note, about: _ } => {
             (event(client, regarding, *warning, reason, note).await, "create", "events.events.k8s.io")
         }
-        Saying::Report { report, owner } => {
-            (publish::report(client, report, owner).await, "create and patch", "leases.coordination.k8s.io")
-        }
+        Saying::Report { report, owner, lasts } => (
+            publish::report(client, report, owner, *lasts).await,
+            "create and patch",
+            "leases.coordination.k8s.io",
+        ),
         Saying::L2Status { service, owner, interface } => {
             let done = publish::l2_status(client, service, owner, interface).await;
             (done, "create, patch and delete", "servicel2statuses.metallb.io")

@@ -8,7 +8,7 @@ use super::raw::{Need, Raw, Watched};
 use crate::kube::convert::slice_owner;
 use crate::kube::marks::Marks;
 use crate::kube::{Converted, Kind, Problem};
-use crate::model::{Change, Gaps, ObjectKey, ServiceKey};
+use crate::model::{Change, Gaps, Object, ObjectKey, ServiceKey};
 
 /// How far a kind is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub(super) struct Feed {
     owners: BTreeMap<ObjectKey, ServiceKey>,
     /// What we said on objects ourselves, as it stands there.
     marks: BTreeMap<ObjectKey, Marks>,
+    /// Speakers' reports as they were told: they are written again and again though they say the same.
+    reports: BTreeMap<ObjectKey, Object>,
 }
 
 #[derive(Debug, Default)]
@@ -46,9 +48,17 @@ struct List {
 
 impl Feed {
     pub fn new(watched: &'static Watched) -> Self {
-        let (keys, problems, marks) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
-        let owners = BTreeMap::new();
-        Self { watched, known: Known::NotYet, is_behind: false, keys, list: None, problems, owners, marks }
+        Self {
+            watched,
+            known: Known::NotYet,
+            is_behind: false,
+            keys: BTreeSet::new(),
+            list: None,
+            problems: BTreeMap::new(),
+            owners: BTreeMap::new(),
+            marks: BTreeMap::new(),
+            reports: BTreeMap::new(),
+        }
     }
 
     /// Whether decisions may stand on it.
@@ -110,6 +120,12 @@ impl Feed {
 
     /// Takes an event in, and adds what it alters.
     pub fn take(&mut self, event: Event<Raw>, changes: &mut Vec<Change>) {
+        let mut told = Vec::new();
+        self.read(event, &mut told);
+        changes.extend(told.into_iter().filter(|change| self.is_news(change)));
+    }
+
+    fn read(&mut self, event: Event<Raw>, changes: &mut Vec<Change>) {
         match event {
             Event::Init => self.list = Some(List::default()),
             Event::InitApply(object) => {
@@ -157,9 +173,9 @@ impl Feed {
         }
         let marks = Marks::read(&object.body);
         // An Event on a Subnet needs its uid, and so does what belongs to a Node, and whoever takes a status of ours
-        // away; a Service's is in the model.
-        let by_uid = matches!(self.watched.kind, Kind::Subnet | Kind::Node | Kind::L2Status);
-        if marks.is_empty() && !by_uid {
+        // away; a Service's is in the model. Of a report it counts when it was written.
+        let always = matches!(self.watched.kind, Kind::Subnet | Kind::Node | Kind::L2Status | Kind::Report);
+        if marks.is_empty() && !always {
             self.marks.remove(&key);
         } else {
             self.marks.insert(key.clone(), marks);
@@ -178,6 +194,21 @@ impl Feed {
             Converted::Unusable => {}
         }
         Some(key)
+    }
+
+    /// Whether it says anything that was not told already.
+    fn is_news(&mut self, change: &Change) -> bool {
+        match change {
+            Change::Apply(object @ Object::Report(report)) => {
+                let key = ObjectKey::Report(report.key.clone());
+                self.reports.insert(key, object.clone()).as_ref() != Some(object)
+            }
+            Change::Remove(key) => {
+                self.reports.remove(key);
+                true
+            }
+            Change::Apply(_) | Change::Gaps(_) => true,
+        }
     }
 
     fn remove(&mut self, key: ObjectKey, changes: &mut Vec<Change>) {
@@ -278,6 +309,33 @@ mod tests {
             let uid = feed.marks().get(&kind.key("", "a")).map(|marks| marks.uid.as_str());
             assert_eq!(uid, known.then_some("u"), "{}", kind.name());
         }
+    }
+
+    #[test]
+    fn a_report_that_is_written_again_is_no_change_and_its_time_is_known() {
+        let mut feed = Feed::new(WATCHED.iter().find(|watched| watched.kind == Kind::Report).unwrap());
+        let lease = |second: u8, text: &str| {
+            let renewed = format!("2026-01-01T00:00:0{second}.000000Z");
+            Raw::new(json!({
+                "metadata": { "namespace": "ovn-vip", "name": "speaker.a",
+                    "labels": { "app.kubernetes.io/managed-by": "ovn-vip" },
+                    "annotations": { "ovn-vip.io/speaker": text } },
+                "spec": { "holderIdentity": "a", "renewTime": renewed, "leaseDurationSeconds": 40 },
+            }))
+        };
+        let empty = r#"{"subnets":{}}"#;
+        let full = r#"{"subnets":{"s":{"mac":"02:00:00:00:00:01","ready":true,"vips":{}}}}"#;
+        assert_eq!(tell(&mut feed, listed(vec![lease(1, empty)])).len(), 1);
+        assert!(tell(&mut feed, vec![Event::Apply(lease(2, empty))]).is_empty());
+        let pulse = feed.marks().values().next().and_then(|marks| marks.pulse.clone()).unwrap();
+        assert_eq!(
+            (&*pulse.renewed, pulse.lasts),
+            ("2026-01-01T00:00:02.000000Z", Some(std::time::Duration::from_secs(40)))
+        );
+        assert_eq!(tell(&mut feed, vec![Event::Apply(lease(3, full))]).len(), 1);
+        assert!(tell(&mut feed, listed(vec![lease(4, full)])).is_empty());
+        tell(&mut feed, vec![Event::Delete(lease(4, full))]);
+        assert_eq!(tell(&mut feed, vec![Event::Apply(lease(5, full))]).len(), 1);
     }
 
     #[test]

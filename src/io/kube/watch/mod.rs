@@ -103,6 +103,12 @@ impl KubeWatch {
         self.feeds.iter().any(|feed| feed.watched.kind == kind && feed.was_listed())
     }
 
+    /// Whether changes of the kind are told as they come.
+    pub fn is_well(&self, kind: Kind) -> bool {
+        let mut feeds = self.feeds.iter().zip(&self.troubles);
+        feeds.any(|(feed, trouble)| feed.watched.kind == kind && feed.was_listed() && trouble.is_none())
+    }
+
     /// How many objects of each kind are known.
     pub fn counts(&self) -> impl Iterator<Item = (&'static str, usize)> {
         self.feeds.iter().map(|feed| (feed.watched.name, feed.count()))
