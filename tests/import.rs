@@ -55,6 +55,21 @@ fn each_wrong_field_of_a_configmap_is_named() {
 }
 
 #[test]
+fn what_metallb_refused_of_bgp_is_refused() {
+    golden("metallb-configmap", "metallb-bgp-wrong", &[]);
+}
+
+#[test]
+fn a_bundled_load_balancer_that_speaks_bgp_is_not_brought_over() {
+    golden("gdcv", "gdcv-bgp", &[]);
+}
+
+#[test]
+fn without_the_nodes_subnet_the_rest_of_the_rules_is_held() {
+    golden("gdcv", "gdcv-odd", &[]);
+}
+
+#[test]
 fn a_bundled_load_balancer_comes_over() {
     golden("gdcv", "gdcv-whole", &["--node-subnet", "10.180.204.0/24"]);
 }

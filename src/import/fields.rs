@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 
 use crate::plan::{Finding, Severity};
 
+/// What is said of fields that no object has.
+pub(super) const LEFT_OUT: [&str; 4] = ["NoCounterpart", "ControlPlaneVip", "IngressVip", "NotBroughtOver"];
+
 /// Where findings go.
 #[derive(Debug, Default)]
 pub(super) struct Findings(RefCell<Vec<Finding>>);

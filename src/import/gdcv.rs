@@ -133,7 +133,11 @@ impl Import {
     fn vips(&self, spec: &Fields<'_>, load_balancer: &Fields<'_>) {
         let vips = load_balancer.inner("vips");
         let ports = load_balancer.inner("ports");
-        ports.number("controlPlaneLBPort", 1, 65535);
+        if ports.number("controlPlaneLBPort", 1, 65535).is_some() {
+            let cure = "give it to what answers for the API servers";
+            let what = "belongs to HAProxy, which serves the API servers, and is not brought over";
+            ports.say(Severity::Info, "NotBroughtOver", "controlPlaneLBPort", what, cure);
+        }
         ports.finish();
         if let Some(control_plane) = address(&vips, "controlPlaneVIP") {
             if let Some(pool) = self.taken.holder(control_plane) {
@@ -193,6 +197,10 @@ impl Import {
             let kubernetes = address(&node, "k8sIP");
             if let Some(address) = kubernetes.or(given) {
                 self.in_node_subnet(&node, "address", address);
+                if let Some(pool) = self.taken.holder(address) {
+                    let what = format!("{address} is in pool {pool}: a Service could get it");
+                    node.wrong("address", &what, &format!("take it out of pool {pool}"));
+                }
                 nodes.push(address.to_string());
             }
             node.finish();

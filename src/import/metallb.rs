@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
+use crate::model::AddressRange;
 use crate::plan::Severity;
 
 use super::addresses::{Taken, parse};
+use super::bgp;
 use super::fields::{Fields, Findings};
 use super::name::object_name;
 use super::{Imported, METALLB_NAMESPACE, Manifest};
@@ -19,7 +21,9 @@ pub fn metallb_configmap(config: &Value, namespace: Option<&str>) -> Imported {
     let findings = Findings::default();
     let namespace = namespace.unwrap_or(METALLB_NAMESPACE);
     let fields = Fields::of("ConfigMap config", String::new(), config, &findings);
-    let mut import = Import { namespace, taken: Taken::default(), names: BTreeMap::new() };
+    let communities = fields.value("bgp-communities").and_then(Value::as_object);
+    let communities = communities.into_iter().flatten().map(|(name, _)| name.clone()).collect();
+    let mut import = Import { namespace, taken: Taken::default(), names: BTreeMap::new(), communities };
     let mut manifests = Vec::new();
     import.pools(&fields, &mut manifests);
     import.peers(&fields, &mut manifests);
@@ -34,6 +38,8 @@ struct Import<'a> {
     taken: Taken,
     /// The names that are taken, by kind.
     names: BTreeMap<&'static str, BTreeSet<String>>,
+    /// The names that `bgp-communities` gives.
+    communities: BTreeSet<String>,
 }
 
 /// How a pool was announced.
@@ -122,7 +128,10 @@ impl Import<'_> {
         if found.is_empty() {
             return vec![json!({ "ipAddressPools": pools })];
         }
+        let ranges: Vec<AddressRange> =
+            pool.texts("addresses").iter().filter_map(|text| parse(text).ok()).collect();
         let spec = |fields: Fields<'_>| {
+            bgp::review_advertisement(&fields, &ranges, &self.communities);
             let mut spec = Map::new();
             spec.insert("ipAddressPools".into(), pools.clone());
             put(&mut spec, "aggregationLength", fields.number("aggregation-length", 0, 32));
@@ -137,6 +146,9 @@ impl Import<'_> {
     }
 
     fn peers(&mut self, fields: &Fields<'_>, manifests: &mut Vec<Manifest>) {
+        let profiles = fields.inner_list("bfd-profiles");
+        let profiles: BTreeSet<String> = profiles.iter().filter_map(|profile| profile.text("name")).collect();
+        let mut made: Vec<Value> = Vec::new();
         for (number, peer) in fields.inner_list("peers").into_iter().enumerate() {
             let name = format!("peer{}", number + 1);
             let mut spec = Map::new();
@@ -144,7 +156,8 @@ impl Import<'_> {
             put(&mut spec, "peerASN", required_number(&peer, "peer-asn"));
             put(&mut spec, "peerAddress", peer.required("peer-address"));
             put(&mut spec, "sourceAddress", peer.text("source-address"));
-            put(&mut spec, "peerPort", peer.number("peer-port", 1, 65535));
+            // 0 is what is not written.
+            put(&mut spec, "peerPort", peer.number("peer-port", 0, 65535).filter(|port| *port != 0));
             put(&mut spec, "holdTime", peer.text("hold-time"));
             put(&mut spec, "keepaliveTime", peer.text("keepalive-time"));
             put(&mut spec, "routerID", peer.text("router-id"));
@@ -154,6 +167,11 @@ impl Import<'_> {
             let selectors: Vec<Value> =
                 peer.inner_list("node-selectors").into_iter().map(node_selector).collect();
             put(&mut spec, "nodeSelectors", (!selectors.is_empty()).then_some(selectors));
+            bgp::review_peer(&peer, &profiles);
+            if bgp::is_twice(&made, &peer, &spec) {
+                continue;
+            }
+            made.push(spec.clone().into());
             if let Some(password) = peer.text("password").filter(|password| !password.is_empty()) {
                 let secret = format!("{name}-password");
                 spec.insert("passwordSecret".into(), json!({ "name": secret }));
@@ -201,6 +219,16 @@ impl Import<'_> {
             return fields.wrong("bgp-communities", "is no mapping", "write NAME: NUMBER:NUMBER");
         };
         let named: BTreeMap<&String, &Value> = found.iter().collect();
+        for (name, value) in &named {
+            if !value.as_str().is_some_and(bgp::is_community) {
+                let what = format!("is {value}");
+                fields.wrong(
+                    &format!("bgp-communities.{name}"),
+                    &what,
+                    "write two numbers up to 65535, as 64512:100",
+                );
+            }
+        }
         let aliases: Vec<Value> =
             named.into_iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
         let spec = json!({ "communities": aliases });

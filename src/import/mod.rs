@@ -4,6 +4,7 @@
 //! could not bring over: nothing is lost in silence. It never reads a file, and never guesses a value.
 
 mod addresses;
+mod bgp;
 mod fields;
 mod gdcv;
 mod kube_ovn;
@@ -50,6 +51,12 @@ impl Manifest {
 }
 
 impl Imported {
+    /// The fields of the source that no object has, in words: they stand above the objects as comments.
+    pub fn left_out(&self) -> impl Iterator<Item = String> {
+        let left_out = self.findings.iter().filter(|finding| fields::LEFT_OUT.contains(&finding.reason));
+        left_out.map(|Finding { object, field, message, .. }| format!("{object}: {field} {message}"))
+    }
+
     /// Whether something is wrong with the source: its manifests are not to be trusted as a whole.
     pub fn has_errors(&self) -> bool {
         self.findings.iter().any(|finding| finding.severity == Severity::Error)

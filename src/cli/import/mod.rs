@@ -74,7 +74,7 @@ fn documents(file: &Path) -> anyhow::Result<Vec<Value>> {
 }
 
 fn text(imported: &Imported) -> anyhow::Result<String> {
-    let mut text = String::new();
+    let mut text: String = imported.left_out().map(|words| format!("# {words}\n")).collect();
     for Manifest { comments, object } in &imported.manifests {
         if object.is_some() {
             text.push_str("---\n");
