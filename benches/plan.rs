@@ -234,6 +234,7 @@ fn service(number: u32, vip: u32) -> Object {
         first_vip: Some(vip),
         proxied: BTreeSet::new(),
         hostnames: BTreeSet::new(),
+        external_ips: BTreeSet::new(),
         ports: vec![ServicePort { name: "p".into(), protocol: Protocol::Tcp, port: 1000 + number as u16 }],
         traffic_policy: TrafficPolicy::Local,
         client_ip_affinity: false,

@@ -53,15 +53,12 @@ fn after(refusal: &Refusal) -> Option<Refusal> {
         Refusal::NoVlan { .. } => Refusal::NoProvider { vlan: "vlan".into(), provider: "provider".into() },
         Refusal::NoProvider { .. } => Refusal::NoSteeringMac { subnet: subnet() },
         Refusal::NoSteeringMac { .. } => Refusal::VipIsPort { vip, port: "p".into() },
-        Refusal::VipIsPort { .. } => Refusal::AnnouncedByOthers {
-            vip,
-            node: node(),
-            status: L2StatusKey::new("metallb-system", "l2-x"),
-        },
         Refusal::AnnouncedByOthers { .. } => Refusal::Proxied { vip },
-        Refusal::Proxied { .. } => Refusal::NotAdvertised { vip },
+        Refusal::Proxied { .. } => Refusal::ForeignAddress { address, field: "spec.externalIPs" },
+        Refusal::ForeignAddress { .. } => Refusal::NotAdvertised { vip },
         Refusal::NobodyMayAnnounce { .. } => Refusal::DarkPort { key, protocol, node: node() },
-        Refusal::NotAdvertised { .. }
+        Refusal::VipIsPort { .. }
+        | Refusal::NotAdvertised { .. }
         | Refusal::DarkPort { .. }
         | Refusal::VlanDiffers { .. }
         | Refusal::SteeringDiffers { .. }
@@ -77,6 +74,10 @@ fn after_seen(refusal: &Refusal) -> Option<Refusal> {
     let key = "10.0.0.9:80".parse().unwrap();
     let protocol = Protocol::Tcp;
     Some(match refusal {
+        Refusal::VipIsPort { .. } => {
+            let status = L2StatusKey::new("metallb-system", "l2-x");
+            Refusal::AnnouncedByOthers { vip: "10.0.0.9".parse().unwrap(), node: "node1".into(), status }
+        }
         Refusal::NotAdvertised { .. } => {
             let vip = "10.0.0.9".parse().unwrap();
             Refusal::NobodyMayAnnounce { vip, hindered: BTreeMap::new(), others: 2 }

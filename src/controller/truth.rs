@@ -39,6 +39,7 @@ pub fn served(
     if outcome.vips.is_empty() && refusals.iter().all(elsewhere) {
         return None;
     }
+    let is_of_others = |refusal: &&Refusal| matches!(refusal, Refusal::ForeignAddress { .. });
     let doubt = outcome.vips.iter().find_map(|(vip, subnet)| doubt(world, silent, &refusals, subnet, *vip));
     let doubt = doubt.or_else(|| outcome.kept.then(|| unread(world)));
     let darkens = refusals.iter().find(|refusal| darkens(refusal) && !outcome.kept);
@@ -47,8 +48,8 @@ pub fn served(
         (_, _, None) if !serves => (Status::False, "NotServed"),
         (_, Some(refusal), _) => (Status::False, refusal.reason()),
         (Some((status, reason, _)), None, _) => (*status, *reason),
-        (None, None, Some(_)) => (Status::True, "PartlyServed"),
-        (None, None, None) => (Status::True, "Served"),
+        (None, None, Some(_)) if !refusals.iter().all(is_of_others) => (Status::True, "PartlyServed"),
+        (None, None, _) => (Status::True, "Served"),
     };
     let places = outcome.vips.iter().map(|(vip, subnet)| {
         let only = match outcome.sources.of(Family::of(*vip)) {

@@ -27,6 +27,8 @@ pub struct Service {
     pub proxied: BTreeSet<IpAddr>,
     /// Every `status.loadBalancer.ingress[].hostname` of an entry that has no `ip`.
     pub hostnames: BTreeSet<Arc<str>>,
+    /// `spec.externalIPs`: what others, such as OpenShift's `autoAssignCIDRs`, gave it; kube-proxy serves them.
+    pub external_ips: BTreeSet<IpAddr>,
     /// `spec.ports`, in the order written.
     pub ports: Vec<ServicePort>,
     /// `spec.externalTrafficPolicy`. Both are served by local backends; it is kept for what we say.

@@ -44,6 +44,7 @@ mod tests {
             first_vip: None,
             proxied: BTreeSet::new(),
             hostnames: BTreeSet::new(),
+            external_ips: BTreeSet::new(),
             ports: Vec::new(),
             traffic_policy: TrafficPolicy::Cluster,
             client_ip_affinity: false,

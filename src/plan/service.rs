@@ -98,7 +98,24 @@ pub(super) fn plan<'w>(view: View<'w>, units: &mut Units<'w>, key: &ServiceKey) 
             }
         }
     }
+    name_foreign(&mut plan, service);
     plan
+}
+
+/// Beside a VIP that is served an address outside all Subnets, and one that kube-proxy serves, is somebody else's: it is
+/// named once, and takes nothing from the others.
+fn name_foreign(plan: &mut ServicePlan, service: &Service) {
+    if plan.vips.is_empty() {
+        return;
+    }
+    let is_stray = |vip: &&IpAddr| plan.refusals.remove(&Refusal::NoSubnet { vip: **vip });
+    let strays: Vec<IpAddr> = service.vips.iter().filter(is_stray).copied().collect();
+    let strays = strays.into_iter().map(|address| (address, "status.loadBalancer.ingress"));
+    let of_others =
+        service.external_ips.difference(&service.vips).map(|address| (*address, "spec.externalIPs"));
+    for (address, field) in strays.chain(of_others) {
+        plan.refusals.insert(Refusal::ForeignAddress { address, field });
+    }
 }
 
 fn place_vip<'w>(

@@ -75,6 +75,7 @@ pub fn bare(name: &str, vips: BTreeSet<IpAddr>) -> Service {
         labels: Labels::new(),
         class: None,
         hostnames: BTreeSet::new(),
+        external_ips: BTreeSet::new(),
         first_vip: vips.first().copied(),
         vips,
         proxied: BTreeSet::new(),

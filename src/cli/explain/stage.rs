@@ -61,7 +61,10 @@ impl Stage {
     /// Where a refusal belongs.
     pub fn of(refusal: &Refusal) -> Self {
         match refusal {
-            Refusal::NoVip | Refusal::HostnameOnly { .. } | Refusal::Proxied { .. } => Stage::Address,
+            Refusal::NoVip
+            | Refusal::HostnameOnly { .. }
+            | Refusal::Proxied { .. }
+            | Refusal::ForeignAddress { .. } => Stage::Address,
             Refusal::NoSubnet { .. }
             | Refusal::NotUnderlay { .. }
             | Refusal::ExternalLbDisabled { .. }
@@ -129,6 +132,7 @@ pub fn vip_of(refusal: &Refusal) -> Option<IpAddr> {
         | Refusal::VipIsPort { vip, .. }
         | Refusal::AnnouncedByOthers { vip, .. }
         | Refusal::Proxied { vip }
+        | Refusal::ForeignAddress { address: vip, .. }
         | Refusal::NotAdvertised { vip }
         | Refusal::NobodyMayAnnounce { vip, .. }
         | Refusal::SkippedByFlow { vip, .. } => Some(*vip),

@@ -35,6 +35,7 @@ pub fn service(object: &core::Service, problems: &mut Vec<Problem>) -> Converted
         labels: labels(object.metadata.labels.as_ref()),
         class: spec.load_balancer_class.as_deref().filter(|class| !class.is_empty()).map(Arc::from),
         hostnames: hostnames(object),
+        external_ips: external_ips(spec, &mut notes),
         first_vip: direct.first().copied(),
         vips: direct.into_iter().collect(),
         proxied: vips(object, IpMode::Proxy, &mut notes).into_iter().collect(),
@@ -81,6 +82,11 @@ fn hostnames(object: &core::Service) -> BTreeSet<Arc<str>> {
         .filter(|name| !name.is_empty())
         .map(Arc::from)
         .collect()
+}
+
+fn external_ips(spec: &core::ServiceSpec, notes: &mut Notes) -> BTreeSet<IpAddr> {
+    let given = spec.external_ips.as_deref().unwrap_or_default().iter().enumerate();
+    given.filter_map(|(i, text)| notes.address(format!("spec.externalIPs[{i}]"), text)).collect()
 }
 
 fn ingress(object: &core::Service) -> &[core::LoadBalancerIngress] {

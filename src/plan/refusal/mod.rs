@@ -80,6 +80,8 @@ pub enum Refusal {
     AnnouncedByOthers { vip: IpAddr, node: NodeName, status: L2StatusKey },
     /// The VIP's entry has `ipMode: Proxy`: the address is another load balancer's.
     Proxied { vip: IpAddr },
+    /// Beside VIPs that are served the Service has an address of somebody else's.
+    ForeignAddress { address: IpAddr, field: &'static str },
     /// There are L2Advertisements for the VIP's pool, and none of them selects the Service.
     NotAdvertised { vip: IpAddr },
     /// There are ready backends, but none on a node that may announce: what is in the way of those that have one, and
@@ -172,6 +174,7 @@ impl Refusal {
             Refusal::VipIsPort { .. } => "VipIsPort",
             Refusal::AnnouncedByOthers { .. } => "AnnouncedByOthers",
             Refusal::Proxied { .. } => "Proxied",
+            Refusal::ForeignAddress { .. } => "ForeignAddress",
             Refusal::NotAdvertised { .. } => "NotAdvertised",
             Refusal::NobodyMayAnnounce { .. } => "NobodyMayAnnounce",
             Refusal::DarkPort { .. } => "DarkPort",
@@ -222,6 +225,7 @@ impl Refusal {
             | Refusal::BackendElsewhere { .. }
             | Refusal::AnnouncedByOthers { .. }
             | Refusal::Proxied { .. }
+            | Refusal::ForeignAddress { .. }
             | Refusal::NotAdvertised { .. }
             | Refusal::DarkPort { .. } => Severity::Warning,
         }

@@ -43,14 +43,8 @@ impl Refusal {
                 format!("no endpoint for {protocol} {key} is ready and usable")
             }
             Self::BadSourceRange { .. } | Self::ClosedToAll { .. } => self.fault_of_ranges(),
-            Self::NoVlan { subnet, vlan } => {
-                format!("Subnet {subnet} names Vlan {vlan}, which does not exist")
-            }
-            Self::NoProvider { vlan, provider } => {
-                format!("Vlan {vlan} names ProviderNetwork {provider}, which does not exist")
-            }
-            Self::NoSteeringMac { subnet } => {
-                format!("Subnet {subnet} has logicalGateway, whose MAC is in the northbound only")
+            Self::NoVlan { .. } | Self::NoProvider { .. } | Self::NoSteeringMac { .. } => {
+                self.fault_of_wires()
             }
             Self::BackendOutsideSubnet { .. }
             | Self::BackendWithoutNode { .. }
@@ -60,6 +54,7 @@ impl Refusal {
             | Self::BackendElsewhere { .. } => self.fault_of_backend(),
             Self::AnnouncedByOthers { .. }
             | Self::Proxied { .. }
+            | Self::ForeignAddress { .. }
             | Self::NotAdvertised { .. }
             | Self::NobodyMayAnnounce { .. }
             | Self::DarkPort { .. } => self.fault_of_announcing(),
@@ -76,6 +71,21 @@ impl Refusal {
         }
     }
 
+    fn fault_of_wires(&self) -> String {
+        match self {
+            Self::NoVlan { subnet, vlan } => {
+                format!("Subnet {subnet} names Vlan {vlan}, which does not exist")
+            }
+            Self::NoProvider { vlan, provider } => {
+                format!("Vlan {vlan} names ProviderNetwork {provider}, which does not exist")
+            }
+            Self::NoSteeringMac { subnet } => {
+                format!("Subnet {subnet} has logicalGateway, whose MAC is in the northbound only")
+            }
+            _ => String::new(),
+        }
+    }
+
     fn fault_of_announcing(&self) -> String {
         match self {
             Self::AnnouncedByOthers { vip, node, status } => format!(
@@ -83,6 +93,9 @@ impl Refusal {
             ),
             Self::Proxied { vip } => {
                 format!("{vip} has ipMode: Proxy: it is the address of another load balancer")
+            }
+            Self::ForeignAddress { address, .. } => {
+                format!("{address} is somebody else's: the VIPs beside it are served, and it is not")
             }
             Self::NotAdvertised { vip } => format!(
                 "no L2Advertisement of the IPAddressPool of VIP {vip} selects the Service, so it is not announced"
@@ -208,6 +221,9 @@ impl Refusal {
             Self::Proxied { .. } => {
                 "only addresses of MetalLB's, with ipMode: VIP or none, are served".into()
             }
+            Self::ForeignAddress { .. } => {
+                "where OpenShift gives it, empty spec.externalIP.autoAssignCIDRs of networks.config.openshift.io cluster (3.x: externalIPNetworkCIDRs); then take it out of the Service, or leave it to its owner".into()
+            }
             Self::NotAdvertised { .. } => {
                 "correct spec.serviceSelectors of one, or the labels of the Service".into()
             }
@@ -238,7 +254,7 @@ impl Refusal {
             | Self::Proxied { .. }
             | Self::NotAdvertised { .. }
             | Self::NobodyMayAnnounce { .. } => (service(), "status.loadBalancer.ingress"),
-            Self::BadSourceRange { field, .. } => (service(), field),
+            Self::BadSourceRange { field, .. } | Self::ForeignAddress { field, .. } => (service(), field),
             Self::ClosedToAll { .. } => (service(), "spec.loadBalancerSourceRanges"),
             Self::NotUnderlay { subnet: name, .. } => (subnet(name.clone()), "spec.vlan"),
             Self::ExternalLbDisabled { subnet: name, .. } => {
