@@ -7,9 +7,11 @@ set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$HERE/.."
 
-rendered() { # NAME: as the chart has it offline, with the image that kustomization.yaml names
+rendered() { # NAME [ARGS…]: as the chart has it offline, with the image that kustomization.yaml names
+  local name=$1
+  shift
   printf '# Rendered from deploy/chart by hack/render-deploy.sh: edit the template there.\n'
-  hack/helm.sh template ovn-vip deploy/chart --show-only "templates/$1.yaml" | sed -e 1d -e '/^# Source: /d' |
+  hack/helm.sh template ovn-vip deploy/chart --show-only "templates/$name.yaml" "$@" | sed -e 1d -e '/^# Source: /d' |
     awk '/^$/ { blank = blank "\n"; next } /^---$/ { blank = "" } { printf "%s%s\n", blank, $0; blank = "" }'
 }
 
@@ -19,6 +21,9 @@ main() {
     text=$(rendered "$name")
     printf '%s\n' "$text" >"$folder/$name.yaml"
   done
+  mkdir -p "$folder/openshift"
+  text=$(rendered openshift --set-string openshift.scc=true)
+  printf '%s\n' "$text" >"$folder/openshift/scc.yaml"
 }
 
 main "$@"
