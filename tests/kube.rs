@@ -16,6 +16,8 @@ mod process;
 #[path = "kube/stage.rs"]
 mod stage;
 
+#[path = "kube/beside_controller.rs"]
+mod beside_controller;
 #[path = "kube/beside_metallb.rs"]
 mod beside_metallb;
 #[path = "kube/chart.rs"]
@@ -30,6 +32,8 @@ mod leading;
 mod metrics;
 #[path = "kube/numbers.rs"]
 mod numbers;
+#[path = "kube/openshift.rs"]
+mod openshift;
 #[path = "kube/permissions.rs"]
 mod permissions;
 #[path = "kube/restored.rs"]

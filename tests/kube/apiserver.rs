@@ -88,6 +88,11 @@ impl ApiServer {
         self.etcd = Some(try_etcd(self.folder.path(), self.etcd_port).expect("its port is free"));
     }
 
+    /// The file with which somebody connects who may do anything.
+    pub fn admin(&self) -> PathBuf {
+        self.folder.path().join("admin.kubeconfig")
+    }
+
     /// The file with which a pod of this ServiceAccount connects; the ServiceAccount must exist.
     pub fn service_account(&self, namespace: &str, name: &str) -> PathBuf {
         self.token(namespace, name, name, json!({}))

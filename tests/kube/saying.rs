@@ -227,6 +227,35 @@ fn a_service_that_is_no_load_balancer_any_more_loses_our_condition() {
 }
 
 #[test]
+fn a_service_that_another_class_takes_loses_our_condition() {
+    let stage = Stage::with_example();
+    let mut controller = stage.serving();
+    let left = |service: &str| {
+        eventually("our condition is gone", || {
+            let left = condition(&stage, service, SERVED);
+            holds(left.is_none(), left)
+        });
+    };
+    for service in [NGINX, DNS] {
+        becomes(&stage, service, "True", "Served");
+    }
+    // A class can be given only together with the type.
+    stage.server.cluster.patch(DNS, &json!({"spec": {"type": "ClusterIP"}}));
+    stage
+        .server
+        .cluster
+        .patch(DNS, &json!({"spec": {"type": "LoadBalancer", "loadBalancerClass": "example.org/other"}}));
+    stage.assign(DNS, &["10.180.204.250"]);
+    left(DNS);
+    // The controller is told of another class, which some Service has.
+    controller.terminate();
+    let _other = stage
+        .start("other", stage.controller_command("other").args(["--load-balancer-class=example.org/other"]));
+    left(NGINX);
+    becomes(&stage, DNS, "True", "Served");
+}
+
+#[test]
 fn a_service_that_is_made_anew_has_events_of_its_own() {
     let stage = Stage::with_example();
     let _controller = stage.serving();
