@@ -264,7 +264,7 @@ act_written() {
   shown "ovs-ofctl dump-flows br-provider $RULES   (on $holder)"
   rules "$holder" | sed -n 's/.*n_packets=\([0-9]*\).*priority=[0-9]*,\([^ ]*\) .*/\1 \2/p' |
     while read -r count match; do printf '  %-105s %s packets\n' "$match" "$count"; done
-  printf '  each with actions=%s\n' "$(rules "$holder" | sed -n 's/"patch-localnet."/patch-localnet.underlay-subnet-to-br-int/; s/.*actions=//p' | sort -u)"
+  printf '  each with actions=%s; those of echo requests answer themselves\n' "$(rules "$holder" | sed -n '/IN_PORT/d; s/"patch-localnet."/patch-localnet.underlay-subnet-to-br-int/; s/.*actions=//p' | sort -u)"
   for node in $LAB_NODES; do counts+=("$node $(rules "$node" | grep -c priority || true)"); done
   good "rules of ours: $(printf '%s, ' "${counts[@]}" | sed 's/, $//'); a node with a backend is ready to take over, one without stays out"
 }

@@ -124,6 +124,7 @@ main() {
   export CARGO_NET_OFFLINE=true
   step "rustfmt" cargo fmt --check || true
   if [ -z "$QUICK" ] || command -v shellcheck >/dev/null; then step "shellcheck" shell_scripts || true; fi
+  step "pictures of the documents" hack/picture.py --check || true
   step "clippy" cargo clippy --all-targets --features lab -- -D warnings || true
   step "tests: unit, golden, property, layers" plain_tests || true
   [ -z "$QUICK" ] || finish

@@ -32,6 +32,7 @@ const PLAIN_METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 #[derive(Debug)]
 pub struct Health {
     registry: Registry,
+    known: Vec<Known>,
     ready: AtomicBool,
     waiting_for: Mutex<String>,
     status: Mutex<Option<String>>,
@@ -39,12 +40,23 @@ pub struct Health {
     token: OnceLock<String>,
 }
 
+/// A metric that is registered, whether it has a value yet or not.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Known {
+    /// As it is scraped.
+    pub name: String,
+    /// gauge, counter or histogram.
+    pub kind: String,
+    /// What it tells.
+    pub help: String,
+}
+
 /// Metrics under construction: every name begins with `ovn_vip_`.
-pub struct Metrics(Registry);
+pub struct Metrics(Registry, Vec<Known>);
 
 impl Default for Metrics {
     fn default() -> Self {
-        let mut all = Self(Registry::with_prefix("ovn_vip"));
+        let mut all = Self(Registry::with_prefix("ovn_vip"), Vec::new());
         let build: Family<Label, Gauge> = all.add("build_info", "The version that runs, always 1");
         build.get_or_create(&label("version", env!("CARGO_PKG_VERSION"))).set(1);
         all
@@ -63,7 +75,11 @@ impl Metrics {
     }
 
     fn add_made<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: M) -> M {
-        self.0.register(name, help.trim_end_matches('.'), metric.clone());
+        let help = help.trim_end_matches('.');
+        let kind = metric.metric_type().as_str().to_owned();
+        let ending = if kind == "counter" { "_total" } else { "" };
+        self.1.push(Known { name: format!("ovn_vip_{name}{ending}"), kind, help: help.to_owned() });
+        self.0.register(name, help, metric.clone());
         metric
     }
 
@@ -71,6 +87,7 @@ impl Metrics {
     pub fn finish(self) -> Arc<Health> {
         Arc::new(Health {
             registry: self.0,
+            known: self.1,
             ready: AtomicBool::new(false),
             waiting_for: Mutex::new("starting".to_owned()),
             status: Mutex::new(None),
@@ -98,6 +115,11 @@ impl Health {
             info!(%address, "serving /healthz, /readyz, /metrics and what there is of /status");
         }
         Ok(())
+    }
+
+    /// Every metric of this program.
+    pub fn known(&self) -> &[Known] {
+        &self.known
     }
 
     /// What is waited for, if anything.
@@ -221,16 +243,20 @@ impl ControllerMetrics {
             vips: all.add("vips_programmed", "VIPs of Services that are programmed, announced or not"),
             vips_served: all
                 .add("vips_served", "VIPs that are programmed, and that a speaker says it announces"),
-            services: all
-                .add("services", "Services with a VIP of ours, by the status of their condition Served"),
-            speakers: all.add("speakers", "Speakers that have reported, by whether they are heard of still"),
+            services: all.add(
+                "services",
+                "Services with a VIP of ours, by served: the status of their condition Served",
+            ),
+            speakers: all
+                .add("speakers", "Speakers that have reported, by heard: whether they are heard of still"),
             refusals: all.add("refusals", "What is declined at the moment, by reason"),
-            transactions: all.add("northbound_transactions", "Transactions answered by the northbound"),
+            transactions: all
+                .add("northbound_transactions", "Transactions answered by the northbound, by outcome"),
             rows: all.add("northbound_rows_written", "Rows of the northbound written"),
             repairs: all.add("northbound_repairs", "Rows of ours put back after somebody changed them"),
             commit: all.add_times("northbound_commit_seconds", "From a transaction to its answer"),
             reconcile: all.add_times("reconcile_seconds", "Planning what changed and comparing it"),
-            connected: all.add("database_connected", "Whether the OVN database is followed"),
+            connected: all.add("database_connected", "Whether the OVN database is followed, by database"),
             leader: all.add("leader", "Whether this replica leads"),
             objects: all.add("cluster_objects", "Objects of the cluster known, by kind"),
             rewinds: all.add("cluster_rewinds", "How often the API server's state went back to an older one"),
@@ -271,9 +297,9 @@ impl SpeakerMetrics {
             verdicts: all.add("frames", "ARP and neighbour discovery frames seen, by verdict"),
             announced: all.add("vips_announced", "VIPs that this node answers for"),
             states: all.add("vips", "VIPs that this node can deliver, by state"),
-            claims: all.add("claims", "VIPs that this node began to answer for, or let go"),
+            claims: all.add("claims", "VIPs that this node began to answer for, or let go, by event"),
             rules: all.add("rules", "OpenFlow rules wanted on provider bridges"),
-            connected: all.add("switch_connected", "Whether the provider bridge answers"),
+            connected: all.add("switch_connected", "Whether the provider bridge answers, by bridge"),
             repairs: all.add("rule_repairs", "Rules of ours put back after somebody changed them"),
             objects: all.add("cluster_objects", "Objects of the cluster known, by kind"),
             rewinds: all.add("cluster_rewinds", "How often the API server's state went back to an older one"),
