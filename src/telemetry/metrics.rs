@@ -18,7 +18,10 @@ use anyhow::Context;
 use crate::io::http::{Asked, Page, Pages, Standing, serve};
 use crate::settings::ClusterArgs;
 
+mod known;
 mod plain;
+
+pub use known::Known;
 
 /// One label with one value.
 pub type Label = [(&'static str, String); 1];
@@ -38,17 +41,6 @@ pub struct Health {
     status: Mutex<Option<String>>,
     /// Who shows it may read `/status` from elsewhere.
     token: OnceLock<String>,
-}
-
-/// A metric that is registered, whether it has a value yet or not.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Known {
-    /// As it is scraped.
-    pub name: String,
-    /// gauge, counter or histogram.
-    pub kind: String,
-    /// What it tells.
-    pub help: String,
 }
 
 /// Metrics under construction: every name begins with `ovn_vip_`.
@@ -76,9 +68,7 @@ impl Metrics {
 
     fn add_made<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: M) -> M {
         let help = help.trim_end_matches('.');
-        let kind = metric.metric_type().as_str().to_owned();
-        let ending = if kind == "counter" { "_total" } else { "" };
-        self.1.push(Known { name: format!("ovn_vip_{name}{ending}"), kind, help: help.to_owned() });
+        self.1.push(Known::new(name, help, &metric));
         self.0.register(name, help, metric.clone());
         metric
     }
