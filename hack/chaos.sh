@@ -63,7 +63,7 @@ STAGED='' # the VLAN of the stage that stands
 
 stage_it() { # FILE: what stands serves, or is made anew
   load "$1"
-  if [ "$STAGED" != "$VLAN" ] || ! becomes_healthy 15; then
+  if [ "$STAGED" != "$VLAN" ] || ! becomes_healthy 25; then
     start_stage
     STAGED=$VLAN
   fi
@@ -112,11 +112,12 @@ run_dark() { # FILE: prints what explain says
   prepare_it >>"$CHAOS_DIR/break.log" 2>&1
   darken >>"$CHAOS_DIR/break.log" 2>&1
   await 15 "the dark" is_dark
-  began=$SECONDS
+  said='' began=$SECONDS
   until said=$(explained) && grep -q "$DARK" <<<"$said"; do [ $((SECONDS - began)) -lt 8 ] || break; done
   if grep -q "$DARK" <<<"$said"; then kept=yes; else FAILED=1; fi
   printf '| %s | %s | %s |\n' "$FAULT" "$said" "$kept"
-  brighten >>"$CHAOS_DIR/break.log" 2>&1
+  # What does not come back is made anew.
+  brighten >>"$CHAOS_DIR/break.log" 2>&1 || STAGED=
 }
 
 one_round() { # prints HEALING LOST ASKED AT_ONCE SILENT MACS
@@ -184,7 +185,7 @@ dark_ones() { # FILE…: those that say what explain has to say
 }
 
 main() {
-  local file files=() run=run_fault number=0
+  local file list files run=run_fault number=0
   case ${1:-help} in
   help | -h | --help) sed -n '2,/^set -/{/^set -/!s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; return ;;
   list) list; return ;;
@@ -194,8 +195,8 @@ main() {
     [ $# -gt 0 ] || set -- all
     ;;
   esac
-  files=$(chosen "$@")
-  mapfile -t files <<<"$files"
+  list=$(chosen "$@")
+  mapfile -t files <<<"$list"
   [ "$run" = run_fault ] || mapfile -t files < <(dark_ones "${files[@]}")
   [ "$(id -u)" = 0 ] || die "the lab's network namespaces need root: run it as root"
   build

@@ -4,3 +4,4 @@ PROMISE="another node within 1 s"
 HEALS_MS=1500 LOSES=80
 break_it() { "$LAB" cut "$HOLDER"; }
 mend_it() { "$LAB" mend "$HOLDER"; sleep 3; }
+DARK='carrier'

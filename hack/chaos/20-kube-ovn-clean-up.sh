@@ -7,3 +7,9 @@ break_it() {
   for row in $("$LAB" nb --bare --columns=_uuid list Load_Balancer); do commands+=(-- destroy Load_Balancer "$row"); done
   "$LAB" nb "${commands[@]:1}"
 }
+DARK='northbound: it is not as it should be'
+darken() { # nobody puts it back
+  end_program controller
+  break_it
+}
+brighten() { start_controller; }

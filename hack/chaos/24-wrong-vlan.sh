@@ -19,3 +19,6 @@ look() {
     return 1
   fi
 }
+DARK='has number 342, and localnet port'
+darken() { break_it; }
+brighten() { mend_it; }

@@ -4,3 +4,4 @@ PROMISE="another node within 1 s, and one when it is back"
 SILENT_MS=1500 HEALS_MS=2000 LOSES=100
 break_it() { "$LAB" vs sw del-port br-sw "$HOLDER"; }
 mend_it() { "$LAB" vs sw add-port br-sw "$HOLDER"; sleep 3; }
+DARK='hears'

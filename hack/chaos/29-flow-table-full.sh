@@ -7,3 +7,4 @@ break_it() {
   "$LAB" of "$HOLDER" del-flows br-provider 'cookie=0x6f766e2d76697000/0xffffffffffffff00'
 }
 mend_it() { "$LAB" vs "$HOLDER" clear Bridge br-provider flow_tables; sleep 2; }
+DARK='cannot deliver'

@@ -81,6 +81,8 @@ pub async fn from_api_server(source: &Source) -> anyhow::Result<Objects> {
         }
     };
     if tokio::time::timeout(WITHIN, read).await.is_err() {
+        // Every kind is asked for, and one cause stops them all.
+        problems.dedup();
         anyhow::bail!("the cluster is not known after {} s: {}", WITHIN.as_secs(), problems.join("; "));
     }
     let Cluster::Kube(watch, _) = cluster else { anyhow::bail!("no API server was named") };

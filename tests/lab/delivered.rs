@@ -77,3 +77,31 @@ fn a_speaker_that_was_stopped_says_nothing_of_its_past() {
     let stale = capture.frames(&stage).into_iter().filter(|frame| frame.source == mac && frame.claims(VIP4));
     assert_eq!(stale.count(), 0);
 }
+
+#[test]
+fn explain_names_the_endpoints_whose_ports_no_chassis_has() {
+    let (stage, first) = served();
+    let explain = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ovn-vip"));
+        command.args(["explain", VIP4]).args(stage.kubernetes().options("controller"));
+        command.args(["--ovn-nb", stage.lab.variable("LAB_NB"), "--ovn-sb", stage.lab.variable("LAB_SB")]);
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    let take_out = |node: &str, pods: &[&str]| {
+        pods.iter().for_each(|pod| drop(stage.lab.run(&["vs", node, "del-port", "br-int", pod])));
+    };
+    let (own, others) =
+        if first == "node1" { (vec!["p11", "p12"], vec!["p21"]) } else { (vec!["p21"], vec!["p11", "p12"]) };
+    take_out(first, &own);
+    stage.becomes_served("client", VIP4, pods_on(other(first)));
+    eventually("it says which, and that others serve", || {
+        let said = explain();
+        let words = format!("no chassis has its port {}.default", own[0]);
+        holds(said.contains(&words) && said.contains("! backends") && !said.contains("✗"), said)
+    });
+    take_out(other(first), &others);
+    eventually("it is dark for it", || {
+        let said = explain();
+        holds(said.contains("✗ backends") && said.contains("is the pod's interface in br-int"), said)
+    });
+}

@@ -104,27 +104,27 @@ impl Way<'_> {
             Announcer::Undelivered(node) => wrong(
                 Stage::Announced,
                 format!("{node} holds {vip} and cannot deliver it"),
-                format!("`ovn-vip status` on {node} says what is missing in its Open vSwitch; does ovn-controller run there?"),
+                format!(
+                    "`ovn-vip status` on {node} says what is missing in its Open vSwitch; does ovn-controller run there?"
+                ),
             ),
             Announcer::Lost(node) => wrong(
                 Stage::Announced,
-                format!("{node} announced {vip} last, and its Node is not ready: no other has taken it over yet"),
+                format!(
+                    "{node} announced {vip} last, and its Node is not ready: no other has taken it over yet"
+                ),
                 "another node with a ready backend would take it over".to_owned(),
             ),
             Announcer::NotHeard(node, since) => wrong(
                 Stage::Announced,
-                format!("{node} announced {vip} last, and its speaker has not been heard since {since}, by the clocks of both"),
+                format!(
+                    "{node} announced {vip} last, and its speaker has not been heard since {since}, by the clocks of both"
+                ),
                 format!("does the Pod of ovn-vip-speaker run on {node}, and does it reach the API server?"),
             ),
-            Announcer::Nobody => wrong(
-                Stage::Announced,
-                format!("no node announces {vip}"),
-                "`ovn-vip status` on the nodes above says what each waits for, and so do the logs of ovn-vip-speaker".to_owned(),
-            ),
+            Announcer::Nobody => self.by_nobody(subnet, vip),
             // The controller, which may read reports, says that somebody announces it.
-            Announcer::Unreported
-                if self.facts.said.is_some_and(|said| said.status == Condition::True) =>
-            {
+            Announcer::Unreported if self.facts.said.is_some_and(|said| said.status == Condition::True) => {
                 step(Mark::Unknown, "no speaker's report can be read: may Leases be listed?".to_owned())
             }
             Announcer::Unreported => wrong(
@@ -133,5 +133,23 @@ impl Way<'_> {
                 "does the DaemonSet ovn-vip-speaker run, and may it write Leases?".to_owned(),
             ),
         }
+    }
+
+    /// Nobody says that it announces it: those that say why.
+    fn by_nobody(&self, subnet: &Subnet, vip: IpAddr) -> Step {
+        let reports = self.facts.reconciler.world().reports();
+        let unable = reports.filter(|report| report.cannot_deliver(&subnet.name, vip));
+        let unable: Vec<String> = unable.map(|report| report.node.to_string()).collect();
+        if unable.is_empty() {
+            let cure = "`ovn-vip status` on the nodes above says what each waits for, and so do the logs of ovn-vip-speaker";
+            return wrong(Stage::Announced, format!("no node announces {vip}"), cure.to_owned());
+        }
+        let cure = "`ovn-vip status` on them says what is missing in their Open vSwitch: OVN's flows, or our rules; do ovs-vswitchd and ovn-controller run there?";
+        let unable = unable.join(" and ");
+        wrong(
+            Stage::Announced,
+            format!("no node announces {vip}: {unable} cannot deliver it"),
+            cure.to_owned(),
+        )
     }
 }

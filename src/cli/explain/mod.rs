@@ -1,5 +1,6 @@
 //! `ovn-vip explain`: one Service's or VIP's way, to the first thing that is wrong with it.
 
+mod backends;
 mod holder;
 mod ovn;
 mod print;

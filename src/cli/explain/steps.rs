@@ -172,7 +172,7 @@ impl<'f> Way<'f> {
             self.step(Stage::ExcludeIps, Mark::Right, vec!["the address is nobody else's".to_owned()]),
             self.clients_step(),
             self.ports_step(),
-            self.step(Stage::Backends, Mark::Right, self.backend_words()),
+            self.backends_step(),
         ]);
         steps.extend(self.controller_step());
         steps.push(self.northbound_step());
@@ -272,22 +272,9 @@ impl<'f> Way<'f> {
         self.step(Stage::Ports, Mark::Right, vec![ports.join(", ")])
     }
 
-    fn backend_words(&self) -> Vec<String> {
-        let world = self.facts.reconciler.world();
-        let node_of = |address: IpAddr| {
-            let endpoints = world.slices_of(&self.service.key).flat_map(|slice| &slice.endpoints);
-            endpoints
-                .filter(|endpoint| endpoint.address == address)
-                .find_map(|endpoint| endpoint.node.clone())
-        };
-        let words = self.backends.iter().map(|((protocol, port), backends)| {
-            let backends = backends.iter().map(|backend| match node_of(backend.ip()) {
-                Some(node) => format!("{backend} on {node}"),
-                None => backend.to_string(),
-            });
-            format!("{}/{port} -> {}", protocol.as_str(), backends.collect::<Vec<_>>().join(", "))
-        });
-        words.collect()
+    /// Then what is wrong is seen in them, not heard of.
+    fn sees_databases(&self) -> bool {
+        self.facts.differences.is_some() && self.facts.southbound
     }
 
     /// What the controller says, where there is an API server to say it to.
@@ -298,14 +285,17 @@ impl<'f> Way<'f> {
         let Some(Served { status, reason, message }) = self.facts.said else {
             let fault = "it has said nothing of this Service: there is no condition ovn-vip.io/Served";
             let cure = "does ovn-vip-controller run, has it a leader (`kubectl get lease ovn-vip-controller`), and may it patch services/status?";
-            return Some(wrong(Stage::Controller, fault.to_owned(), cure.to_owned()));
+            let mut step = wrong(Stage::Controller, fault.to_owned(), cure.to_owned());
+            if self.sees_databases() {
+                step.mark = Mark::Doubtful;
+            }
+            return Some(step);
         };
         let says = vec![format!("it says {reason}: {message}")];
         let mark = match status {
             Condition::True => Mark::Right,
             Condition::Unknown => Mark::Doubtful,
-            // With the databases at hand what is wrong is seen below, not heard of.
-            Condition::False if self.facts.differences.is_some() && self.facts.southbound => Mark::Doubtful,
+            Condition::False if self.sees_databases() => Mark::Doubtful,
             Condition::False => Mark::Wrong,
         };
         let cure = format!("its message says what to do; docs/refusals.md has {reason}");
