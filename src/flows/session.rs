@@ -36,8 +36,8 @@ const VERIFY_MONITORED: Duration = Duration::from_secs(5);
 const VERIFY: Duration = Duration::from_secs(2);
 /// Least time between two readings that the switch's own tellings cause, so that nobody can keep us busy.
 const SETTLE: Duration = Duration::from_millis(100);
-/// When a refused flow is tried again: a full table may have room by then.
-const RETRY_REFUSED: Duration = Duration::from_secs(30);
+/// When a refused flow is tried again, twice as late each time, up to the latter: a full table may have room by then.
+const RETRY_REFUSED: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
 /// More flows than this with our cookie, or with Kube-OVN's, are nobody's.
 const MOST_FLOWS: usize = 500_000;
 
@@ -136,6 +136,7 @@ pub struct Session {
     /// What was refused before the last retry: to be told only once.
     reported: BTreeMap<Flow, OpenFlowError>,
     retry_refused_at: Duration,
+    retry_pause: Duration,
     events: VecDeque<Event>,
 }
 
@@ -176,6 +177,7 @@ impl Session {
             refused: BTreeMap::new(),
             reported: BTreeMap::new(),
             retry_refused_at: now,
+            retry_pause: RETRY_REFUSED[0],
             events: VecDeque::new(),
         };
         session.send(&Request::Hello);
@@ -312,7 +314,9 @@ impl Session {
             Monitor::Asked(_) | Monitor::Off => VERIFY,
         };
         let verify_at = self.verified_at + pause;
-        self.deadline = self.leaving.next_trust().map_or(verify_at, |trust| trust.min(verify_at));
+        let retry = (!self.refused.is_empty()).then_some(self.retry_refused_at);
+        let due = self.leaving.next_trust().into_iter().chain(retry);
+        self.deadline = due.fold(verify_at, Duration::min);
     }
 
     fn enter(&mut self, now: Duration, phase: Phase) {

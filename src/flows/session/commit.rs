@@ -69,7 +69,10 @@ impl Session {
     /// The flows that the bridge has are known: changes what has to be changed.
     pub(super) fn compare(&mut self, now: Duration, found: &[Found]) {
         if now >= self.retry_refused_at {
-            self.retry_refused_at = now + RETRY_REFUSED;
+            let [first, longest] = RETRY_REFUSED;
+            self.retry_pause =
+                if self.refused.is_empty() { first } else { longest.min(self.retry_pause * 2) };
+            self.retry_refused_at = now + self.retry_pause;
             self.reported = std::mem::take(&mut self.refused);
         }
         let target = Arc::clone(&self.wanted);
