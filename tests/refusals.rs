@@ -64,7 +64,8 @@ fn after(refusal: &Refusal) -> Option<Refusal> {
         | Refusal::SteeringDiffers { .. }
         | Refusal::SkippedByFlow { .. }
         | Refusal::NorthdSilent { .. }
-        | Refusal::FlowMissing { .. } => return after_seen(refusal),
+        | Refusal::FlowMissing { .. }
+        | Refusal::PodFlowMissing { .. } => return after_seen(refusal),
     })
 }
 
@@ -97,6 +98,7 @@ fn after_seen(refusal: &Refusal) -> Option<Refusal> {
         }
         Refusal::SkippedByFlow { .. } => Refusal::NorthdSilent { key, protocol },
         Refusal::NorthdSilent { .. } => Refusal::FlowMissing { key, protocol },
+        Refusal::FlowMissing { .. } => Refusal::PodFlowMissing { key, protocol },
         _ => return None,
     })
 }

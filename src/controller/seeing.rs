@@ -1,13 +1,13 @@
 //! Believing only what is seen: rows that were written, against the southbound's flows, with patience. No I/O; time is handed in.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use uuid::Uuid;
 
 use crate::model::{Protocol, Unseen};
-use crate::nb::flows::{Flows, Seen, hint_of};
+use crate::nb::flows::{About, Flows, Seen, hint_of};
 use crate::nb::rows::{LOGICAL_FLOW, LoadBalancerRow};
 use crate::ovsdb::{Replica, RowChange};
 
@@ -34,6 +34,8 @@ pub(super) struct Seeing {
     flows: Flows,
     rows: BTreeMap<Uuid, Written>,
     hinted: BTreeMap<u32, BTreeSet<Uuid>>,
+    /// By the address of a backend the rows that have it.
+    balanced: BTreeMap<IpAddr, BTreeSet<Uuid>>,
     dirty: BTreeSet<Uuid>,
     /// Those with doubts.
     doubted: BTreeSet<Uuid>,
@@ -57,6 +59,19 @@ impl Seeing {
 
     /// A row of ours as the northbound has it.
     pub(super) fn put_row(&mut self, uuid: Uuid, row: Option<LoadBalancerRow>) {
+        let old = self.rows.get(&uuid).map(|written| addresses(&written.row)).unwrap_or_default();
+        let new = row.as_ref().map(addresses).unwrap_or_default();
+        for address in old.difference(&new) {
+            if let Some(rows) = self.balanced.get_mut(address) {
+                rows.remove(&uuid);
+                if rows.is_empty() {
+                    self.balanced.remove(address);
+                }
+            }
+        }
+        for address in new.difference(&old) {
+            self.balanced.entry(*address).or_default().insert(uuid);
+        }
         let hinted = self.hinted.entry(hint_of(uuid)).or_default();
         match row {
             Some(row) => {
@@ -77,9 +92,12 @@ impl Seeing {
     /// Takes changes of the southbound in.
     pub(super) fn southbound_changed(&mut self, replica: &Replica, changes: &[RowChange]) {
         for change in changes.iter().filter(|change| &*change.table == LOGICAL_FLOW) {
-            let hints = self.flows.put(replica, change);
-            let rows = hints.into_iter().filter_map(|hint| self.hinted.get(&hint)).flatten();
-            self.dirty.extend(rows);
+            let rows = match self.flows.put(replica, change) {
+                Some(About::Row(hint)) => self.hinted.get(&hint),
+                Some(About::Pod(address)) => self.balanced.get(&address),
+                None => None,
+            };
+            self.dirty.extend(rows.into_iter().flatten());
         }
         self.dirty.extend(&self.doubted);
     }
@@ -90,8 +108,15 @@ impl Seeing {
     }
 
     /// It is this late. Looks at what changed; `option` is what keeps DNAT
-    /// local there, `is_bound` whether a port is on any node.
-    pub(super) fn advance(&mut self, now: Duration, option: Option<&str>, is_bound: impl Fn(&str) -> bool) {
+    /// local there, `is_bound` whether a port is on any node, `is_direct` whether only a flow of its own brings what was
+    /// translated to it.
+    pub(super) fn advance(
+        &mut self,
+        now: Duration,
+        option: Option<&str>,
+        is_bound: impl Fn(&str) -> bool,
+        is_direct: impl Fn(&str) -> bool,
+    ) {
         self.now = now;
         if !self.level {
             return;
@@ -107,9 +132,14 @@ impl Seeing {
                 written.local |= seen == Seen::Local;
                 let bound =
                     || backends.iter().any(|backend| mapped(&written.row, *backend).is_some_and(&is_bound));
+                let is_lost = |backend: &SocketAddr| {
+                    let port = mapped(&written.row, *backend).filter(|port| is_direct(port));
+                    port.is_some_and(|port| !self.flows.is_forwarded(backend.ip(), port))
+                };
                 let doubt = match seen {
                     Seen::Nothing => Unseen::Flows,
                     Seen::Anywhere if asked && bound() => Unseen::Locality,
+                    Seen::Anywhere | Seen::Local if backends.iter().any(is_lost) => Unseen::Pod,
                     Seen::Anywhere | Seen::Local => continue,
                 };
                 let began =
@@ -145,6 +175,11 @@ impl Seeing {
         let doubts = self.doubted().flat_map(|written| written.doubts.values());
         doubts.map(|(_, since)| *since + PATIENCE).filter(|due| self.now < *due).min()
     }
+}
+
+/// The addresses of a row's backends.
+fn addresses(row: &LoadBalancerRow) -> BTreeSet<IpAddr> {
+    served(row).into_iter().flat_map(|(_, backends)| backends).map(|backend| backend.ip()).collect()
 }
 
 /// The VIPs of a row that have backends.

@@ -109,6 +109,7 @@ fn darkens(refusal: &Refusal) -> bool {
             | Refusal::SkippedByFlow { .. }
             | Refusal::NorthdSilent { .. }
             | Refusal::FlowMissing { .. }
+            | Refusal::PodFlowMissing { .. }
     )
 }
 

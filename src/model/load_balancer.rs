@@ -47,6 +47,8 @@ pub enum Unseen {
     Flows,
     /// Their keeping DNAT on the node.
     Locality,
+    /// What brings a packet that was translated to the port of its pod, in a switch without a router port.
+    Pod,
 }
 
 /// What the northbound (and the southbound's port bindings) tell us that decisions depend on.

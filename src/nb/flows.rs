@@ -2,7 +2,8 @@
 //!
 //! A flow names the row that it comes from by the first eight digits of its uuid (`external_ids:stage-hint`, northd.c). DNAT is
 //! local where it asks for a port of this chassis (`is_chassis_resident`, Kube-OVN's patch) or is `ct_lb_mark_local` (26.03).
-//! Two stages are read: `ls_in_lb` balances, `ls_in_pre_lb` says what is not to be.
+//! Two stages are read whole: `ls_in_lb` balances, `ls_in_pre_lb` says what is not to be. Of `ls_in_l2_lkup` only what Kube-OVN's
+//! `ls_dnat_mod_dl_dst` makes, which has a priority of its own: what was translated to a pod's address goes to its port.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -10,18 +11,24 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 use uuid::Uuid;
 
+use crate::model::LspName;
 use crate::ovsdb::{Condition, Datum, Function, Replica, Row, RowChange, RowFilter};
 
 use super::rows::{LOGICAL_FLOW, text};
 
 const BALANCES: &str = "ls_in_lb";
 const PREPARES: &str = "ls_in_pre_lb";
+const FORWARDS: &str = "ls_in_l2_lkup";
+/// Of the flows that bring what was translated to its pod (`build_lswitch_dnat_mod_dl_dst_rules`).
+const FORWARDS_AT: i64 = 55;
 
-/// The flows that are followed: those of the two stages, whosever they are.
+/// The flows that are followed: those of the two stages, whosever they are, and those that bring what was translated to pods.
 pub fn filter() -> RowFilter {
     let of_stage =
         |stage| Condition::new("external_ids", Function::Includes, Datum::map([("stage-name", stage)]));
-    RowFilter::AnyOf([BALANCES, PREPARES].map(of_stage).into())
+    let forwards = Condition::new("priority", Function::Equal, Datum::from(FORWARDS_AT));
+    let stages = [BALANCES, PREPARES].map(of_stage).into_iter();
+    RowFilter::AnyOf(stages.chain([forwards]).collect())
 }
 
 /// What the flows of a row say of one VIP and port.
@@ -41,6 +48,18 @@ pub struct Flows {
     balancing: BTreeMap<u32, BTreeMap<Uuid, Balancing>>,
     hints: BTreeMap<Uuid, u32>,
     skips: BTreeMap<Uuid, IpNet>,
+    /// By the address of a pod the flows to its port.
+    forwarding: BTreeMap<IpAddr, BTreeMap<Uuid, LspName>>,
+    forwarded: BTreeMap<Uuid, IpAddr>,
+}
+
+/// What a flow is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum About {
+    /// A row, by its hint.
+    Row(u32),
+    /// A pod, by its address.
+    Pod(IpAddr),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,9 +78,14 @@ pub fn hint_of(row: Uuid) -> u32 {
 }
 
 impl Flows {
-    /// Takes a change in; the hint of the row that it is about.
-    pub fn put(&mut self, replica: &Replica, change: &RowChange) -> Option<u32> {
+    /// Takes a change in; what it is about.
+    pub fn put(&mut self, replica: &Replica, change: &RowChange) -> Option<About> {
         let uuid = change.uuid;
+        if let Some(address) = self.forwarded.remove(&uuid) {
+            self.forget_forward(uuid, address);
+            self.put_forward(replica, uuid);
+            return Some(About::Pod(address));
+        }
         let left = self.hints.remove(&uuid);
         if let Some(hint) = left
             && let Some(flows) = self.balancing.get_mut(&hint)
@@ -72,17 +96,42 @@ impl Flows {
             }
         }
         self.skips.remove(&uuid);
+        let left = left.map(About::Row);
         let Some(row) = replica.row(LOGICAL_FLOW, &uuid) else { return left };
         let id = |key| row.get("external_ids").and_then(|ids| ids.map_get(key)).unwrap_or_default();
         if id("stage-name") == PREPARES {
             self.skips.extend(skipped(row).map(|cidr| (uuid, cidr)));
             return None;
         }
+        if id("stage-name") == FORWARDS {
+            return self.put_forward(replica, uuid).map(About::Pod);
+        }
         let hint = u32::from_str_radix(id("stage-hint"), 16).ok();
         let Some((hint, read)) = hint.zip(Balancing::read(row)) else { return left };
         self.balancing.entry(hint).or_default().insert(uuid, read);
         self.hints.insert(uuid, hint);
-        Some(hint)
+        Some(About::Row(hint))
+    }
+
+    /// A flow is never altered, but for its place in the table of what it is about (`ovn-northd` makes it anew).
+    fn put_forward(&mut self, replica: &Replica, uuid: Uuid) -> Option<IpAddr> {
+        let (address, port) = forwards(replica.row(LOGICAL_FLOW, &uuid)?)?;
+        self.forwarding.entry(address).or_default().insert(uuid, port);
+        self.forwarded.insert(uuid, address);
+        Some(address)
+    }
+
+    fn forget_forward(&mut self, uuid: Uuid, address: IpAddr) {
+        let Some(flows) = self.forwarding.get_mut(&address) else { return };
+        flows.remove(&uuid);
+        if flows.is_empty() {
+            self.forwarding.remove(&address);
+        }
+    }
+
+    /// Whether what was translated to this address goes to this port.
+    pub fn is_forwarded(&self, address: IpAddr, port: &str) -> bool {
+        self.forwarding.get(&address).is_some_and(|flows| flows.values().any(|found| found.as_str() == port))
     }
 
     /// What is not balanced at all.
@@ -124,6 +173,17 @@ impl Balancing {
         let handed_on = matches.contains("is_chassis_resident(\"node-");
         Some(Self { address, port, local, handed_on, backends: backends.collect() })
     }
+}
+
+/// `reg0[2] != 0 && ip4.dst == 10.0.0.1`, with `eth.dst = 0a:00:00:00:00:01; outport = "p11.default"; output;` (Kube-OVN's patch).
+fn forwards(row: &Row) -> Option<(IpAddr, LspName)> {
+    let mut clauses = text(row, "match").split("&&").filter_map(|clause| clause.split_once("=="));
+    let address = clauses.find_map(|(field, value)| {
+        let is_destination = matches!(field.trim(), "ip4.dst" | "ip6.dst");
+        is_destination.then(|| value.trim().parse().ok()).flatten()
+    })?;
+    let (_, port) = text(row, "actions").split_once("outport = \"")?;
+    Some((address, LspName::from(port.split_once('"')?.0)))
 }
 
 /// `ip4 && ip4.dst == 10.0.0.0/24`, with nothing done but to go on (Kube-OVN's patch).
@@ -202,6 +262,21 @@ mod tests {
         )]);
         let key = "[fd00::252]:80".parse().unwrap();
         assert_eq!(found.seen(ROW, key, &backends(&["[fd00::111]:80"])), Seen::Local);
+    }
+
+    #[test]
+    fn what_was_translated_is_seen_to_go_to_its_pod() {
+        let action = "eth.dst = 0a:00:00:00:00:11; outport = \"p11.default\"; output;";
+        let found = flows(&[
+            ("ls_in_l2_lkup", "reg0[2] != 0 && ip4.dst == 10.180.204.111", action),
+            ("ls_in_l2_lkup", "reg0[2] != 0 && ip6.dst == fd00:180:204::111", action),
+            ("ls_in_l2_lkup", "eth.dst == 0a:00:00:00:00:12", "outport = \"p12.default\"; output;"),
+        ]);
+        let is_forwarded = |address: &str, port| found.is_forwarded(address.parse().unwrap(), port);
+        assert!(is_forwarded("10.180.204.111", "p11.default"));
+        assert!(is_forwarded("fd00:180:204::111", "p11.default"));
+        assert!(!is_forwarded("10.180.204.111", "p12.default"), "another's port");
+        assert!(!is_forwarded("10.180.204.112", "p12.default"), "by its MAC alone");
     }
 
     #[test]

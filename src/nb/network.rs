@@ -142,6 +142,11 @@ impl NetworkIndex {
         };
     }
 
+    /// The switch that a port is in.
+    pub(super) fn switch_of(&self, port: &LspName) -> Option<&SubnetName> {
+        self.home.get(self.named.get(port)?)
+    }
+
     fn rebound(&mut self, name: &LspName, dirty: &mut NetworkDirty) {
         let Some(uuid) = self.named.get(name) else { return };
         let (Some(home), Some(port)) = (self.home.get(uuid).cloned(), self.ports.get(uuid)) else { return };

@@ -61,7 +61,7 @@ pub fn southbound_tables() -> TablesWanted {
     TablesWanted::new()
         .require(PORT_BINDING, &["logical_port", "chassis"])
         .require(CHASSIS, &["name"])
-        .require(LOGICAL_FLOW, &["match", "actions", "external_ids"])
+        .require(LOGICAL_FLOW, &["match", "actions", "external_ids", "priority"])
 }
 
 /// The newest of the OVN releases in which the missing columns appeared, as `ovsdb-schemas/` has them.

@@ -15,6 +15,13 @@ impl NetworkIndex {
         self.bindings.contains_key(port)
     }
 
+    /// Whether what was translated to this port's address reaches it by a flow of its own alone: on Kube-OVN's OVN, in a switch
+    /// without a router port.
+    pub fn is_direct(&self, port: &LspName) -> bool {
+        let switch = self.switch_of(port).and_then(|switch| self.network.switches.get(switch));
+        switch.is_some_and(|switch| switch.kube_ovn && switch.router_ports.is_empty())
+    }
+
     /// What is not seen of which VIP and port, and which networks OVN does not balance for.
     pub fn put_seen(
         &mut self,

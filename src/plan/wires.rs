@@ -38,5 +38,6 @@ pub(super) fn unseen(view: View<'_>, protocol: Protocol, key: SocketAddr) -> Opt
     Some(match unseen {
         Unseen::Flows => Refusal::NorthdSilent { key, protocol },
         Unseen::Locality => Refusal::FlowMissing { key, protocol },
+        Unseen::Pod => Refusal::PodFlowMissing { key, protocol },
     })
 }

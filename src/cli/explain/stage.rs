@@ -88,9 +88,10 @@ impl Stage {
             | Refusal::KeepsDestinationMac { .. }
             | Refusal::SkippedCidr { .. } => Stage::Northbound,
             Refusal::VlanDiffers { .. } | Refusal::SteeringDiffers { .. } => Stage::Localnet,
-            Refusal::SkippedByFlow { .. } | Refusal::NorthdSilent { .. } | Refusal::FlowMissing { .. } => {
-                Stage::Southbound
-            }
+            Refusal::SkippedByFlow { .. }
+            | Refusal::NorthdSilent { .. }
+            | Refusal::FlowMissing { .. }
+            | Refusal::PodFlowMissing { .. } => Stage::Southbound,
             Refusal::NotAdvertised { .. }
             | Refusal::NobodyMayAnnounce { .. }
             | Refusal::AnnouncedByOthers { .. }
@@ -141,7 +142,8 @@ pub fn vip_of(refusal: &Refusal) -> Option<IpAddr> {
         | Refusal::NoReadyBackend { key, .. }
         | Refusal::DarkPort { key, .. }
         | Refusal::NorthdSilent { key, .. }
-        | Refusal::FlowMissing { key, .. } => Some(key.ip()),
+        | Refusal::FlowMissing { key, .. }
+        | Refusal::PodFlowMissing { key, .. } => Some(key.ip()),
         Refusal::NoVip
         | Refusal::HostnameOnly { .. }
         | Refusal::NoSwitch { .. }

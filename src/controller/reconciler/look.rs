@@ -27,7 +27,9 @@ impl Reconciler {
     pub(super) fn look(&mut self) {
         let index = &self.network;
         let option = index.network().locality.map(locality_option);
-        self.seeing.advance(self.now, option, |port| index.is_bound(&port.into()));
+        let (is_bound, is_direct) =
+            (|port: &str| index.is_bound(&port.into()), |port: &str| index.is_direct(&port.into()));
+        self.seeing.advance(self.now, option, is_bound, is_direct);
         if self.seeing.is_ignored() {
             let dirty = self.network.give_up_locality();
             if dirty.everything {

@@ -97,6 +97,8 @@ pub enum Refusal {
     NorthdSilent { key: SocketAddr, protocol: Protocol },
     /// northd took the row up and does not keep DNAT on the node.
     FlowMissing { key: SocketAddr, protocol: Protocol },
+    /// northd took the row up and does not bring what it translates to the pods.
+    PodFlowMissing { key: SocketAddr, protocol: Protocol },
     /// Frames are steered to a MAC that is not the router port's.
     SteeringDiffers { subnet: SubnetName, mac: Mac, router: Mac },
 }
@@ -183,6 +185,7 @@ impl Refusal {
             Refusal::SkippedByFlow { .. } => "SkippedByFlow",
             Refusal::NorthdSilent { .. } => "NorthdSilent",
             Refusal::FlowMissing { .. } => "FlowMissing",
+            Refusal::PodFlowMissing { .. } => "PodFlowMissing",
         }
     }
 
@@ -210,6 +213,7 @@ impl Refusal {
             | Refusal::SkippedByFlow { .. }
             | Refusal::NorthdSilent { .. }
             | Refusal::FlowMissing { .. }
+            | Refusal::PodFlowMissing { .. }
             | Refusal::SteeringDiffers { .. } => Severity::Error,
             Refusal::NoVip
             | Refusal::HostnameOnly { .. }

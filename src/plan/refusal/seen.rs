@@ -31,6 +31,9 @@ pub(super) fn fault(refusal: &Refusal) -> String {
         Refusal::FlowMissing { key, protocol } => {
             format!("the southbound's flows for {protocol} {key} do not keep it on the announcing node")
         }
+        Refusal::PodFlowMissing { key, protocol } => format!(
+            "OVN translates {protocol} {key} and has no flow that brings it to a pod of it, though ls_dnat_mod_dl_dst is true: it is dropped"
+        ),
         Refusal::SteeringDiffers { subnet, mac, router } => format!(
             "frames for VIPs of Subnet {subnet} are steered to {mac}, and the router port of its switch has {router}: they are dropped"
         ),
@@ -48,6 +51,9 @@ pub(super) fn cure(refusal: &Refusal) -> String {
             };
             format!("correct spec.id to what the physical network has, or the port: `{set}`")
         }
+        Refusal::DarkPort { .. } => {
+            "run a pod of each Service that shares the VIP on one node, or give them VIPs of their own".into()
+        }
         Refusal::SkippedByFlow { .. } => {
             "have northd compute anew: `ovn-appctl -t ovn-northd inc-engine/recompute`, on the active one".into()
         }
@@ -56,6 +62,10 @@ pub(super) fn cure(refusal: &Refusal) -> String {
         }
         Refusal::FlowMissing { .. } => {
             "run Kube-OVN's own OVN, or OVN 26.03 or newer; else `ovn-appctl -t ovn-northd inc-engine/recompute`".into()
+        }
+        Refusal::PodFlowMissing { .. } => {
+            "`ovn-appctl -t ovn-northd inc-engine/recompute`; else this build of OVN does not do it: run another, or give the switch a router port (spec.u2oInterconnection)"
+                .into()
         }
         Refusal::SteeringDiffers { subnet, router, .. } => format!(
             "correct status.u2oInterconnectionMAC of the Subnet, where it has one (restart kube-ovn-controller), else \

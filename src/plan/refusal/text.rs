@@ -67,6 +67,7 @@ impl Refusal {
             | Self::SkippedByFlow { .. }
             | Self::NorthdSilent { .. }
             | Self::FlowMissing { .. }
+            | Self::PodFlowMissing { .. }
             | Self::SteeringDiffers { .. } => seen::fault(self),
         }
     }
@@ -228,14 +229,12 @@ impl Refusal {
                 "correct spec.serviceSelectors of one, or the labels of the Service".into()
             }
             Self::NobodyMayAnnounce { .. } => "mend that on one of them, or run a pod on another node".into(),
-            Self::DarkPort { .. } => {
-                "run a pod of each Service that shares the VIP on one node, or give them VIPs of their own"
-                    .into()
-            }
-            Self::VlanDiffers { .. }
+            Self::DarkPort { .. }
+            | Self::VlanDiffers { .. }
             | Self::SkippedByFlow { .. }
             | Self::NorthdSilent { .. }
             | Self::FlowMissing { .. }
+            | Self::PodFlowMissing { .. }
             | Self::SteeringDiffers { .. } => seen::cure(self),
         }
     }
@@ -270,6 +269,7 @@ impl Refusal {
             Self::SkippedByFlow { .. } => ("Logical_Flow ls_in_pre_lb".into(), "match"),
             Self::NorthdSilent { .. } => ("northd".into(), "Logical_Flow"),
             Self::FlowMissing { .. } => ("Logical_Flow ls_in_lb".into(), "match"),
+            Self::PodFlowMissing { .. } => ("Logical_Flow ls_in_l2_lkup".into(), "match"),
             Self::NativeOwner { row, .. } => (format!("Load_Balancer {row}"), "vips"),
             Self::PortTaken { .. } | Self::DarkPort { .. } => (service(), "spec.ports"),
             Self::NoReadyBackend { .. } | Self::BackendOutsideSubnet { .. } | Self::BackendNoPort { .. } => {
