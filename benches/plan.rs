@@ -241,6 +241,7 @@ fn service(number: u32, vip: u32) -> Object {
         publish_not_ready: false,
         sources: Default::default(),
         bad_ranges: Default::default(),
+        request: Default::default(),
     })
 }
 

@@ -15,6 +15,7 @@
 //! | [`model`] | – | the shared vocabulary |
 //! | [`ovsdb`] | – | RFC 7047 and its extensions; knows neither OVN nor Kubernetes |
 //! | [`plan`] | `model` | the decisions: a world in, what should exist out |
+//! | [`allocate`] | `model` | which Service gets which address of which pool |
 //! | [`l2`] | `model` | ARP and NDP, sans-I/O |
 //! | [`flows`] | `model` | OpenFlow rules of the provider bridge, sans-I/O |
 //! | [`nb`] | `model`, `ovsdb` | the OVN northbound as we use it |
@@ -28,6 +29,7 @@
 //! [`plan::plan_service`] has the rules in order; [`node::Agent`] is what one node does; [`controller`] and [`speaker`] have one loop each;
 //! `docs/architecture.md` has the picture.
 
+pub mod allocate;
 pub mod cli;
 pub mod controller;
 pub mod flows;

@@ -10,6 +10,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("ovsdb", &[]),
     ("plan", &["model"]),
+    ("allocate", &["model"]),
     ("l2", &["model"]),
     ("flows", &["model"]),
     ("nb", &["model", "ovsdb"]),
@@ -17,13 +18,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("import", &["model", "plan"]),
     ("node", &["model", "plan", "flows", "l2", "ovsdb", "kube"]),
     ("io", &["model", "ovsdb", "plan", "l2", "flows", "nb", "kube"]),
-    ("settings", &["plan", "l2", "node", "io"]),
+    ("settings", &["plan", "allocate", "l2", "node", "io"]),
     ("telemetry", &["settings", "io"]),
-    ("controller", &["model", "ovsdb", "plan", "nb", "kube", "io", "settings", "telemetry"]),
+    ("controller", &["allocate", "model", "ovsdb", "plan", "nb", "kube", "io", "settings", "telemetry"]),
     ("speaker", &["model", "ovsdb", "flows", "l2", "kube", "node", "io", "settings", "telemetry"]),
     (
         "cli",
         &[
+            "allocate",
             "model",
             "ovsdb",
             "plan",
@@ -41,7 +43,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 ];
 
 /// Words that have no place in the pure half: runtimes, sockets, files, the clock.
-const PURE: &[&str] = &["model", "ovsdb", "plan", "l2", "flows", "nb", "kube", "import"];
+const PURE: &[&str] = &["model", "ovsdb", "plan", "allocate", "l2", "flows", "nb", "kube", "import"];
 /// Kubernetes' own types are what this pure room reads; a client it has not.
 const READS_KUBERNETES: &str = "kube";
 const IMPURE_WORDS: &[&str] = &[

@@ -74,6 +74,7 @@ mod tests {
                 ready: true,
                 held: term.iter().map(|term| (VIP, *term)).collect(),
                 left: BTreeMap::new(),
+                strangers: BTreeMap::new(),
                 undelivered: Default::default(),
             };
             let key = ReportKey::new("ovn-vip", &format!("speaker.{name}"));

@@ -244,6 +244,7 @@ mod tests {
                 ready: true,
                 held: terms.iter().map(|term| (VIP, *term)).collect(),
                 left: BTreeMap::new(),
+                strangers: BTreeMap::new(),
                 undelivered: terms.iter().filter(|term| **term == CANNOT).map(|_| VIP).collect(),
             };
             let key = ReportKey::new("ovn-vip", &format!("speaker.{name}"));

@@ -215,6 +215,7 @@ mod tests {
             publish_not_ready: false,
             sources: crate::model::Sources::Everybody,
             bad_ranges: BTreeSet::new(),
+            request: Default::default(),
         }
     }
 

@@ -8,7 +8,9 @@ use serde_json::Value;
 
 use super::convert::{self, Converted};
 use super::{Problem, crd};
-use crate::model::{AdvertisementKey, L2StatusKey, ObjectKey, PoolKey, ReportKey, ServiceKey, SliceKey};
+use crate::model::{
+    AdvertisementKey, AllocationName, L2StatusKey, ObjectKey, PoolKey, ReportKey, ServiceKey, SliceKey,
+};
 
 /// A kind of object that the model is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,11 +37,15 @@ pub enum Kind {
     L2Status,
     /// coordination.k8s.io/v1 Lease, with a speaker's report on it.
     Report,
+    /// kubeovn.io/v1 Vip.
+    Vip,
+    /// v1 Namespace.
+    Namespace,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 11] = [
+    pub const ALL: [Kind; 13] = [
         Kind::Service,
         Kind::EndpointSlice,
         Kind::Node,
@@ -51,6 +57,8 @@ impl Kind {
         Kind::Advertisement,
         Kind::L2Status,
         Kind::Report,
+        Kind::Vip,
+        Kind::Namespace,
     ];
 
     /// What Kubernetes calls it.
@@ -67,15 +75,19 @@ impl Kind {
             Self::Advertisement => "L2Advertisement",
             Self::L2Status => "ServiceL2Status",
             Self::Report => "Lease",
+            Self::Vip => "Vip",
+            Self::Namespace => "Namespace",
         }
     }
 
     /// Its group and version.
     pub fn api_version(self) -> &'static str {
         match self {
-            Self::Service | Self::Node => "v1",
+            Self::Service | Self::Node | Self::Namespace => "v1",
             Self::EndpointSlice => "discovery.k8s.io/v1",
-            Self::Subnet | Self::Vlan | Self::ProviderNetwork | Self::Allocation => crd::API_VERSION,
+            Self::Subnet | Self::Vlan | Self::ProviderNetwork | Self::Allocation | Self::Vip => {
+                crd::API_VERSION
+            }
             Self::AddressPool | Self::Advertisement | Self::L2Status => crd::METALLB_VERSION,
             Self::Report => "coordination.k8s.io/v1",
         }
@@ -100,6 +112,8 @@ impl Kind {
             Self::Advertisement => ObjectKey::Advertisement(AdvertisementKey::new(namespace, name)),
             Self::L2Status => ObjectKey::L2Status(L2StatusKey::new(namespace, name)),
             Self::Report => ObjectKey::Report(ReportKey::new(namespace, name)),
+            Self::Vip => ObjectKey::Allocation(AllocationName::vip(name)),
+            Self::Namespace => ObjectKey::Namespace(name.into()),
         }
     }
 
@@ -132,6 +146,8 @@ impl Kind {
             Self::Advertisement => self.typed::<crd::Advertisement>(object, problems, convert::advertisement),
             Self::L2Status => self.typed::<crd::L2Status>(object, problems, convert::l2_status),
             Self::Report => self.typed::<coordination::Lease>(object, problems, convert::report),
+            Self::Vip => self.typed::<crd::Vip>(object, problems, convert::vip),
+            Self::Namespace => self.typed::<core::Namespace>(object, problems, convert::namespace),
         }
     }
 

@@ -42,7 +42,8 @@ impl Gaps {
             | ObjectKey::AddressPool(_)
             | ObjectKey::Advertisement(_)
             | ObjectKey::L2Status(_)
-            | ObjectKey::Report(_) => false,
+            | ObjectKey::Report(_)
+            | ObjectKey::Namespace(_) => false,
         }
     }
 

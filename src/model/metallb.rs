@@ -20,6 +20,54 @@ pub struct AddressPool {
     pub ranges: Vec<AddressRange>,
     /// `spec.avoidBuggyIPs`: IPv4 addresses that end in 0 or 255 are not handed out.
     pub avoid_buggy_ips: bool,
+    /// To whom addresses are given.
+    pub giving: Giving,
+}
+
+/// What an IPAddressPool says of how its addresses are given out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Giving {
+    /// `spec.autoAssign`: also to Services that do not ask for this pool.
+    pub auto_assign: bool,
+    /// `spec.serviceAllocation`; none: to every Service.
+    pub allocation: Option<ServiceAllocation>,
+    /// What of its `spec` cannot be read, in words: then nothing is given by it.
+    pub faults: Vec<Arc<str>>,
+}
+
+impl Default for Giving {
+    fn default() -> Self {
+        Self { auto_assign: true, allocation: None, faults: Vec::new() }
+    }
+}
+
+/// `spec.serviceAllocation` of an IPAddressPool.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServiceAllocation {
+    /// `priority`: the lower one is asked first; 0 is none, and comes last.
+    pub priority: i64,
+    /// `namespaces`, by name.
+    pub namespaces: BTreeSet<Arc<str>>,
+    /// `namespaceSelectors`: namespaces by label.
+    pub namespace_selectors: Vec<Selector>,
+    /// `serviceSelectors`.
+    pub service_selectors: Vec<Selector>,
+}
+
+impl ServiceAllocation {
+    /// Whether it names namespaces in any way.
+    pub fn is_of_namespaces(&self) -> bool {
+        !self.namespaces.is_empty() || !self.namespace_selectors.is_empty()
+    }
+}
+
+/// A Kubernetes Namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Namespace {
+    /// Its name.
+    pub name: Arc<str>,
+    /// `metadata.labels`.
+    pub labels: Labels,
 }
 
 impl AddressPool {

@@ -14,6 +14,7 @@ mod net;
 mod object;
 mod ranges;
 mod report;
+mod request;
 mod selector;
 mod service;
 mod sources;
@@ -24,16 +25,17 @@ pub use announcement::{AnnouncePlan, ETHERTYPE_BEAT, PlannedClaim, SegmentPlan, 
 pub use gaps::Gaps;
 pub use gate::{Gate, MARK_BIT};
 pub use load_balancer::{LoadBalancer, Locality, Network, Port, Switch, Unseen};
-pub use metallb::{AddressPool, Advertisement, L2Status};
+pub use metallb::{AddressPool, Advertisement, Giving, L2Status, Namespace, ServiceAllocation};
 pub use names::{
     AdvertisementKey, AllocationName, ChassisName, InterfaceName, L2StatusKey, LspName, NodeName, PoolKey,
     ProviderName, ReportKey, ServiceKey, SliceKey, SubnetName, VlanName, VpcName,
 };
 pub use native::{Holder, NativeRow};
-pub use net::{AddressRange, Family, Mac, ParseMacError, Protocol, VlanId};
+pub use net::{AddressRange, Family, Mac, ParseMacError, Protocol, VlanId, number_of};
 pub use object::{Affected, Change, Dirty, Object, ObjectKey};
 pub use ranges::RangeSet;
 pub use report::{LAST_TERM, SegmentReport, SpeakerReport, Term};
+pub use request::{AddressRequest, Asked, FamilyPolicy};
 pub use selector::{Labels, Requirement, Selector};
 pub use service::{Endpoint, EndpointSlice, Service, ServicePort, SlicePort, TrafficPolicy};
 pub use sources::{BadRange, Sources, whole};

@@ -164,6 +164,21 @@ namespaced!(AdvertisementKey);
 namespaced!(L2StatusKey);
 namespaced!(ReportKey);
 
+impl AllocationName {
+    /// A Kube-OVN Vip's; no object's name has a slash.
+    const VIP: &str = "vip/";
+
+    /// The name of a Kube-OVN Vip among those of IPs.
+    pub fn vip(name: &str) -> Self {
+        format!("{}{name}", Self::VIP).into()
+    }
+
+    /// Of which Vip it is; none, where it is an IP's.
+    pub fn of_vip(&self) -> Option<&str> {
+        self.as_str().strip_prefix(Self::VIP)
+    }
+}
+
 impl ServiceKey {
     /// Reads `namespace/name`, the form that `Display` writes.
     pub fn parse(text: &str) -> Option<Self> {

@@ -61,6 +61,22 @@ impl Family {
             IpAddr::V6(_) => Family::V6,
         }
     }
+
+    /// The address of this family that [`number_of`] gives this number; none, where it has none.
+    pub fn address(self, number: u128) -> Option<IpAddr> {
+        match self {
+            Family::V4 => u32::try_from(number).ok().map(|number| IpAddr::V4(number.into())),
+            Family::V6 => Some(IpAddr::V6(number.into())),
+        }
+    }
+}
+
+/// An address as a number, in the order of its family's addresses.
+pub fn number_of(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => u128::from(address.to_bits()),
+        IpAddr::V6(address) => address.to_bits(),
+    }
 }
 
 impl fmt::Display for Family {

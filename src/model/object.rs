@@ -2,15 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::{
     AddressPool, Advertisement, AdvertisementKey, Allocation, AllocationName, EndpointSlice, Gaps, L2Status,
-    L2StatusKey, Node, NodeName, PoolKey, ProviderName, ProviderNetwork, ReportKey, Service, ServiceKey,
-    SliceKey, SpeakerReport, Subnet, SubnetName, Vlan, VlanName,
+    L2StatusKey, Namespace, Node, NodeName, PoolKey, ProviderName, ProviderNetwork, ReportKey, Service,
+    ServiceKey, SliceKey, SpeakerReport, Subnet, SubnetName, Vlan, VlanName,
 };
 
 /// One object of the cluster, already valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "many are Services; a box each would cost more")]
 pub enum Object {
     /// A Service of type LoadBalancer.
     Service(Service),
@@ -34,6 +36,8 @@ pub enum Object {
     L2Status(L2Status),
     /// A speaker's report, on a Lease.
     Report(SpeakerReport),
+    /// A Namespace.
+    Namespace(Namespace),
 }
 
 impl Object {
@@ -51,6 +55,7 @@ impl Object {
             Object::Advertisement(object) => ObjectKey::Advertisement(object.key.clone()),
             Object::L2Status(object) => ObjectKey::L2Status(object.key.clone()),
             Object::Report(object) => ObjectKey::Report(object.key.clone()),
+            Object::Namespace(object) => ObjectKey::Namespace(object.name.clone()),
         }
     }
 }
@@ -80,6 +85,8 @@ pub enum ObjectKey {
     L2Status(L2StatusKey),
     /// A Lease.
     Report(ReportKey),
+    /// A Namespace.
+    Namespace(Arc<str>),
 }
 
 impl std::fmt::Display for ObjectKey {
@@ -91,11 +98,15 @@ impl std::fmt::Display for ObjectKey {
             ObjectKey::Subnet(name) => write!(f, "Subnet {name}"),
             ObjectKey::Vlan(name) => write!(f, "Vlan {name}"),
             ObjectKey::ProviderNetwork(name) => write!(f, "ProviderNetwork {name}"),
-            ObjectKey::Allocation(name) => write!(f, "IP {name}"),
+            ObjectKey::Allocation(name) => match name.of_vip() {
+                Some(name) => write!(f, "Vip {name}"),
+                None => write!(f, "IP {name}"),
+            },
             ObjectKey::AddressPool(key) => write!(f, "IPAddressPool {key}"),
             ObjectKey::Advertisement(key) => write!(f, "L2Advertisement {key}"),
             ObjectKey::L2Status(key) => write!(f, "ServiceL2Status {key}"),
             ObjectKey::Report(key) => write!(f, "Lease {key}"),
+            ObjectKey::Namespace(name) => write!(f, "Namespace {name}"),
         }
     }
 }

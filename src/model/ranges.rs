@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::{AddressRange, Family};
+use super::{AddressRange, Family, number_of};
 
 /// A set of addresses: intervals in order, that neither overlap nor touch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl RangeSet {
 
     /// Whether the address is in it.
     pub fn contains(&self, address: IpAddr) -> bool {
-        let (family, number) = (Family::of(address), number(address));
+        let (family, number) = (Family::of(address), number_of(address));
         let after = self.0.partition_point(|span| (span.family, span.first) <= (family, number));
         let span = after.checked_sub(1).and_then(|before| self.0.get(before));
         span.is_some_and(|span| span.family == family && number <= span.last)
@@ -116,11 +116,11 @@ impl FromIterator<IpAddr> for RangeSet {
 impl Span {
     fn of(range: AddressRange) -> Self {
         let (first, last) = (range.first(), range.last());
-        Self { family: Family::of(first), first: number(first), last: number(last) }
+        Self { family: Family::of(first), first: number_of(first), last: number_of(last) }
     }
 
     fn range(self) -> Option<AddressRange> {
-        AddressRange::new(address(self.family, self.first)?, address(self.family, self.last)?)
+        AddressRange::new(self.family.address(self.first)?, self.family.address(self.last)?)
     }
 
     fn intersection(self, other: Self) -> Option<Self> {
@@ -131,20 +131,6 @@ impl Span {
     /// Whether `next`, which begins no earlier, overlaps with this one or follows at once.
     fn meets(self, next: Self) -> bool {
         self.family == next.family && next.first <= self.last.saturating_add(1)
-    }
-}
-
-fn number(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(address) => u128::from(address.to_bits()),
-        IpAddr::V6(address) => address.to_bits(),
-    }
-}
-
-fn address(family: Family, number: u128) -> Option<IpAddr> {
-    match family {
-        Family::V4 => u32::try_from(number).ok().map(|number| IpAddr::V4(number.into())),
-        Family::V6 => Some(IpAddr::V6(number.into())),
     }
 }
 

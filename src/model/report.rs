@@ -32,6 +32,8 @@ pub struct SegmentReport {
     pub left: BTreeMap<IpAddr, Term>,
     /// The VIPs that it should be able to deliver and cannot at the moment: another node that can is better.
     pub undelivered: BTreeSet<IpAddr>,
+    /// The VIPs that it was to claim and did not, since a host that is no node of the cluster answered for them.
+    pub strangers: BTreeMap<IpAddr, Mac>,
 }
 
 /// Counts the claims of a VIP over all nodes: whoever claims it takes a higher one than any that was known. So of two that

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{BadRange, Family, Labels, NodeName, Protocol, ServiceKey, SliceKey, Sources};
+use super::{AddressRequest, BadRange, Family, Labels, NodeName, Protocol, ServiceKey, SliceKey, Sources};
 
 /// A Service of type LoadBalancer. Others are not part of the world.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub struct Service {
     pub sources: Sources,
     /// Entries of it that cannot be read.
     pub bad_ranges: BTreeSet<BadRange>,
+    /// The addresses that it wants, and has.
+    pub request: AddressRequest,
 }
 
 impl Service {

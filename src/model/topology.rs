@@ -74,10 +74,10 @@ pub enum ExcludeIps {
     Fix,
 }
 
-/// A Kube-OVN IP: addresses that somebody has.
+/// A Kube-OVN IP, or a Vip: addresses that somebody has, or wants kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allocation {
-    /// Its name.
+    /// Its name; a Vip's says so.
     pub name: AllocationName,
     /// `spec.subnet`.
     pub subnet: SubnetName,

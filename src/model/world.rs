@@ -4,14 +4,15 @@ mod put;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use put::put;
 
 use super::{
     AddressPool, Advertisement, AdvertisementKey, Affected, Allocation, AllocationName, Change, Dirty,
-    EndpointSlice, Gaps, L2Status, L2StatusKey, Node, NodeName, Object, ObjectKey, PoolKey, ProviderName,
-    ProviderNetwork, ReportKey, Service, ServiceKey, SliceKey, SpeakerReport, Subnet, SubnetName, Vlan,
-    VlanName,
+    EndpointSlice, Gaps, L2Status, L2StatusKey, Namespace, Node, NodeName, Object, ObjectKey, PoolKey,
+    ProviderName, ProviderNetwork, ReportKey, Service, ServiceKey, SliceKey, SpeakerReport, Subnet,
+    SubnetName, Vlan, VlanName,
 };
 
 /// Every object of the cluster that decisions depend on, with the look-ups they need.
@@ -28,6 +29,7 @@ pub struct World {
     advertisements: BTreeMap<AdvertisementKey, Advertisement>,
     statuses: BTreeMap<L2StatusKey, L2Status>,
     reports: BTreeMap<ReportKey, SpeakerReport>,
+    namespaces: BTreeMap<Arc<str>, Namespace>,
     slices_of: BTreeMap<ServiceKey, BTreeSet<SliceKey>>,
     services_at: BTreeMap<IpAddr, BTreeSet<ServiceKey>>,
     services_with: BTreeMap<IpAddr, BTreeSet<ServiceKey>>,
@@ -69,6 +71,9 @@ impl World {
             Change::Remove(ObjectKey::L2Status(key)) => self.put_status(key, None),
             Change::Apply(Object::Report(report)) => self.put_report(report.key.clone(), Some(report)),
             Change::Remove(ObjectKey::Report(key)) => self.put_report(key, None),
+            // Only who gives addresses out looks at these, and looks at every change itself.
+            Change::Apply(Object::Namespace(found)) => self.put_namespace(found.name.clone(), Some(found)),
+            Change::Remove(ObjectKey::Namespace(name)) => self.put_namespace(name, None),
             Change::Gaps(gaps) => self.put_gaps(gaps),
         }
     }
@@ -150,12 +155,22 @@ impl World {
 
     /// All addresses that Kube-OVN has given out, in order of their names.
     pub fn allocations(&self) -> impl Iterator<Item = &Allocation> {
-        self.allocations.values()
+        self.allocations.values().filter(|found| found.name.of_vip().is_none())
     }
 
     /// Who has this address, by Kube-OVN's own books; several where subnets overlap.
     pub fn allocations_of(&self, address: IpAddr) -> impl Iterator<Item = &Allocation> {
+        self.claims_of(address).filter(|found| found.name.of_vip().is_none())
+    }
+
+    /// Who has this address, or wants it kept: the Vips, too. A Vip may be kept for a VIP of a Service.
+    pub fn claims_of(&self, address: IpAddr) -> impl Iterator<Item = &Allocation> {
         self.allocations_of.get(&address).into_iter().flatten().filter_map(|name| self.allocations.get(name))
+    }
+
+    /// All Namespaces, in order.
+    pub fn namespaces(&self) -> impl Iterator<Item = &Namespace> {
+        self.namespaces.values()
     }
 
     /// All of MetalLB's pools, in order.

@@ -51,6 +51,7 @@ mod tests {
             publish_not_ready: false,
             sources: Sources::Everybody,
             bad_ranges: BTreeSet::new(),
+            request: Default::default(),
         };
         let mut world = World::default();
         world.apply(Change::Apply(Object::Service(service)));

@@ -187,7 +187,15 @@ impl Tenure {
     /// What the other speakers are to know.
     pub fn report(&self, mac: Mac, beats: bool, ready: bool) -> SegmentReport {
         let (held, left) = (self.held.clone(), self.left.clone());
-        SegmentReport { mac, beats, ready, held, left, undelivered: self.undelivered.clone() }
+        SegmentReport {
+            mac,
+            beats,
+            ready,
+            held,
+            left,
+            undelivered: self.undelivered.clone(),
+            strangers: BTreeMap::new(),
+        }
     }
 }
 

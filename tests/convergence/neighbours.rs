@@ -29,6 +29,7 @@ pub fn pool() -> impl Strategy<Value = Object> {
             labels: Labels::new(),
             ranges: vec![AddressRange::new(v4(first), v4(254)).unwrap()],
             avoid_buggy_ips: false,
+            giving: Default::default(),
         })
     })
 }
@@ -82,8 +83,15 @@ pub fn report_of(
     let number = NODES.iter().position(|name| *name == node).unwrap() as u8;
     // What was left is what could not be delivered, on every other node.
     let undelivered = left.keys().filter(|_| number % 2 == 1).copied().collect();
-    let segment =
-        SegmentReport { mac: Mac([2, 0, 0, 0, 0, number]), beats: true, ready, held, left, undelivered };
+    let segment = SegmentReport {
+        mac: Mac([2, 0, 0, 0, 0, number]),
+        beats: true,
+        ready,
+        held,
+        left,
+        undelivered,
+        strangers: Default::default(),
+    };
     SpeakerReport {
         key: ReportKey::new("ovn-vip", &format!("speaker.{node}")),
         node: node.into(),

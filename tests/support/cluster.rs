@@ -85,6 +85,7 @@ pub fn bare(name: &str, vips: BTreeSet<IpAddr>) -> Service {
         publish_not_ready: false,
         sources: Sources::Everybody,
         bad_ranges: BTreeSet::new(),
+        request: Default::default(),
     }
 }
 

@@ -4,30 +4,53 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::scalar::{labels, parse_address};
 use super::{Converted, MANAGED_BY, Notes};
 use crate::kube::{Kind, Problem, crd};
 use crate::model::{
-    AddressPool, AddressRange, Advertisement, AdvertisementKey, L2Status, L2StatusKey, Object, PoolKey,
-    Requirement, Selector, ServiceKey,
+    self, AddressPool, AddressRange, Advertisement, AdvertisementKey, Giving, L2Status, L2StatusKey, Object,
+    PoolKey, Requirement, Selector, ServiceAllocation, ServiceKey,
 };
 
-/// An IPAddressPool. A bad entry costs that entry.
+/// An IPAddressPool. A bad entry costs that entry; and nothing is given out by what is not whole.
 pub fn address_pool(object: &crd::AddressPool, problems: &mut Vec<Problem>) -> Converted {
+    let before = problems.len();
     let Some(mut notes) = Notes::of(Kind::AddressPool, &object.metadata, problems) else {
         return Converted::Unusable;
     };
-    let crd::AddressPoolSpec { addresses, avoid_buggy_ips } = &object.spec;
+    let crd::AddressPoolSpec { addresses, avoid_buggy_ips, auto_assign, service_allocation } = &object.spec;
     let ranges = addresses.iter().enumerate();
+    let ranges =
+        ranges.filter_map(|(i, text)| notes.pool_range(format!("spec.addresses[{i}]"), text)).collect();
+    let allocation = service_allocation.as_ref().map(|found| notes.service_allocation(found));
+    let key = PoolKey::new(notes.namespace, notes.name);
+    let said = problems.iter().skip(before);
+    let mut faults: Vec<Arc<str>> = said
+        .map(|problem| format!("{} {:?}: {}", problem.field, problem.value, problem.cure).into())
+        .collect();
+    if addresses.is_empty() {
+        faults.push("spec.addresses is empty: write a CIDR, or first-last".into());
+    }
     Converted::Object(Object::AddressPool(AddressPool {
-        key: PoolKey::new(notes.namespace, notes.name),
+        key,
         labels: labels(object.metadata.labels.as_ref()),
-        ranges: ranges
-            .filter_map(|(i, text)| notes.pool_range(format!("spec.addresses[{i}]"), text))
-            .collect(),
+        ranges,
         avoid_buggy_ips: *avoid_buggy_ips,
+        giving: Giving { auto_assign: auto_assign.unwrap_or(true), allocation, faults },
+    }))
+}
+
+/// A Namespace.
+pub fn namespace(object: &Namespace, problems: &mut Vec<Problem>) -> Converted {
+    let Some(notes) = Notes::of(Kind::Namespace, &object.metadata, problems) else {
+        return Converted::Unusable;
+    };
+    Converted::Object(Object::Namespace(model::Namespace {
+        name: notes.name.into(),
+        labels: labels(object.metadata.labels.as_ref()),
     }))
 }
 
@@ -81,6 +104,23 @@ pub fn l2_status(object: &crd::L2Status, problems: &mut Vec<Problem>) -> Convert
 }
 
 impl Notes<'_> {
+    /// What cannot be read is said, and left out: whoever gives addresses out looks whether anything was.
+    fn service_allocation(&mut self, found: &crd::ServiceAllocation) -> ServiceAllocation {
+        let field = |name: &str| format!("spec.serviceAllocation.{name}");
+        let crd::ServiceAllocation { priority, namespaces, namespace_selectors, service_selectors } = found;
+        if *priority < 0 {
+            self.say(field("priority"), priority.to_string(), "write 0 for none, or a number above it");
+        }
+        let namespace_selectors = self.selectors(&field("namespaceSelectors"), namespace_selectors);
+        let service_selectors = self.selectors(&field("serviceSelectors"), service_selectors);
+        ServiceAllocation {
+            priority: *priority,
+            namespaces: namespaces.iter().map(|name| name.as_str().into()).collect(),
+            namespace_selectors: namespace_selectors.unwrap_or_default(),
+            service_selectors: service_selectors.unwrap_or_default(),
+        }
+    }
+
     /// A CIDR, or `first-last`.
     fn pool_range(&mut self, field: String, text: &str) -> Option<AddressRange> {
         let range = match text.split_once('-') {

@@ -7,6 +7,7 @@
 mod metallb;
 mod node;
 mod report;
+mod request;
 mod scalar;
 mod service;
 mod slice;
@@ -20,12 +21,12 @@ mod tests;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-pub use metallb::{address_pool, advertisement, l2_status};
+pub use metallb::{address_pool, advertisement, l2_status, namespace};
 pub use node::node;
 pub use report::{REPORT, report, written};
 pub use service::service;
 pub use slice::{endpoint_slice, slice_owner};
-pub use subnet::{allocation, subnet};
+pub use subnet::{allocation, subnet, vip};
 pub use underlay::{provider_network, vlan};
 
 use super::{Kind, Problem};

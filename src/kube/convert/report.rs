@@ -31,6 +31,8 @@ struct WrittenSegment {
     left: BTreeMap<IpAddr, Term>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     undelivered: BTreeSet<IpAddr>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    strangers: BTreeMap<IpAddr, String>,
 }
 
 /// The annotation's value for a report.
@@ -42,6 +44,7 @@ pub fn written(report: &SpeakerReport) -> String {
         vips: segment.held.clone(),
         left: segment.left.clone(),
         undelivered: segment.undelivered.clone(),
+        strangers: segment.strangers.iter().map(|(vip, mac)| (*vip, mac.to_string())).collect(),
     };
     let subnets = report.segments.iter().map(|(subnet, found)| (subnet.to_string(), segment(found)));
     serde_json::to_string(&Written { subnets: subnets.collect() }).unwrap_or_default()
@@ -72,7 +75,10 @@ pub fn report(object: &coordination::Lease, problems: &mut Vec<Problem>) -> Conv
         return notes.unusable(&field, text, "delete the Lease: its speaker writes it anew");
     };
     let mut segments = BTreeMap::new();
-    for (subnet, WrittenSegment { mac, beats, ready, vips: mut held, mut left, undelivered }) in subnets {
+    for (subnet, written) in subnets {
+        let WrittenSegment { mac, beats, ready, vips: mut held, mut left, undelivered, strangers } = written;
+        let strangers = strangers.into_iter().filter_map(|(vip, mac)| Some((vip, mac.parse().ok()?)));
+        let strangers = strangers.collect();
         for (vip, term) in [&mut held, &mut left].into_iter().flat_map(beyond_all) {
             notes.say(
                 format!("{field}.{vip}"),
@@ -82,7 +88,7 @@ pub fn report(object: &coordination::Lease, problems: &mut Vec<Problem>) -> Conv
         }
         match mac.parse().ok().filter(|mac: &Mac| !mac.is_group() && *mac != Mac::ZERO) {
             Some(mac) => {
-                let segment = SegmentReport { mac, beats, ready, held, left, undelivered };
+                let segment = SegmentReport { mac, beats, ready, held, left, undelivered, strangers };
                 segments.insert(subnet.into(), segment);
             }
             None => notes.say(field.as_str(), mac, "delete the Lease: its speaker writes it anew"),
@@ -126,6 +132,7 @@ mod tests {
             held,
             left: [([10, 0, 0, 8].into(), 3)].into(),
             undelivered: [[10, 0, 0, 7].into()].into(),
+            strangers: [([10, 0, 0, 6].into(), Mac([2, 0, 0, 0, 0, 9]))].into(),
         };
         let report = SpeakerReport {
             key: ReportKey::new("ovn-vip", "speaker.node1"),

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1 as core;
 
-use super::scalar::{labels, parse_range};
+use super::request::request;
+use super::scalar::{labels, parse_address, parse_range};
 use super::{Converted, Notes};
 use crate::kube::{Kind, Problem};
 use crate::model::{BadRange, Object, Service, ServiceKey, ServicePort, Sources, TrafficPolicy};
@@ -28,6 +29,7 @@ pub fn service(object: &core::Service, problems: &mut Vec<Problem>) -> Converted
     };
     let direct = vips(object, IpMode::Vip, &mut notes);
     let (sources, bad_ranges) = sources(object, spec);
+    let held = ingress(object).iter().filter_map(|entry| parse_address(address_of(entry)?)).collect();
     Converted::Object(Object::Service(Service {
         key: ServiceKey::new(notes.namespace, notes.name),
         uid: object.metadata.uid.clone().unwrap_or_default(),
@@ -45,6 +47,7 @@ pub fn service(object: &core::Service, problems: &mut Vec<Problem>) -> Converted
         publish_not_ready: spec.publish_not_ready_addresses.unwrap_or(false),
         sources,
         bad_ranges,
+        request: request(object, spec, held),
     }))
 }
 

@@ -10,7 +10,9 @@ use super::scalar::{list, parse_address, parse_cidr};
 use super::{Converted, Notes};
 use crate::kube::marks::UNDELIVERABLE;
 use crate::kube::{Kind, Problem, crd};
-use crate::model::{Allocation, ExcludeIps, Family, NodeName, Object, Subnet, SubnetWishes, VlanName};
+use crate::model::{
+    Allocation, AllocationName, ExcludeIps, Family, NodeName, Object, Subnet, SubnetWishes, VlanName,
+};
 
 /// Our own annotation: the controller writes it, speakers read it.
 const STEERING_MAC: &str = "ovn-vip.io/steering-mac";
@@ -94,6 +96,31 @@ pub fn allocation(object: &crd::Ip, problems: &mut Vec<Problem>) -> Converted {
         subnet: subnet.as_str().into(),
         addresses,
         holder: holder.into(),
+    }))
+}
+
+/// A Vip. One without a Subnet or an address is none that matters here.
+pub fn vip(object: &crd::Vip, problems: &mut Vec<Problem>) -> Converted {
+    let Some(mut notes) = Notes::of(Kind::Vip, &object.metadata, problems) else {
+        return Converted::Unusable;
+    };
+    let crd::Vip { metadata: _, spec, status } = object;
+    let fields = [
+        ("spec.v4ip", &spec.v4),
+        ("spec.v6ip", &spec.v6),
+        ("status.v4ip", &status.v4),
+        ("status.v6ip", &status.v6),
+    ];
+    let texts = fields.into_iter().flat_map(|(field, text)| list(text).map(move |text| (field, text)));
+    let addresses: BTreeSet<IpAddr> = texts.filter_map(|(field, text)| notes.address(field, text)).collect();
+    if spec.subnet.is_empty() || addresses.is_empty() {
+        return Converted::NotOurs(notes.key());
+    }
+    Converted::Object(Object::Allocation(Allocation {
+        name: AllocationName::vip(notes.name),
+        subnet: spec.subnet.as_str().into(),
+        addresses,
+        holder: format!("Vip {}", notes.name).into(),
     }))
 }
 

@@ -29,6 +29,30 @@ pub struct AddressPoolSpec {
     /// Whether IPv4 addresses that end in 0 or 255 are left alone.
     #[serde(rename = "avoidBuggyIPs", deserialize_with = "nullable")]
     pub avoid_buggy_ips: bool,
+    /// Whether Services that do not ask for it get addresses of it; absent is yes.
+    #[serde(rename = "autoAssign")]
+    pub auto_assign: Option<bool>,
+    /// Which Services get addresses of it.
+    #[serde(rename = "serviceAllocation")]
+    pub service_allocation: Option<ServiceAllocation>,
+}
+
+/// `spec.serviceAllocation` of an IPAddressPool.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ServiceAllocation {
+    /// The lower one is asked first.
+    #[serde(deserialize_with = "nullable")]
+    pub priority: i64,
+    /// Namespaces by name.
+    #[serde(deserialize_with = "nullable")]
+    pub namespaces: Vec<String>,
+    /// Namespaces by label.
+    #[serde(deserialize_with = "nullable")]
+    pub namespace_selectors: Vec<LabelSelector>,
+    /// Services by label.
+    #[serde(deserialize_with = "nullable")]
+    pub service_selectors: Vec<LabelSelector>,
 }
 
 /// An L2Advertisement.

@@ -12,7 +12,8 @@ use serde::{Deserialize, Deserializer};
 pub const API_VERSION: &str = "kubeovn.io/v1";
 
 pub use metallb::{
-    AddressPool, AddressPoolSpec, Advertisement, AdvertisementSpec, L2Status, L2StatusStatus, METALLB_VERSION,
+    AddressPool, AddressPoolSpec, Advertisement, AdvertisementSpec, L2Status, L2StatusStatus,
+    METALLB_VERSION, ServiceAllocation,
 };
 
 /// A Subnet.
@@ -168,6 +169,47 @@ pub struct IpSpec {
     /// Its IPv6 address.
     #[serde(deserialize_with = "nullable")]
     pub v6_ip_address: String,
+}
+
+/// A Vip.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Vip {
+    /// Its name.
+    pub metadata: ObjectMeta,
+    /// What was asked for.
+    #[serde(deserialize_with = "nullable")]
+    pub spec: VipSpec,
+    /// What it got.
+    #[serde(deserialize_with = "nullable")]
+    pub status: VipStatus,
+}
+
+/// `spec` of a Vip.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct VipSpec {
+    /// The Subnet.
+    #[serde(deserialize_with = "nullable")]
+    pub subnet: String,
+    /// The IPv4 address that it is to have.
+    #[serde(rename = "v4ip", deserialize_with = "nullable")]
+    pub v4: String,
+    /// The IPv6 address that it is to have.
+    #[serde(rename = "v6ip", deserialize_with = "nullable")]
+    pub v6: String,
+}
+
+/// `status` of a Vip.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct VipStatus {
+    /// Its IPv4 address.
+    #[serde(rename = "v4ip", deserialize_with = "nullable")]
+    pub v4: String,
+    /// Its IPv6 address.
+    #[serde(rename = "v6ip", deserialize_with = "nullable")]
+    pub v6: String,
 }
 
 /// Go writes an empty list or map as `null` where the field is not `omitempty`.

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::model::{
-    Allocation, AllocationName, Dirty, EndpointSlice, Gaps, L2Status, L2StatusKey, Mac, Node, NodeName,
-    ReportKey, SegmentReport, Service, ServiceKey, SliceKey, SpeakerReport, Subnet, SubnetName, Term, World,
+    Allocation, AllocationName, Dirty, EndpointSlice, Gaps, L2Status, L2StatusKey, Mac, Namespace, Node,
+    NodeName, ReportKey, SegmentReport, Service, ServiceKey, SliceKey, SpeakerReport, Subnet, SubnetName,
+    Term, World,
 };
 
 impl World {
@@ -22,6 +24,14 @@ impl World {
         let altered = old_vips.union(&vips).copied().collect();
         reindex(&mut self.services_at, &key, old_vips, vips);
         Dirty { services: BTreeSet::from([key]), vips: altered, everything: false }
+    }
+
+    pub(super) fn put_namespace(&mut self, name: Arc<str>, namespace: Option<Namespace>) -> Dirty {
+        match namespace {
+            Some(namespace) => self.namespaces.insert(name, namespace),
+            None => self.namespaces.remove(&name),
+        };
+        Dirty::default()
     }
 
     pub(super) fn put_gaps(&mut self, gaps: Gaps) -> Dirty {

@@ -1,5 +1,6 @@
 //! What a segment tells: to users, and to the other speakers.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -52,7 +53,16 @@ impl Segment {
     /// What the other speakers are to know of it.
     pub fn report(&self) -> SegmentReport {
         let ready = self.located.carrier && self.socket != Socket::Broken;
-        self.tenure.report(self.located.interface.mac, self.is_beating(), ready)
+        let report = self.tenure.report(self.located.interface.mac, self.is_beating(), ready);
+        SegmentReport { strangers: self.strangers(), ..report }
+    }
+
+    /// The hosts that have what this node was to claim, and are none of the cluster's.
+    fn strangers(&self) -> BTreeMap<IpAddr, Mac> {
+        let Some(peers) = &self.plan.peers else { return BTreeMap::new() };
+        let open = self.conflicts.iter().filter(|(vip, _)| !self.answered.contains(**vip));
+        let macs = open.map(|(vip, (mac, _))| (*vip, *mac));
+        macs.filter(|(vip, mac)| self.plan.announced.contains_key(vip) && !peers.contains(mac)).collect()
     }
 
     /// Whether the report may be another than when this was last asked.

@@ -34,7 +34,13 @@ fn fixed(exclude_ips: &[&str], pools: &[&str]) -> Option<Vec<String>> {
     let mut world = World::default();
     let key = PoolKey::new("metallb-system", "pool");
     let ranges = pools.iter().map(|text| range(text)).collect();
-    let pool = AddressPool { key, labels: Labels::new(), ranges, avoid_buggy_ips: false };
+    let pool = AddressPool {
+        key,
+        labels: Labels::new(),
+        ranges,
+        avoid_buggy_ips: false,
+        giving: Default::default(),
+    };
     world.apply(Change::Apply(Object::AddressPool(pool)));
     let list = fixed_exclude_ips(&world, &Policy::default(), &subnet(exclude_ips));
     list.map(|list| list.iter().map(ToString::to_string).collect())
