@@ -1,4 +1,4 @@
-//! The documents against each other: no link leads nowhere, and every command is one.
+//! The documents against each other: no link leads nowhere, every command is one, and the Chinese pages have what the English have.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +16,7 @@ struct Document {
     blocks: Vec<Block>,
 }
 
-/// A fenced block.
+/// A fenced block, or an indented one, which is shell.
 #[derive(Debug)]
 struct Block {
     /// What stands behind the fence: `sh`, `sh run`.
@@ -27,7 +27,17 @@ struct Block {
 fn read(path: &Path) -> Document {
     let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let (mut prose, mut blocks, mut inside) = (Vec::new(), Vec::<Block>::new(), false);
+    let (mut follows_blank, mut indented) = (true, false);
     for line in text.lines() {
+        if !inside && line.starts_with("    ") && (follows_blank || indented) {
+            if !indented {
+                blocks.push(Block { language: "sh".to_owned(), lines: Vec::new() });
+            }
+            indented = true;
+            blocks.last_mut().unwrap().lines.push(line.trim().to_owned());
+            continue;
+        }
+        (follows_blank, indented) = (line.is_empty(), false);
         match (line.trim_start().strip_prefix("```"), inside) {
             (Some(language), false) => {
                 blocks.push(Block { language: language.trim().to_owned(), lines: Vec::new() });
@@ -118,4 +128,55 @@ fn every_command_is_shell() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The pages that both languages have. `docs/reference.md` is held by `tests/reference.rs` besides.
+const BOTH: [&str; 8] = [
+    "install",
+    "migrate",
+    "troubleshoot",
+    "operate",
+    "reference",
+    "compatibility",
+    "security",
+    "architecture",
+];
+
+/// What a block says, without its comments: they may be translated.
+fn said(block: &Block) -> (String, Vec<String>) {
+    let without = |line: &String| match line.split_once(" # ") {
+        _ if line.starts_with("# ") => String::new(),
+        Some((command, _)) => command.trim_end().to_owned(),
+        None => line.clone(),
+    };
+    (block.language.clone(), block.lines.iter().map(without).filter(|line| !line.is_empty()).collect())
+}
+
+/// How deep each heading lies, in order.
+fn levels(document: &Document) -> Vec<usize> {
+    let headings = document.prose.iter().filter(|line| line.starts_with('#'));
+    headings.map(|line| line.chars().take_while(|c| *c == '#').count()).collect()
+}
+
+#[test]
+fn both_languages_have_the_same_commands_and_headings() {
+    let mut differing = Vec::new();
+    let mut pages = vec![("README.md".to_owned(), "README.zh.md".to_owned())];
+    pages.extend(BOTH.map(|page| (format!("docs/{page}.md"), format!("docs/zh/{page}.md"))));
+    for (english, chinese) in pages {
+        let (ours, theirs) = (read(&root().join(&english)), read(&root().join(&chinese)));
+        let blocks = |document: &Document| document.blocks.iter().map(said).collect::<Vec<_>>();
+        let (wanted, found) = (blocks(&ours), blocks(&theirs));
+        if let Some(at) = (0..wanted.len().max(found.len())).find(|at| wanted.get(*at) != found.get(*at)) {
+            differing.push(format!(
+                "{chinese}: block {at} is {:?}, and in {english} {:?}",
+                found.get(at),
+                wanted.get(at)
+            ));
+        }
+        if levels(&ours) != levels(&theirs) {
+            differing.push(format!("{chinese}: its headings are not those of {english}"));
+        }
+    }
+    assert!(differing.is_empty(), "translate what changed:\n{}", differing.join("\n"));
 }

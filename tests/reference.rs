@@ -11,7 +11,7 @@ use clap::{Arg, ArgAction, Command, CommandFactory};
 use ovn_vip::settings::CommandLine;
 use ovn_vip::telemetry::metrics::{ControllerMetrics, Known, SpeakerMetrics};
 
-const INTRODUCTION: &str = "\
+const ENGLISH: &str = "\
 # Reference
 
 Made from the code by `UPDATE_GOLDEN=1 cargo test --features lab --test reference`, which holds it: do not edit. Elsewhere:
@@ -20,8 +20,26 @@ Made from the code by `UPDATE_GOLDEN=1 cargo test --features lab --test referenc
 A flag that has an environment variable may be given by either; the flag counts more.
 ";
 
-/// A flag, as often as its help differs: what it says, and which commands have it.
-type Flags = BTreeMap<(String, String), Vec<String>>;
+const CHINESE: &str = "\
+# 参考
+
+由代码和 `tests/reference/chinese.txt` 生成，并由测试保证与代码一致：`UPDATE_GOLDEN=1 cargo test --features lab --test reference`，请勿手工修改。其他参考：
+[注解与标签](../annotations.md)、[所有拒绝原因及解决办法](../refusals.md)（英文）、[chart 的 values](../../deploy/chart/values.yaml)。
+
+带有环境变量的参数可以用任意一种方式给出，命令行参数优先。
+";
+
+/// A flag, or a value without one, as it stands in the table; as often as its help differs.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Flag {
+    written: String,
+    environment: String,
+    default: String,
+    help: String,
+}
+
+/// Which commands have it.
+type Flags = BTreeMap<Flag, Vec<String>>;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
@@ -77,14 +95,15 @@ fn written(argument: &Arg) -> String {
     }
 }
 
-fn row(argument: &Arg) -> (String, String) {
-    let variable = argument.get_env().map(|name| format!("`{}`", name.to_string_lossy())).unwrap_or_default();
+fn row(argument: &Arg) -> Flag {
+    let environment =
+        argument.get_env().map(|name| format!("`{}`", name.to_string_lossy())).unwrap_or_default();
     let defaults: Vec<_> =
         argument.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
     let is_switch = matches!(argument.get_action(), ArgAction::SetTrue);
     let default =
         if defaults.is_empty() || is_switch { String::new() } else { format!("`{}`", defaults.join(" ")) };
-    (written(argument), format!("{variable} | {default} | {}", help(argument)))
+    Flag { written: written(argument), environment, default, help: help(argument) }
 }
 
 fn flags() -> Flags {
@@ -112,44 +131,142 @@ fn all_metrics() -> BTreeMap<Known, Vec<&'static str>> {
     all
 }
 
-fn rendered() -> String {
-    let mut text = INTRODUCTION.to_owned();
-    text.push_str("\n## Commands\n");
-    for (name, mut command) in commands() {
-        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-        let usage = command.render_usage().to_string();
-        let usage = usage.trim_start_matches("Usage: ");
-        let _ =
-            write!(text, "\n### ovn-vip {name}\n\n{}.\n\n```\n{usage}\n", cell(&about).trim_end_matches('.'));
-        if let Some(after) = command.get_after_long_help() {
-            let _ = write!(text, "\n{}\n", after.to_string().trim_end());
+/// What differs from one language to the other.
+struct Page {
+    introduction: &'static str,
+    commands: &'static str,
+    flags: &'static str,
+    flag_columns: &'static str,
+    metrics: &'static str,
+    metric_columns: &'static str,
+    /// The words for a command, a flag or a metric, where they are not the code's own.
+    words: BTreeMap<String, String>,
+}
+
+fn english() -> Page {
+    Page {
+        introduction: ENGLISH,
+        commands: "Commands",
+        flags: "Flags",
+        flag_columns: "| flag | of | environment | default | |",
+        metrics: "Metrics\n\n`controller` serves them on port 10685, `speaker` on 10686 of its node. Times are in seconds. “By reason” names the label.",
+        metric_columns: "| metric | type | of | |",
+        words: BTreeMap::new(),
+    }
+}
+
+fn chinese() -> Page {
+    let words = fs::read_to_string(root().join("tests/reference/chinese.txt")).unwrap();
+    let words = words.lines().filter(|line| !line.starts_with('#'));
+    Page {
+        introduction: CHINESE,
+        commands: "命令",
+        flags: "启动参数",
+        flag_columns: "| 参数 | 命令 | 环境变量 | 默认值 | |",
+        metrics: "监控指标\n\n`controller` 在 10685 端口、`speaker` 在其节点的 10686 端口提供。时间以秒为单位。“按 reason”指标签名。",
+        metric_columns: "| 指标 | 类型 | 组件 | |",
+        words: words
+            .map(|line| line.split_once(": ").unwrap())
+            .map(|(name, words)| (name.into(), words.into()))
+            .collect(),
+    }
+}
+
+/// Renders a page. Words for what is no more, or none for what is, are collected.
+struct Rendering {
+    page: Page,
+    used: BTreeSet<String>,
+    missing: BTreeSet<String>,
+}
+
+impl Rendering {
+    /// The page's words for a name, or those of the code.
+    fn words(&mut self, name: &str, of_the_code: &str) -> String {
+        if self.page.words.is_empty() {
+            return of_the_code.to_owned();
         }
-        text.push_str("```\n");
+        self.used.insert(name.to_owned());
+        let words = self.page.words.get(name).cloned();
+        words.unwrap_or_else(|| {
+            self.missing.insert(name.to_owned());
+            String::new()
+        })
     }
-    text.push_str("\n## Flags\n\n| flag | of | environment | default | |\n|---|---|---|---|---|\n");
-    let mut flags: Vec<_> = flags().into_iter().collect();
-    flags.sort_by_key(|((flag, _), _)| flag.rsplit("--").next().map(str::to_owned));
-    for ((flag, rest), of) in flags {
-        let _ = writeln!(text, "| {flag} | {} | {rest} |", of.join(", "));
+
+    fn commands(&mut self, text: &mut String) {
+        let _ = write!(text, "\n## {}\n", self.page.commands);
+        for (name, mut command) in commands() {
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            let about = self.words(&name, cell(&about).trim_end_matches('.'));
+            let end = if self.page.words.is_empty() { "." } else { "。" };
+            let usage = command.render_usage().to_string();
+            let usage = usage.trim_start_matches("Usage: ");
+            let _ = write!(text, "\n### ovn-vip {name}\n\n{about}{end}\n\n```\n{usage}\n");
+            if let Some(after) = command.get_after_long_help() {
+                let _ = write!(text, "\n{}\n", after.to_string().trim_end());
+            }
+            text.push_str("```\n");
+        }
     }
-    text.push_str("\n## Metrics\n\n`controller` serves them on port 10685, `speaker` on 10686 of its node. Times are in seconds. “By reason” names the label.\n\n");
-    text.push_str("| metric | type | of | |\n|---|---|---|---|\n");
-    for (Known { name, kind, help }, of) in all_metrics() {
-        let _ = writeln!(text, "| `{name}` | {kind} | {} | {} |", of.join(", "), cell(&help));
+
+    fn flags(&mut self, text: &mut String) {
+        let _ =
+            write!(text, "\n## {}\n\n{}\n|---|---|---|---|---|\n", self.page.flags, self.page.flag_columns);
+        let mut rows = BTreeMap::<_, BTreeSet<String>>::new();
+        for (Flag { written, environment, default, help }, of) in flags() {
+            let name = written.trim_matches('`').split("--").last().unwrap_or_default();
+            let name = if written.contains("--") {
+                format!("--{}", name.split(' ').next().unwrap_or_default())
+            } else {
+                name.replace('\\', "")
+            };
+            let help = self.words(&name, &help);
+            rows.entry((name, written, environment, default, help)).or_default().extend(of);
+        }
+        for ((_, written, environment, default, help), of) in rows {
+            let of = of.into_iter().collect::<Vec<_>>().join(", ");
+            let _ = writeln!(text, "| {written} | {of} | {environment} | {default} | {help} |");
+        }
     }
-    text
+
+    fn metrics(&mut self, text: &mut String) {
+        let _ =
+            write!(text, "\n## {}\n\n{}\n|---|---|---|---|\n", self.page.metrics, self.page.metric_columns);
+        for (Known { name, kind, help }, of) in all_metrics() {
+            let help = self.words(&name, &cell(&help));
+            let _ = writeln!(text, "| `{name}` | {kind} | {} | {help} |", of.join(", "));
+        }
+    }
+}
+
+fn hold(path: &str, page: Page) {
+    let mut rendering = Rendering { page, used: BTreeSet::new(), missing: BTreeSet::new() };
+    let mut wanted = rendering.page.introduction.to_owned();
+    rendering.commands(&mut wanted);
+    rendering.flags(&mut wanted);
+    rendering.metrics(&mut wanted);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(root().join(path), &wanted).unwrap();
+    }
+    let found = fs::read_to_string(root().join(path)).unwrap_or_default();
+    let differs = wanted.lines().zip(found.lines()).find(|(wanted, found)| wanted != found);
+    assert!(wanted == found, "{path} is stale at {differs:?} (UPDATE_GOLDEN=1 writes it)");
+    let Rendering { page, used, missing } = rendering;
+    let left: BTreeSet<_> = page.words.into_keys().filter(|name| !used.contains(name)).collect();
+    assert!(
+        missing.is_empty() && left.is_empty(),
+        "{path}: no words for {missing:?}; words for nothing: {left:?}"
+    );
 }
 
 #[test]
 fn the_reference_says_what_the_code_does() {
-    let path = root().join("docs/reference.md");
-    let wanted = rendered();
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        fs::write(&path, &wanted).unwrap();
-    }
-    let found = fs::read_to_string(&path).unwrap_or_default();
-    let differs = wanted.lines().zip(found.lines()).find(|(wanted, found)| wanted != found);
-    assert!(wanted == found, "docs/reference.md is stale at {differs:?} (UPDATE_GOLDEN=1 writes it)");
+    hold("docs/reference.md", english());
+}
+
+#[test]
+fn the_chinese_reference_says_what_the_code_does() {
+    hold("docs/zh/reference.md", chinese());
 }
 
 /// The names in a text that is written by hand.
