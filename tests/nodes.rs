@@ -148,6 +148,23 @@ fn two_that_die_together_are_replaced_by_the_third() {
     assert_eq!(lab.into_faults(), Vec::<String>::new());
 }
 
+/// Its NIC or bridge was gone, so nobody heard it let go; the next one asked for 0.8 s what the report could have said.
+#[test]
+fn who_loses_its_bridge_says_that_it_let_go_and_the_next_one_asks_nobody() {
+    for seed in [BEATING, BEATING + 1, BEATING + 2] {
+        let mut lab = Lab::new(NODES, 1, seed);
+        lab.take(&Step::Wait(Duration::from_secs(5)));
+        let (holder, _) = lab.answerer(0).unwrap();
+        lab.take(&Step::Bridge { node: holder, there: false });
+        lab.take(&Step::Wait(Duration::from_millis(700)));
+        let (successor, _) = lab.answerer(0).unwrap();
+        assert_ne!(successor, holder, "seed {seed}");
+        lab.take(&Step::Bridge { node: holder, there: true });
+        lab.settle();
+        assert_eq!(lab.into_faults(), Vec::<String>::new(), "seed {seed}");
+    }
+}
+
 /// One that was stopped while it asked went on where it had been, told of a claim, and let go; and the other believed it.
 #[test]
 fn who_was_stopped_while_it_asked_asks_anew() {

@@ -10,6 +10,7 @@
 
 mod agent;
 pub mod bridge;
+mod departed;
 mod liveness;
 mod published;
 mod segment;

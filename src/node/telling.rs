@@ -6,6 +6,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use super::agent::{Agent, see};
+use super::departed::{departed, is_over};
 use super::segment::{News, Segment};
 use super::status::Status;
 use super::tenure::is_only_more;
@@ -43,16 +44,16 @@ impl Agent {
             return;
         }
         for (subnet, segment) in &mut self.segments {
-            segment.forget_left(|vip, left| {
-                let term = |report: &SpeakerReport| report.term(subnet, vip).is_some_and(|term| term > left);
-                self.world.holders_of(vip).any(term) || self.world.services_at(vip).next().is_none()
-            });
+            segment.forget_left(|vip, left| is_over(&self.world, subnet, vip, left));
         }
         let node = self.settings.node.clone();
+        let before = self.world.report_of(&node);
+        let is_there = |subnet: &SubnetName| self.segments.contains_key(subnet);
+        let gone = before.map(|before| departed(&self.world, before, is_there)).unwrap_or_default();
         let segments = self.segments.iter().map(|(subnet, segment)| (subnet.clone(), segment.report()));
-        let report = SpeakerReport { key: report_key(&node), node, segments: segments.collect() };
+        let segments = gone.into_iter().chain(segments).collect();
+        let report = SpeakerReport { key: report_key(&node), node, segments };
         // What it holds more than before is what was planned.
-        let before = self.world.report_of(&report.node);
         let at_once = before.is_none_or(|before| !is_only_more(before, &report));
         self.writing_due |= self.published.report() != Some(&report);
         let dirty = self.world.apply(Change::Apply(Object::Report(report)));

@@ -51,7 +51,7 @@ impl Way<'_> {
             (true, false, true) => {
                 "cannot deliver it: `ovn-vip status` there says what is missing in its Open vSwitch"
             }
-            (false, false, _) => "cannot speak: no carrier, or no socket",
+            (false, false, _) => "cannot speak: no bridge or NIC, no carrier, or no socket",
         };
         format!("has a backend; its speaker {state}")
     }
