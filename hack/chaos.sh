@@ -59,6 +59,7 @@ load() { # FILE
   . "$1"
 }
 
+SAYS_WITHIN=50 # seconds: a speaker's report counts for 40
 STAGED='' # the VLAN of the stage that stands
 
 stage_it() { # FILE: what stands serves, or is made anew
@@ -113,7 +114,7 @@ run_dark() { # FILE: prints what explain says
   darken >>"$CHAOS_DIR/break.log" 2>&1
   await 15 "the dark" is_dark
   said='' began=$SECONDS
-  until said=$(explained) && grep -q "$DARK" <<<"$said"; do [ $((SECONDS - began)) -lt 8 ] || break; done
+  until said=$(explained) && grep -q "$DARK" <<<"$said"; do [ $((SECONDS - began)) -lt "$SAYS_WITHIN" ] || break; sleep 0.5; done
   if grep -q "$DARK" <<<"$said"; then kept=yes; else FAILED=1; fi
   printf '| %s | %s | %s |\n' "$FAULT" "$said" "$kept"
   # What does not come back is made anew.

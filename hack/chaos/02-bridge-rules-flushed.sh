@@ -3,7 +3,7 @@ FAULT="our rules deleted from the announcing node's bridge"
 PROMISE="back at once"
 HEALS_MS=300 LOSES=15
 break_it() { "$LAB" of "$HOLDER" del-flows br-provider 'cookie=0x6f766e2d76697000/0xffffffffffffff00'; }
-DARK='no speaker\|speaks'
+DARK='has not been heard since'
 darken() { # nobody puts them back
   on_each_node end_speaker
   on_each_node break_it

@@ -9,4 +9,4 @@ mend_it() {
   for pod in $(ports "$HOLDER"); do "$LAB" vs "$HOLDER" add-port br-int "$pod" -- set interface "$pod" "external_ids:iface-id=$pod.default"; done
   "$LAB" nb --wait=hv sync
 }
-DARK='cannot deliver'
+DARK='no chassis has its port'

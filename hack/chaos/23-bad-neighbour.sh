@@ -5,7 +5,7 @@ HEALS_MS=1000 LOSES=10 SILENT_MS=3000 WATCH=10
 break_it() {
   put hack/chaos/bad-neighbour.yaml
   sleep 2
-  end_program "$HOLDER" KILL
+  end_program "$HOLDER"
   start_speaker "$HOLDER"
 }
 mend_it() { kube delete --filename hack/chaos/bad-neighbour.yaml; }

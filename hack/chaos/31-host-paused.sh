@@ -8,7 +8,7 @@ host() { # SIGNAL
   kill "-$1" "$(pid_of "$HOLDER")"
 }
 break_it() { host STOP; sleep 5; host CONT; }
-DARK='no speaker\|speaks'
+DARK='has not been heard since'
 darken() { on_each_node pause_it; }
 pause_it() { host STOP; }
 resume_it() { host CONT; }

@@ -76,6 +76,7 @@ mod tests {
                 left: BTreeMap::new(),
                 strangers: BTreeMap::new(),
                 undelivered: Default::default(),
+                missed: Default::default(),
             };
             let key = ReportKey::new("ovn-vip", &format!("speaker.{name}"));
             let segments = BTreeMap::from([("s".into(), segment)]);

@@ -246,6 +246,7 @@ mod tests {
                 left: BTreeMap::new(),
                 strangers: BTreeMap::new(),
                 undelivered: terms.iter().filter(|term| **term == CANNOT).map(|_| VIP).collect(),
+                missed: BTreeSet::new(),
             };
             let key = ReportKey::new("ovn-vip", &format!("speaker.{name}"));
             let segments = BTreeMap::from([("s".into(), segment)]);

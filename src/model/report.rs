@@ -34,6 +34,8 @@ pub struct SegmentReport {
     pub undelivered: BTreeSet<IpAddr>,
     /// The VIPs that it was to claim and did not, since a host that is no node of the cluster answered for them.
     pub strangers: BTreeMap<IpAddr, Mac>,
+    /// The nodes whose beats it misses there although they announced something: dead, stopped, or on another wire than it is.
+    pub missed: BTreeSet<NodeName>,
 }
 
 /// Counts the claims of a VIP over all nodes: whoever claims it takes a higher one than any that was known. So of two that

@@ -160,11 +160,7 @@ impl Liveness {
             None => self.heard_any.is_some_and(|since| now >= since + self.cadence.other * MISSED),
         };
         let dead: BTreeSet<NodeName> = self.expected.iter().filter(is_dead).cloned().collect();
-        let is_holder = |node: &NodeName| {
-            let heard = self.heard.get(node).filter(|heard| heard.is_here);
-            heard.is_some_and(|heard| heard.patience <= self.cadence.patience())
-        };
-        if dead.difference(&self.dead).any(is_holder) {
+        if dead.difference(&self.dead).any(|node| self.was_holder(node)) {
             self.call_the_roll(now);
         }
         let changed = dead != self.dead;
@@ -189,6 +185,16 @@ impl Liveness {
     /// Who is dead here.
     pub fn dead(&self) -> &BTreeSet<NodeName> {
         &self.dead
+    }
+
+    /// Those of them that announced something when they were heard last.
+    pub fn dead_holders(&self) -> impl Iterator<Item = &NodeName> {
+        self.dead.iter().filter(|node| self.was_holder(node))
+    }
+
+    fn was_holder(&self, node: &NodeName) -> bool {
+        let heard = self.heard.get(node).filter(|heard| heard.is_here);
+        heard.is_some_and(|heard| heard.patience <= self.cadence.patience())
     }
 
     /// The number and state of the beat that is due, if one is.
@@ -303,6 +309,7 @@ mod tests {
         assert!(wire.liveness.beat(false, wire.at(300)).is_some(), "it answers at once");
         wire.hear("b", 1000, 305);
         assert_eq!(wire.dead(500), ["a", "c"]);
+        assert_eq!(wire.liveness.dead_holders().collect::<Vec<_>>(), [&NodeName::from("a")]);
         assert_eq!(wire.dead(3300), ["a", "c"]);
         assert_eq!(wire.dead(3305), ["a", "b", "c"]);
     }
@@ -323,6 +330,7 @@ mod tests {
         let mut wire = Wire::new();
         ["a", "b", "c"].into_iter().for_each(|node| wire.hear(node, 100, 0));
         assert_eq!(wire.dead(300), ["a", "b", "c"]);
+        assert_eq!(wire.liveness.dead_holders().count(), 3);
         wire.liveness.hear_otherwise(&"a".into());
         assert_eq!(wire.dead(400), ["b", "c"]);
         wire.hear("a", 100, 500);

@@ -30,8 +30,9 @@ const RIVAL_PATIENCE: Duration = Duration::from_secs(2);
 /// After so long without a word a node that claimed a VIP does not claim it any more: it would have said so again.
 const SILENT_FOR: Duration = Duration::from_millis(1_200);
 
-/// How long what was delivered a moment ago may be undelivered before another node is to have it: OVN replaces flows.
-const LOST_PATIENCE: Duration = Duration::from_millis(300);
+/// How long what was delivered a moment ago may be undelivered before another node is to have it, beside the time that a
+/// change of flows takes (`flows::delivery`).
+const LOST_PATIENCE: Duration = Duration::from_millis(100);
 
 /// How long OVN may take for a VIP that it has not delivered yet: the controller writes, northd and ovn-controller compute.
 const FIRST_PATIENCE: Duration = Duration::from_secs(3);
@@ -195,6 +196,7 @@ impl Tenure {
             left,
             undelivered: self.undelivered.clone(),
             strangers: BTreeMap::new(),
+            missed: BTreeSet::new(),
         }
     }
 }

@@ -91,6 +91,7 @@ pub fn report_of(
         left,
         undelivered,
         strangers: Default::default(),
+        missed: [].into(),
     };
     SpeakerReport {
         key: ReportKey::new("ovn-vip", &format!("speaker.{node}")),

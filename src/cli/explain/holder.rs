@@ -99,7 +99,8 @@ impl Way<'_> {
             Announcer::Node(node) => {
                 let segment = world.report_of(node).and_then(|report| report.segments.get(&subnet.name));
                 let mac = segment.map(|segment| format!(", with MAC {}", segment.mac)).unwrap_or_default();
-                step(Mark::Right, format!("by {node}{mac}"))
+                let heard = step(Mark::Right, format!("by {node}{mac}"));
+                self.missed(node, subnet).map_or(heard, |missed| missed)
             }
             Announcer::Undelivered(node) => wrong(
                 Stage::Announced,
@@ -132,6 +133,29 @@ impl Way<'_> {
                 "no speaker reports".to_owned(),
                 "does the DaemonSet ovn-vip-speaker run, and may it write Leases?".to_owned(),
             ),
+        }
+    }
+
+    /// Other speakers of the segment, where clients are, miss the beats of the one that announces it. Where it is one that does,
+    /// either may be cut off.
+    fn missed(&self, node: &NodeName, subnet: &Subnet) -> Option<Step> {
+        let world = self.facts.reconciler.world();
+        let others = world.reports().filter(|report| report.node != *node);
+        let others = others.filter(|report| !self.facts.silent.contains_key(&report.node));
+        let others = others.filter_map(|report| Some((&report.node, report.segments.get(&subnet.name)?)));
+        let (missing, hearing): (Vec<_>, Vec<_>) = others
+            .filter(|(_, segment)| segment.beats && segment.ready)
+            .partition(|(_, segment)| segment.missed.contains(node));
+        let names: Vec<String> = missing.iter().map(|(other, _)| other.to_string()).collect();
+        let fault =
+            format!("{node} announces it, and {} hear nothing of it on the wire", names.join(" and "));
+        let cure = format!(
+            "is the VLAN carried to {node} by every switch between, and does its speaker run? Its log says whom it misses"
+        );
+        match (missing.len(), hearing.len()) {
+            (0, _) => None,
+            (1, _) | (_, 1..) => Some(Step { mark: Mark::Doubtful, ..wrong(Stage::Announced, fault, cure) }),
+            (_, 0) => Some(wrong(Stage::Announced, fault, cure)),
         }
     }
 

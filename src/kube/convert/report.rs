@@ -33,6 +33,8 @@ struct WrittenSegment {
     undelivered: BTreeSet<IpAddr>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     strangers: BTreeMap<IpAddr, String>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    missed: BTreeSet<String>,
 }
 
 /// The annotation's value for a report.
@@ -45,6 +47,7 @@ pub fn written(report: &SpeakerReport) -> String {
         left: segment.left.clone(),
         undelivered: segment.undelivered.clone(),
         strangers: segment.strangers.iter().map(|(vip, mac)| (*vip, mac.to_string())).collect(),
+        missed: segment.missed.iter().map(ToString::to_string).collect(),
     };
     let subnets = report.segments.iter().map(|(subnet, found)| (subnet.to_string(), segment(found)));
     serde_json::to_string(&Written { subnets: subnets.collect() }).unwrap_or_default()
@@ -76,7 +79,8 @@ pub fn report(object: &coordination::Lease, problems: &mut Vec<Problem>) -> Conv
     };
     let mut segments = BTreeMap::new();
     for (subnet, written) in subnets {
-        let WrittenSegment { mac, beats, ready, vips: mut held, mut left, undelivered, strangers } = written;
+        let WrittenSegment { mac, beats, ready, vips: mut held, mut left, undelivered, strangers, missed } =
+            written;
         let strangers = strangers.into_iter().filter_map(|(vip, mac)| Some((vip, mac.parse().ok()?)));
         let strangers = strangers.collect();
         for (vip, term) in [&mut held, &mut left].into_iter().flat_map(beyond_all) {
@@ -88,7 +92,8 @@ pub fn report(object: &coordination::Lease, problems: &mut Vec<Problem>) -> Conv
         }
         match mac.parse().ok().filter(|mac: &Mac| !mac.is_group() && *mac != Mac::ZERO) {
             Some(mac) => {
-                let segment = SegmentReport { mac, beats, ready, held, left, undelivered, strangers };
+                let missed = missed.iter().map(|node| node.as_str().into()).collect();
+                let segment = SegmentReport { mac, beats, ready, held, left, undelivered, strangers, missed };
                 segments.insert(subnet.into(), segment);
             }
             None => notes.say(field.as_str(), mac, "delete the Lease: its speaker writes it anew"),
@@ -133,6 +138,7 @@ mod tests {
             left: [([10, 0, 0, 8].into(), 3)].into(),
             undelivered: [[10, 0, 0, 7].into()].into(),
             strangers: [([10, 0, 0, 6].into(), Mac([2, 0, 0, 0, 0, 9]))].into(),
+            missed: ["node2".into()].into(),
         };
         let report = SpeakerReport {
             key: ReportKey::new("ovn-vip", "speaker.node1"),

@@ -14,6 +14,9 @@ use crate::node::liveness::{Identity, Liveness};
 /// Later than this to its own beat a node was stopped for a moment, and others' beats wait for it.
 const LATE: Duration = Duration::from_millis(20);
 
+/// So many speakers at most tell in their reports whose beats they miss: each one's report goes to all others.
+const WITNESSES: usize = 50;
+
 /// How often it is said that this process ends: no later beat makes up for one that is lost.
 const LAST_WORDS: usize = 3;
 
@@ -39,6 +42,13 @@ impl Segment {
     /// The nodes that are dead here, as far as this one hears.
     pub fn dead(&self) -> BTreeSet<NodeName> {
         self.beats.as_ref().map(|beats| beats.liveness.dead().clone()).unwrap_or_default()
+    }
+
+    /// The holders among them, for whoever asks who announces a VIP; of a segment that is so large that all who write it at
+    /// once would be a burden, nobody says it.
+    pub(super) fn missed(&self) -> BTreeSet<NodeName> {
+        let beats = self.beats.as_ref().filter(|_| self.plan.beating.len() < WITNESSES);
+        beats.map(|beats| beats.liveness.dead_holders().cloned().collect()).unwrap_or_default()
     }
 
     /// Whether this node beats here: it could hold a VIP.
@@ -68,6 +78,7 @@ impl Segment {
         }
         let changed = beats.liveness.tick(now);
         if changed {
+            self.changed = true;
             self.news.push_back(News::Silent(beats.liveness.dead().clone()));
         }
         changed

@@ -54,7 +54,7 @@ impl Segment {
     pub fn report(&self) -> SegmentReport {
         let ready = self.located.carrier && self.socket != Socket::Broken;
         let report = self.tenure.report(self.located.interface.mac, self.is_beating(), ready);
-        SegmentReport { strangers: self.strangers(), ..report }
+        SegmentReport { strangers: self.strangers(), missed: self.missed(), ..report }
     }
 
     /// The hosts that have what this node was to claim, and are none of the cluster's.

@@ -296,6 +296,7 @@ fn what_is_lost_is_reported_so_that_another_node_can_have_it_and_taken_back_when
     let undelivered = Ready { is_delivered: &|_| false, is_partly_delivered: &|_| false, ..READY };
     segment.speak_what_is_delivered(&undelivered, now);
     assert_eq!((segment.answered(), segment.report().undelivered.len()), (0, 0));
+    assert_eq!(segment.deadline(), Some(now + Duration::from_millis(100)), "the next one waits for it");
     segment.tick(segment.deadline().unwrap());
     assert_eq!(segment.report().undelivered, [VIP].into());
     segment.set_plan(plan(Whose::HandedOver), located(true), now);
