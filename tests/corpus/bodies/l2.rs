@@ -1,6 +1,7 @@
 //! The codecs of frames: what parses is emitted as it was.
 
-use ovn_vip::l2::{arp, ethernet, ndp};
+use ovn_vip::l2::beat::{Beat, Keys};
+use ovn_vip::l2::{Interface, Received, arp, ethernet, ndp};
 use ovn_vip::model::Mac;
 
 /// The IPv6 header (RFC 8200 §3).
@@ -11,6 +12,27 @@ pub fn arp(data: &[u8]) {
     let Ok(repr) = arp::Repr::parse(data) else { return };
     assert!(is_station(repr.sender_mac));
     assert_eq!(repr.emit()[..], data[..28]);
+}
+
+/// Two bytes that choose what is altered, then a beat without its Ethernet header: read without a key, it is written as it is
+/// read; signed, it is believed as it is, and with any byte altered it is not.
+pub fn beat(data: &[u8]) {
+    const HEARER: Interface = Interface { mac: Mac([2, 0, 0, 0, 0, 2]), vlan: None };
+    let Some((choice, payload)) = data.split_first_chunk::<2>() else { return };
+    let header = [0x03, 0x6f, 0x76, 0x6e, 0x2d, 0x76, 2, 0, 0, 0, 0, 1, 0x88, 0xb5];
+    let read = |bytes: Vec<u8>, keys: &Keys| Beat::parse(&Received { bytes, stripped: None }, HEARER, keys);
+    let frame = [&header[..], payload].concat();
+    let (key, other) = (Keys::read("key"), Keys::read("other"));
+    assert!(read(frame.clone(), &key).is_err(), "nobody signed it");
+    let Ok((sender, beat)) = read(frame, &Keys::default()) else { return };
+    let signed = beat.emit(sender, None, &key);
+    assert_eq!(read(signed.clone(), &key), Ok((sender, beat.clone())));
+    assert!(read(signed.clone(), &other).is_err());
+    let mut altered = signed.clone();
+    let at = usize::from(u16::from_be_bytes(*choice)) % (signed.len() - 6) + 6;
+    altered[at] ^= choice[0] | 1;
+    // Where padding was altered the beat is the same.
+    assert!(read(altered, &key).map_or(true, |(_, read)| read == beat));
 }
 
 /// A frame.

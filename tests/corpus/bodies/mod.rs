@@ -10,7 +10,7 @@ mod responder;
 mod update;
 
 use flows::openflow;
-use l2::{arp, dot1q, ndp};
+use l2::{arp, beat, dot1q, ndp};
 use ovsdb::{ovsdb_framing, ovsdb_value};
 use responder::responder;
 use update::ovsdb_update;
@@ -18,8 +18,9 @@ use update::ovsdb_update;
 type Body = fn(&[u8]);
 
 /// Every target, by the name of its folder.
-pub const TARGETS: [(&str, Body); 8] = [
+pub const TARGETS: [(&str, Body); 9] = [
     ("arp", arp),
+    ("beat", beat),
     ("dot1q", dot1q),
     ("ndp", ndp),
     ("openflow", openflow),
