@@ -48,7 +48,7 @@ impl Free {
     /// Puts a place back, and joins the gaps that it touches.
     pub fn put(&mut self, place: Place) {
         let (mut first, mut last) = (place, place.number);
-        if let Some((before, end)) = self.0.range(..place).next_back().map(|(before, end)| (*before, *end))
+        if let Some((before, end)) = self.0.range(..=place).next_back().map(|(before, end)| (*before, *end))
             && before.entry == place.entry
         {
             if end >= place.number {
