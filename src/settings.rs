@@ -6,6 +6,7 @@ mod offline;
 mod package;
 mod remove;
 mod speaker;
+mod values;
 
 use std::path::PathBuf;
 
@@ -29,6 +30,7 @@ pub use package::{CompletionsArgs, ManArgs, VersionArgs};
 use remove::REMOVE_EXAMPLES;
 pub use remove::RemoveArgs;
 pub use speaker::{ConflictArg, LivenessArg, ProbeArg, SpeakerArgs};
+pub use values::DatabasesError;
 
 /// Makes MetalLB VIPs work on Kube-OVN underlay subnets.
 ///
@@ -42,7 +44,8 @@ pub struct CommandLine {
     #[command(subcommand)]
     pub command: Command,
     /// How much to say: a tracing filter, such as info, debug, or ovn_vip::ovsdb=trace.
-    #[arg(long, global = true, env = "OVN_VIP_LOG", default_value = "info", value_name = "FILTER")]
+    #[arg(long, global = true, env = "OVN_VIP_LOG", default_value = "info", value_name = "FILTER",
+          value_parser = values::log_filter)]
     pub log: String,
     /// How log lines look.
     #[arg(long, global = true, env = "OVN_VIP_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
@@ -217,7 +220,7 @@ pub struct ControllerArgs {
     pub pod_name: String,
     /// The cluster's name in the northbound: it marks our rows, and makes their names. Never change it on a running
     /// cluster.
-    #[arg(long, env = "OVN_VIP_CLUSTER_NAME", default_value = "kubernetes", value_name = "NAME", value_parser = remove::cluster_name)]
+    #[arg(long, env = "OVN_VIP_CLUSTER_NAME", default_value = "kubernetes", value_name = "NAME", value_parser = values::cluster_name)]
     pub cluster_name: String,
     /// Whether a switch of a plain upstream OVN gets a router port of ours, which such an OVN needs.
     #[arg(long, env = "OVN_VIP_OWN_ROUTER_PORT", default_value = "auto", value_name = "WHERE")]
@@ -227,16 +230,17 @@ pub struct ControllerArgs {
     #[arg(long)]
     pub once: bool,
     /// How long --once may take.
-    #[arg(long, default_value = "30", value_name = "SECONDS")]
+    #[arg(long, default_value = "30", value_name = "SECONDS", value_parser = values::seconds, allow_negative_numbers = true)]
     pub timeout: u64,
 }
 
 impl ControllerArgs {
     /// The addresses of northbound and southbound: what was given, else Kube-OVN's own list with its ports.
-    pub fn databases(&self) -> Result<(String, Option<String>), NoNorthbound> {
-        let listed = |port| remove::listed(self.ovn_db_ips.as_deref(), self.enable_ssl.as_deref(), port);
-        let northbound = self.ovn_nb.clone().or_else(|| listed(6641)).ok_or(NoNorthbound)?;
-        Ok((northbound, self.ovn_sb.clone().or_else(|| listed(6642))))
+    pub fn databases(&self) -> Result<(String, Option<String>), DatabasesError> {
+        let listed = |port| values::listed(self.ovn_db_ips.as_deref(), self.enable_ssl.as_deref(), port);
+        let northbound = self.ovn_nb.clone().map_or_else(|| listed(6641), |given| Ok(Some(given)))?;
+        let southbound = self.ovn_sb.clone().map_or_else(|| listed(6642), |given| Ok(Some(given)));
+        Ok((northbound.ok_or(DatabasesError::NoNorthbound)?, southbound?))
     }
 }
 
@@ -272,13 +276,6 @@ pub enum OwnRouterPort {
     /// Nowhere.
     Never,
 }
-
-/// No northbound was named.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "no northbound: give --ovn-nb ADDR (unix:PATH or tcp:HOST:PORT), or set OVN_NB_DB, or Kube-OVN's OVN_DB_IPS"
-)]
-pub struct NoNorthbound;
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,6 @@ pub mod metrics;
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
 
-use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
@@ -19,8 +18,10 @@ const OTHERS: &str =
 
 /// Sets up logging for the process.
 pub fn start(filter: &str, format: LogFormat) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(format!("{OTHERS},{filter}"))
-        .with_context(|| format!("--log {filter:?} is no filter; write a level, such as info or debug"))?;
+    // The level for what a filter does not name; a level in the filter replaces it.
+    let filter = EnvFilter::try_new(format!("info,{OTHERS},{filter}")).map_err(|_| {
+        anyhow::anyhow!("--log {filter:?} is no filter; write a level, such as info or debug")
+    })?;
     let logs =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     match format {

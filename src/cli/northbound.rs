@@ -62,9 +62,15 @@ async fn whole(
     };
     match timeout(Duration::from_secs(seconds), reading).await {
         Ok(read) => read?,
-        Err(_) => anyhow::bail!(
-            "the {name} at {address} could not be read in {seconds} s: {last}; is {flag} right, and ovsdb-server running?"
-        ),
+        Err(_) => {
+            // Where certificates are the matter, the words for that have the cure.
+            let cure = if last.contains("--ovn-tls") || last.contains("certificate") {
+                String::new()
+            } else {
+                format!("; is {flag} right, and ovsdb-server running?")
+            };
+            anyhow::bail!("the {name} at {address} could not be read in {seconds} s: {last}{cure}")
+        }
     }
     Ok(client)
 }
@@ -73,7 +79,12 @@ async fn whole(
 pub async fn synced(client: &mut Client, last: &mut String) -> anyhow::Result<()> {
     while !client.is_synced() {
         match client.next_event().await {
-            Event::Disconnected { reason, .. } => *last = reason,
+            Event::Disconnected { endpoint, reason, said_before, .. } => {
+                if !said_before {
+                    eprintln!("ovn-vip: no connection to {endpoint}: {reason}; trying again");
+                }
+                *last = reason;
+            }
             Event::SchemaRefused(missing) => {
                 anyhow::bail!("{missing} (needs OVN {} or newer)", needed_release(&missing))
             }

@@ -1,11 +1,13 @@
 //! A cluster's objects, read once: from a folder of manifests, or from an API server.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::controller::heard::{Silent, is_outdated};
 use crate::io::cluster::{Cluster, Source};
+use crate::io::kube::connect::{KubeTarget, answers, server};
 use crate::io::kube::watch::KubeWatch;
 use crate::io::manifests::{ManifestFolder, ManifestProblem, Tally};
 use crate::kube::Problem;
@@ -14,8 +16,12 @@ use crate::model::{Change, ObjectKey, World};
 use crate::plan::{Finding, Severity};
 use crate::settings::ObjectsArgs;
 
-/// How long an API server may take to tell everything.
+/// How long an API server may take to tell everything, while it tells something.
 const WITHIN: Duration = Duration::from_secs(30);
+/// How long it may say nothing at all, or refuse something.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// After so long it is said what is waited for.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// What was read.
 pub struct Objects {
@@ -65,26 +71,36 @@ pub async fn read(arguments: &ObjectsArgs) -> anyhow::Result<Objects> {
             let problems = reading.problems.iter().map(unreadable).collect();
             Ok(Objects { changes: reading.changes, problems, tally: reading.tally, live: None })
         }
-        source @ Source::Kube(_) => from_api_server(&source).await,
+        Source::Kube(target) => from_api_server(target).await,
     }
 }
 
 /// Everything that an API server has, once it has told of every kind.
-pub async fn from_api_server(source: &Source) -> anyhow::Result<Objects> {
-    let mut cluster = Cluster::open(source).await?;
-    let (mut changes, mut problems) = (Vec::new(), Vec::new());
-    let read = async {
-        while !cluster.is_complete() {
-            let news = cluster.next().await;
-            problems = news.problems;
-            changes.extend(news.changes);
-        }
+pub async fn from_api_server(target: KubeTarget) -> anyhow::Result<Objects> {
+    answering(&target).await?;
+    let mut cluster = Cluster::open(&Source::Kube(target)).await?;
+    let (mut changes, mut problems) = (Vec::new(), BTreeSet::new());
+    let mut read = async |within: Duration| {
+        let reading = async {
+            while !cluster.is_complete() {
+                let news = cluster.next().await;
+                problems = news.problems.into_iter().collect();
+                changes.extend(news.changes);
+            }
+        };
+        let whole = tokio::time::timeout(within, reading).await.is_ok();
+        let said: Vec<&str> = problems.iter().map(String::as_str).collect();
+        (whole, said.join("; "))
     };
-    if tokio::time::timeout(WITHIN, read).await.is_err() {
-        // Every kind is asked for, and one cause stops them all.
-        problems.dedup();
-        anyhow::bail!("the cluster is not known after {} s: {}", WITHIN.as_secs(), problems.join("; "));
+    // What the API server refuses it will refuse in half a minute, too.
+    let (mut whole, mut trouble) = read(PATIENCE).await;
+    if !whole && trouble.is_empty() {
+        (whole, trouble) = read(WITHIN).await;
     }
+    if trouble.is_empty() {
+        trouble = format!("not all of it was told in {} s", (PATIENCE + WITHIN).as_secs());
+    }
+    anyhow::ensure!(whole, "the cluster cannot be read: {trouble}");
     let Cluster::Kube(watch, _) = cluster else { anyhow::bail!("no API server was named") };
     let mut tally = Tally::default();
     tally
@@ -92,6 +108,19 @@ pub async fn from_api_server(source: &Source) -> anyhow::Result<Objects> {
         .extend(watch.counts().filter(|(_, count)| *count > 0).map(|(kind, count)| (kind.to_owned(), count)));
     let problems = watch.field_problems().map(|problem| of_field("", problem)).collect();
     Ok(Objects { changes, problems, tally, live: Some(watch) })
+}
+
+/// The API server answers; what is waited for is said soon.
+async fn answering(target: &KubeTarget) -> anyhow::Result<()> {
+    let asked = answers(target, PATIENCE);
+    tokio::pin!(asked);
+    if let Ok(answered) = tokio::time::timeout(SILENCE, &mut asked).await {
+        return Ok(answered?);
+    }
+    if let Some(server) = server(target).await {
+        eprintln!("ovn-vip: waiting for the API server {server}");
+    }
+    Ok(asked.await?)
 }
 
 /// Something that the folder has and that cannot be read.

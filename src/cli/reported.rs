@@ -10,7 +10,6 @@ use serde_json::json;
 
 use crate::controller::announcer::{Announcer, announcer};
 use crate::controller::heard::Silent;
-use crate::io::cluster::Source;
 use crate::io::kube::connect::KubeTarget;
 use crate::kube::marks::Marks;
 use crate::model::{ObjectKey, SubnetName, World};
@@ -64,7 +63,7 @@ impl Announced {
 
 /// Reads the cluster, prints, and says by its exit code whether every VIP is announced.
 pub async fn run(target: KubeTarget, output: Output) -> anyhow::Result<ExitCode> {
-    let objects = objects::from_api_server(&Source::Kube(target)).await?;
+    let objects = objects::from_api_server(target).await?;
     let now = Timestamp::now();
     let vips = reported(&objects.world(), &objects.silent(now), |key| objects.marks(key));
     match output {

@@ -24,7 +24,9 @@ pub fn explain(socket: &Path, error: &io::Error) -> String {
             }
         }
         io::ErrorKind::NotFound => {
-            format!("{path} is not there: does Open vSwitch run, and is its folder mounted?")
+            format!(
+                "{path} is not there: does its server (Open vSwitch's, or OVN's) run, and is the folder mounted?"
+            )
         }
         _ => format!("{path}: {error}"),
     }

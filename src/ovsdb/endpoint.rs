@@ -36,6 +36,9 @@ pub enum EndpointError {
     /// Neither `unix:` nor `tcp:` nor `ssl:`.
     #[error("{0:?} names no transport: write unix:FILE, tcp:HOST:PORT or ssl:HOST:PORT")]
     Transport(String),
+    /// A file, without `unix:`.
+    #[error("{0:?} names no transport: write unix:{0} for a socket")]
+    File(String),
     /// `unix:` without a file.
     #[error("{0:?} names no file: write unix:FILE, such as unix:/run/ovn/ovnnb_db.sock")]
     Path(String),
@@ -70,6 +73,7 @@ impl FromStr for Endpoint {
             Some(("unix", path)) => Ok(Self::Unix(path.into())),
             Some(("tcp", rest)) => Ok(Self::Tcp(authority(text, rest)?)),
             Some(("ssl", rest)) => Ok(Self::Ssl(authority(text, rest)?)),
+            _ if text.contains('/') => Err(EndpointError::File(text.to_owned())),
             _ => Err(EndpointError::Transport(text.to_owned())),
         }
     }
@@ -144,6 +148,7 @@ mod tests {
             (" , ", "no OVSDB endpoint"),
             ("10.0.0.1:6641", "names no transport"),
             ("http:10.0.0.1:80", "names no transport"),
+            ("/run/ovn/ovnnb_db.sock", "write unix:/run/ovn/ovnnb_db.sock"),
             ("unix:", "names no file"),
             ("tcp::6641", "names no host"),
             ("tcp:[10.0.0.1:6641", "names no host"),

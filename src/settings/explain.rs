@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::remove::listed;
+use super::values::{DatabasesError, listed};
 use super::{NorthboundArgs, ObjectsArgs, RulesArgs};
 
 pub(super) const EXPLAIN_EXAMPLES: &str = "\
@@ -59,15 +59,17 @@ pub struct ExplainArgs {
 
 impl ExplainArgs {
     /// The databases' addresses: what was given, else Kube-OVN's own list with its ports.
-    pub fn databases(&self) -> [Option<String>; 2] {
+    pub fn databases(&self) -> Result<[Option<String>; 2], DatabasesError> {
         let given =
             [&self.northbound.ovn_nb, &self.ovn_sb].map(|given| given.clone().filter(|it| !it.is_empty()));
         // A folder is not of the cluster that this Pod runs in.
         if self.objects.dir.is_some() {
-            return given;
+            return Ok(given);
         }
         let [northbound, southbound] = given;
         let listed = |port| listed(self.ovn_db_ips.as_deref(), self.enable_ssl.as_deref(), port);
-        [northbound.or_else(|| listed(6641)), southbound.or_else(|| listed(6642))]
+        let northbound = northbound.map_or_else(|| listed(6641), |given| Ok(Some(given)))?;
+        let southbound = southbound.map_or_else(|| listed(6642), |given| Ok(Some(given)))?;
+        Ok([northbound, southbound])
     }
 }

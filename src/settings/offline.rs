@@ -121,7 +121,7 @@ pub struct NorthboundArgs {
     #[allow(missing_docs)]
     pub tls: OvnTlsArgs,
     /// How long a database may take to answer.
-    #[arg(long, default_value = "10", value_name = "SECONDS")]
+    #[arg(long, default_value = "10", value_name = "SECONDS", value_parser = super::values::seconds, allow_negative_numbers = true)]
     pub timeout: u64,
 }
 
@@ -129,7 +129,7 @@ pub struct NorthboundArgs {
 #[derive(Clone, Debug, Args)]
 pub struct RulesArgs {
     /// The cluster's name in the northbound, as the controller has it.
-    #[arg(long, env = "OVN_VIP_CLUSTER_NAME", default_value = "kubernetes", value_name = "NAME", value_parser = super::remove::cluster_name)]
+    #[arg(long, env = "OVN_VIP_CLUSTER_NAME", default_value = "kubernetes", value_name = "NAME", value_parser = super::values::cluster_name)]
     pub cluster_name: String,
     /// Whether a switch of a plain upstream OVN gets a router port of ours, which such an OVN needs.
     #[arg(long, env = "OVN_VIP_OWN_ROUTER_PORT", default_value = "auto", value_name = "WHERE")]
@@ -172,6 +172,6 @@ pub struct CheckArgs {
     #[allow(missing_docs)]
     pub northbound: NorthboundArgs,
     /// The cluster's name in the northbound, as the controller has it.
-    #[arg(long, env = "OVN_VIP_CLUSTER_NAME", default_value = "kubernetes", value_name = "NAME", value_parser = super::remove::cluster_name)]
+    #[arg(long, env = "OVN_VIP_CLUSTER_NAME", default_value = "kubernetes", value_name = "NAME", value_parser = super::values::cluster_name)]
     pub cluster_name: String,
 }

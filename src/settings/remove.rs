@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use super::{NoNorthbound, OvnTlsArgs};
+use super::OvnTlsArgs;
+use super::values::{self, DatabasesError};
 
 pub(super) const REMOVE_EXAMPLES: &str = "\
 Exit code: 0 nothing is left, 2 something would be removed and --yes was not said, 1 an error.
@@ -31,48 +32,21 @@ pub struct RemoveArgs {
     #[allow(missing_docs)]
     pub tls: OvnTlsArgs,
     /// The cluster's name in the northbound, as the controller had it.
-    #[arg(long, env = "OVN_VIP_CLUSTER_NAME", default_value = "kubernetes", value_name = "NAME", value_parser = cluster_name)]
+    #[arg(long, env = "OVN_VIP_CLUSTER_NAME", default_value = "kubernetes", value_name = "NAME", value_parser = values::cluster_name)]
     pub cluster_name: String,
     /// Do it.
     #[arg(long)]
     pub yes: bool,
     /// How long it may take.
-    #[arg(long, default_value = "30", value_name = "SECONDS")]
+    #[arg(long, default_value = "30", value_name = "SECONDS", value_parser = values::seconds, allow_negative_numbers = true)]
     pub timeout: u64,
 }
 
 impl RemoveArgs {
     /// The northbound's address: what was given, else Kube-OVN's own list with its port.
-    pub fn northbound(&self) -> Result<String, NoNorthbound> {
-        let listed = || listed(self.ovn_db_ips.as_deref(), self.enable_ssl.as_deref(), 6641);
-        self.ovn_nb.clone().or_else(listed).ok_or(NoNorthbound)
-    }
-}
-
-/// Kube-OVN's own list, with its port.
-pub(super) fn listed(ips: Option<&str>, ssl: Option<&str>, port: u16) -> Option<String> {
-    let scheme = if ssl == Some("true") { "ssl" } else { "tcp" };
-    let ips = ips.filter(|ips| !ips.is_empty())?.split(',');
-    Some(ips.map(|ip| format!("{scheme}:[{}]:{port}", ip.trim())).collect::<Vec<_>>().join(","))
-}
-
-/// `--cluster-name`: one word, so that no two names read the same.
-pub(super) fn cluster_name(text: &str) -> Result<String, String> {
-    if text.is_empty() || text.chars().any(|letter| letter.is_whitespace() || letter.is_control()) {
-        return Err("give one word, without spaces, such as kubernetes".to_owned());
-    }
-    Ok(text.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_clusters_name_is_one_word() {
-        assert_eq!(cluster_name("kubernetes").as_deref(), Ok("kubernetes"));
-        for bad in ["", "a b", "a\n", "\t"] {
-            assert!(cluster_name(bad).is_err(), "{bad:?}");
-        }
+    pub fn northbound(&self) -> Result<String, DatabasesError> {
+        let listed = || values::listed(self.ovn_db_ips.as_deref(), self.enable_ssl.as_deref(), 6641);
+        let northbound = self.ovn_nb.clone().map_or_else(listed, |given| Ok(Some(given)))?;
+        northbound.ok_or(DatabasesError::NoNorthbound)
     }
 }

@@ -17,7 +17,7 @@ pub struct SpeakerArgs {
     #[allow(missing_docs)]
     pub cluster: ClusterArgs,
     /// The Node that this is.
-    #[arg(long, env = "NODE_NAME", value_name = "NAME")]
+    #[arg(long, env = "NODE_NAME", value_name = "NAME", value_parser = super::values::node_name)]
     pub node: String,
     /// This node's Open vSwitch database.
     #[arg(
@@ -32,7 +32,8 @@ pub struct SpeakerArgs {
     pub ovs_rundir: Option<PathBuf>,
     /// How often each VIP that this node answers for is announced anew, in seconds, a little sooner at random; by default
     /// never: a neighbour that has lost it asks. For switches that forget a MAC which is silent for long.
-    #[arg(long, env = "OVN_VIP_ANNOUNCE_EVERY", default_value = "0", value_name = "SECONDS")]
+    #[arg(long, env = "OVN_VIP_ANNOUNCE_EVERY", default_value = "0", value_name = "SECONDS",
+          value_parser = super::values::seconds_or_none, allow_negative_numbers = true)]
     pub announce_every: u32,
     /// What to do when a host that is no node of this cluster claims a VIP that is announced. Its MAC is told either way.
     #[arg(long, env = "OVN_VIP_CONFLICT", default_value = "defend", value_name = "WHAT")]
@@ -59,7 +60,8 @@ pub struct SpeakerArgs {
     #[arg(long, env = "OVN_VIP_BEAT_KEY_FILE", value_name = "FILE")]
     pub beat_key_file: Option<PathBuf>,
     /// How long the others leave this node what it holds when its speaker is told to end, in seconds: another one is to start.
-    #[arg(long, env = "OVN_VIP_RESTART_PATIENCE", default_value = "10", value_name = "SECONDS")]
+    #[arg(long, env = "OVN_VIP_RESTART_PATIENCE", default_value = "10", value_name = "SECONDS",
+          value_parser = super::values::seconds_or_none, allow_negative_numbers = true)]
     pub restart_patience: u32,
     /// When told to end, hand over at once: for a node that goes for good.
     #[arg(long, env = "OVN_VIP_HAND_OVER_ON_STOP")]

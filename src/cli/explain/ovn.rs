@@ -40,7 +40,7 @@ pub struct Ovn {
 impl Ovn {
     /// Reads what was named. A database that does not answer is a fault, and no end.
     pub async fn look(arguments: &ExplainArgs, world: &World, objects: &Objects) -> anyhow::Result<Self> {
-        let [northbound, southbound] = arguments.databases();
+        let [northbound, southbound] = arguments.databases()?;
         let southbound = match southbound {
             Some(address) => told(northbound::southbound(&address, &arguments.northbound).await),
             None => None,

@@ -72,7 +72,10 @@ pub struct Tally {
 impl ManifestFolder {
     /// A folder of which nothing has been read yet.
     pub fn open(dir: &Path) -> Result<Self, ManifestError> {
-        fs::read_dir(dir).map_err(|why| ManifestError::Unreadable { dir: dir.into(), why })?;
+        fs::read_dir(dir).map_err(|why| match why.kind() {
+            io::ErrorKind::NotADirectory => ManifestError::File { file: dir.into() },
+            _ => ManifestError::Unreadable { dir: dir.into(), why },
+        })?;
         Ok(Self {
             dir: dir.into(),
             files: BTreeMap::new(),

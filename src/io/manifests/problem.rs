@@ -1,13 +1,19 @@
 //! What was wrong with a folder, each with its place and its cure.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::kube::Problem;
 
 /// Why a folder cannot be opened at all.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
+    /// A file was given.
+    #[error("{} is a file: give the folder that it is in, {}", file.display(), folder(file).display())]
+    File {
+        /// The file.
+        file: PathBuf,
+    },
     /// Nothing is there, or it cannot be read.
     #[error("cannot read the cluster folder {}: {why}; give a folder of manifests, such as `kubectl get -o yaml` prints", dir.display())]
     Unreadable {
@@ -16,6 +22,11 @@ pub enum ManifestError {
         /// The operating system's word.
         why: io::Error,
     },
+}
+
+/// The folder that a file is in.
+fn folder(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Something in a folder that could not be taken as it stands. What was last read of it stays in force.

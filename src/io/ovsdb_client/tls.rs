@@ -52,17 +52,20 @@ pub enum Verify {
 pub(super) enum TlsError {
     #[error("ssl: needs a CA, a certificate and a key, and none are configured")]
     NotConfigured,
-    #[error("cannot read the {what} from {path}: {error}")]
+    #[error("cannot read the {what} from {path}: {error}; give it with {}", flag(what))]
     File { what: &'static str, path: PathBuf, error: pem::Error },
-    #[error("{0} holds no certificate")]
+    #[error("{0} holds no certificate: give a file in PEM with --ovn-tls-ca or --ovn-tls-cert")]
     NoCertificate(PathBuf),
-    #[error("{certificate} and {key} do not go together: {error}")]
+    #[error(
+        "{certificate} (--ovn-tls-cert) and {key} (--ovn-tls-key) do not go together: {}",
+        words(error, "it is")
+    )]
     Identity { certificate: PathBuf, key: PathBuf, error: rustls::Error },
     #[error("{path} cannot be used as a CA: {error}")]
     Ca { path: PathBuf, error: String },
     #[error("{0} is no host name that TLS can check")]
     Host(String),
-    #[error("{error} (our CA: {ca}, our certificate: {certificate})")]
+    #[error("{} (our CA: {ca}, our certificate: {certificate})", told(error))]
     Handshake { error: io::Error, ca: PathBuf, certificate: PathBuf },
     #[error(transparent)]
     Rustls(#[from] rustls::Error),
@@ -110,6 +113,48 @@ impl TlsConfig {
             added.map_err(|error| TlsError::Ca { path: self.ca.clone(), error: error.to_string() })?;
         }
         Ok(roots)
+    }
+}
+
+fn flag(what: &str) -> &'static str {
+    match what {
+        "CA" => "--ovn-tls-ca",
+        "key" => "--ovn-tls-key",
+        _ => "--ovn-tls-cert",
+    }
+}
+
+/// What went wrong on a connection, with the cure where TLS is the matter.
+pub(super) fn told(error: &io::Error) -> String {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    inner.map_or_else(|| error.to_string(), |error| words(error, "the server's certificate is"))
+}
+
+/// A TLS error with its cure. webpki's own errors come as text only.
+fn words(error: &rustls::Error, whose: &str) -> String {
+    use rustls::{CertificateError as Bad, Error};
+    match error {
+        Error::InvalidCertificate(Bad::UnknownIssuer) => {
+            "our CA did not sign the server's certificate: give the CA that did with --ovn-tls-ca".to_owned()
+        }
+        Error::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. }) => {
+            format!("{whose} out of date: renew it ({error})")
+        }
+        Error::InvalidCertificate(Bad::Other(other)) => match format!("{other:?}") {
+            text if text.contains("UnsupportedCertVersion") => {
+                format!("{whose} of X.509 version 1: make one of version 3, as ovs-pki does")
+            }
+            text if text.contains("CaUsedAsEndEntity") => {
+                format!("{whose} that of a CA, or self-signed: take one that the CA signed for the server")
+            }
+            _ => error.to_string(),
+        },
+        Error::AlertReceived(alert) => {
+            format!(
+                "the server refuses our certificate ({alert:?}): give one that its CA signed with --ovn-tls-cert"
+            )
+        }
+        error => error.to_string(),
     }
 }
 

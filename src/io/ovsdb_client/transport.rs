@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::tls::{TlsConfig, TlsError};
+use super::tls::{TlsConfig, TlsError, told};
 use crate::io::unix_socket::explain;
 use crate::ovsdb::endpoint::{Authority, Endpoint};
 
@@ -59,7 +59,7 @@ impl Transport {
             },
             Self::Open(stream) => match poll_stream(stream.as_mut(), context, outbound, buffer) {
                 Poll::Ready(Ok(progress)) => Poll::Ready(progress),
-                Poll::Ready(Err(error)) => Poll::Ready(Progress::Failed(error.to_string())),
+                Poll::Ready(Err(error)) => Poll::Ready(Progress::Failed(told(&error))),
                 Poll::Pending => Poll::Pending,
             },
         }
