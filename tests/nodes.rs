@@ -175,3 +175,20 @@ fn who_was_stopped_while_it_asked_asks_anew() {
     ];
     assert_eq!(faults(1_924_049_461_420_816_557, &steps), Vec::<String>::new());
 }
+
+/// What was held before is not taken again without a question: somebody may have had it meanwhile.
+#[test]
+fn on_a_bridge_that_is_made_anew_a_vip_is_asked_for_before_it_is_answered_for() {
+    let mut lab = Lab::new(1, 1, 2);
+    lab.take(&Step::Wait(Duration::from_secs(5)));
+    assert!(lab.answerer(0).unwrap().1 < Duration::from_millis(1100));
+    for there in [false, true] {
+        lab.take(&Step::Bridge { node: 0, there });
+    }
+    // The client asked 0.5 s after it.
+    lab.take(&Step::Wait(Duration::from_millis(700)));
+    assert!(lab.answerer(0).unwrap().1 > Duration::from_secs(1), "it asks, and does not answer");
+    lab.take(&Step::Wait(Duration::from_secs(3)));
+    assert!(lab.answerer(0).unwrap().1 < Duration::from_millis(1100), "nobody has it");
+    assert_eq!(lab.into_faults(), Vec::<String>::new());
+}

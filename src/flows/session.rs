@@ -21,12 +21,12 @@ use std::time::Duration;
 use self::commit::{BundleFailed, Commit};
 use self::leave::Leaving;
 use self::read::Reading;
-use super::Flow;
 use super::diff::Wanted;
 use super::wire::{
     BadFrame, Body, BundleStep, Framer, Message, OpenFlowError, Request, Truncated, Version, encode,
     version_name,
 };
+use super::{Flow, Match};
 
 /// How long the switch may take for an answer. ovs-vswitchd commits 10,000 flows in well under 0.1 s.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -103,6 +103,13 @@ pub enum Event {
         /// So many are no longer, because its rules are gone or wrong: ours are back.
         taken_back: usize,
     },
+    /// One of ours takes the place of somebody else's flow, which has the same match and priority.
+    Replaces {
+        /// Ours, as `ovs-ofctl` would print it.
+        flow: String,
+        /// The cookie of the other.
+        cookie: u64,
+    },
     /// The switch does not take this change; the others were made without it.
     Refused {
         /// The change, as `ovs-ofctl` would print it.
@@ -131,6 +138,8 @@ pub struct Session {
     /// What was wanted when the bridge last had it; `None` until then.
     installed: Option<Arc<Wanted>>,
     leaving: Leaving,
+    /// Flows that are nobody's here, by priority and match, with their cookies.
+    others: BTreeMap<(u16, Match), u64>,
     /// What the switch did not take, and is not asked to again until `retry_refused_at`.
     refused: BTreeMap<Flow, OpenFlowError>,
     /// What was refused before the last retry: to be told only once.
@@ -174,6 +183,7 @@ impl Session {
             wanted,
             installed: None,
             leaving: Leaving::default(),
+            others: BTreeMap::new(),
             refused: BTreeMap::new(),
             reported: BTreeMap::new(),
             retry_refused_at: now,

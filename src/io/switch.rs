@@ -6,6 +6,7 @@
 
 mod delivery;
 mod event;
+mod excuse;
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -22,6 +23,7 @@ use tokio::time::{Instant, sleep_until};
 pub use self::delivery::{DeliveryEvent, Integration};
 use self::event::Broken;
 pub use self::event::{SwitchError, SwitchEvent};
+use self::excuse::Excuse;
 use crate::flows::{Flow, Session, Wanted};
 use crate::io::unix_socket::explain;
 
@@ -46,6 +48,7 @@ pub struct Switch {
     /// What the session's time counts from.
     origin: Instant,
     buffer: Vec<u8>,
+    excuse: Excuse<Box<Session>>,
 }
 
 #[derive(Debug)]
@@ -68,7 +71,13 @@ impl Switch {
             events: VecDeque::new(),
             origin,
             buffer: vec![0; CHUNK],
+            excuse: Excuse::default(),
         }
+    }
+
+    /// Whether its silence has a reason that leaves its flows as they are.
+    pub fn excuse(&mut self, is_given: bool) {
+        self.excuse.give(is_given);
     }
 
     /// What we want on the bridge, all of it. What differs from what is there is sent as one bundle while
@@ -92,6 +101,7 @@ impl Switch {
     /// The same of one flow: true also while a wish that keeps it is on its way, and when others were refused.
     pub fn confirms(&self, flow: &Flow) -> bool {
         matches!(&self.link, Link::Up { session, .. } if session.confirms(flow))
+            || self.excuse.before().is_some_and(|before| before.confirms(flow))
     }
 
     /// Drives everything until something is worth telling. Cancel-safe: nothing is lost when the future is dropped. It
@@ -124,9 +134,13 @@ impl Switch {
         match event {
             SwitchEvent::Connected { .. } => self.told = false,
             SwitchEvent::Disconnected { .. } => self.told = true,
-            SwitchEvent::Installed { .. } => self.failures = 0,
+            SwitchEvent::Installed { .. } => {
+                self.failures = 0;
+                self.excuse.end();
+            }
             SwitchEvent::Repaired { .. }
             | SwitchEvent::LeftToKubeOvn { .. }
+            | SwitchEvent::Replaces { .. }
             | SwitchEvent::Refused { .. } => {}
         }
         event
@@ -147,7 +161,11 @@ impl Switch {
                 BACK_OFF_MOST.min(BACK_OFF_STEP.saturating_mul(self.failures))
             }
         };
-        self.link = Link::Down { retry_at: Instant::now() + wait };
+        let down = Link::Down { retry_at: Instant::now() + wait };
+        match (std::mem::replace(&mut self.link, down), &reason) {
+            (Link::Up { session, .. }, SwitchError::Session { .. }) => self.excuse.fell_silent(session),
+            _ => self.excuse.end(),
+        }
         self.events.push_back(SwitchEvent::Disconnected { reason, first: !self.told });
     }
 

@@ -5,13 +5,12 @@
 //! it sends what [`Agent::poll_transmit`] gives and tells what [`Agent::poll_told`] gives.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::bridge::NotFound;
 use super::published::Published;
-use super::segment::{Manner, Ready, Segment};
-use super::sight::Sight;
+use super::segment::{Manner, Segment};
+use super::sight::{Sight, see};
 use super::tenure::is_known;
 use crate::flows::{Flow, Wishes};
 use crate::l2::beat::State;
@@ -71,6 +70,8 @@ pub struct Agent {
     pub(super) writing_due: bool,
     /// Whether the status may have to be another.
     pub(super) status_stale: bool,
+    /// Segments whose bridge or port went: somebody may take what this node holds there before it is back.
+    lost: BTreeSet<SubnetName>,
     problems: BTreeSet<String>,
     /// Who is dead, by segment, as far as this node hears.
     absent: Absent,
@@ -98,6 +99,7 @@ impl Agent {
             has_reported: false,
             writing_due: false,
             status_stale: true,
+            lost: BTreeSet::new(),
             problems: BTreeSet::new(),
             absent: Absent::new(),
         }
@@ -129,6 +131,7 @@ impl Agent {
     /// The cluster changed. `is_complete`: all of it was told once.
     pub fn cluster_changed(&mut self, changes: impl IntoIterator<Item = Change>, is_complete: bool) {
         for change in changes {
+            let change = self.with_served(change);
             self.writing_due = true;
             if self.published.take(&self.settings.node, &change) {
                 self.sight_changed = true;
@@ -251,10 +254,11 @@ impl Agent {
                     let report = self.world.report_of(&self.settings.node);
                     let held = report.and_then(|report| report.segments.get(&subnet));
                     let held = held.map(|segment| segment.held.clone()).unwrap_or_default();
-                    let segment = {
-                        let manner = self.settings.manner.clone();
-                        Segment::new(subnet.clone(), plan, located, held, manner)
-                    };
+                    let manner = self.settings.manner.clone();
+                    let mut segment = Segment::new(subnet.clone(), plan, located, held, manner);
+                    if self.lost.remove(&subnet) {
+                        segment.listen_first(now);
+                    }
                     self.segments.insert(subnet, segment);
                 }
                 (Err(error), old) => {
@@ -263,6 +267,7 @@ impl Agent {
                     }
                     if let Some(mut segment) = old {
                         segment.fall_silent(now);
+                        self.lost.insert(subnet.clone());
                         self.ended.push((subnet, segment));
                     }
                 }
@@ -369,20 +374,4 @@ impl Agent {
         self.dirty.merge(dirty);
         self.stale |= at_once;
     }
-}
-
-/// What a segment is to know of its switches.
-pub(super) fn see<R>(
-    sight: &dyn Sight,
-    subnet: &SubnetName,
-    bridge: &InterfaceName,
-    is_known: bool,
-    look: impl FnOnce(&Ready<'_>) -> R,
-) -> R {
-    look(&Ready {
-        is_on_bridge: &|flow: &Flow| sight.is_on_bridge(bridge, flow),
-        is_delivered: &|vip: IpAddr| sight.is_delivered(subnet, vip),
-        is_partly_delivered: &|vip: IpAddr| sight.is_partly_delivered(subnet, vip),
-        is_known,
-    })
 }

@@ -14,7 +14,7 @@ pub const DATABASE: &str = "Open_vSwitch";
 pub fn tables() -> TablesWanted {
     TablesWanted::new()
         .require("Open_vSwitch", &["external_ids"])
-        .require("Bridge", &["name", "ports", "external_ids"])
+        .require("Bridge", &["name", "ports", "external_ids", "datapath_type"])
         .require("Port", &["name", "interfaces", "tag"])
         .require("Interface", &["name", "type", "ofport", "mac_in_use", "link_state", "admin_state"])
 }
@@ -76,7 +76,11 @@ pub fn locate(replica: &Replica, segment: &SegmentPlan) -> Result<Located, NotFo
         .ok_or_else(|| NotFound::PatchPort { bridge: bridge.clone(), port: segment.patch_port.clone() })?;
     let wanted_tag = segment.vlan.map(|vlan| i64::from(vlan.get()));
     let access = interfaces.iter().find(|(_, (tag, row))| {
-        wanted_tag.is_some() && *tag == wanted_tag && text(row, "type") == "internal" && mac(row).is_some()
+        // Its MAC is forgotten with the database server; a port that could not be made has no number.
+        wanted_tag.is_some()
+            && *tag == wanted_tag
+            && text(row, "type") == "internal"
+            && self::ofport(row).is_some()
     });
     let (speak_on, untagged) = match access {
         Some((name, _)) => (InterfaceName::from(*name), true),
@@ -102,6 +106,12 @@ pub fn integration_bridge(replica: &Replica) -> InterfaceName {
 /// Whether the bridge exists.
 pub fn exists(replica: &Replica, bridge: &InterfaceName) -> bool {
     replica.rows("Bridge").any(|(_, row)| text(row, "name") == bridge.as_str())
+}
+
+/// Whether the kernel forwards for it, and not ovs-vswitchd (`datapath_type`, ovs-vswitchd.conf.db(5)).
+pub fn is_kernels(replica: &Replica, bridge: &InterfaceName) -> bool {
+    let mut bridges = replica.rows("Bridge").filter(|(_, row)| text(row, "name") == bridge.as_str());
+    bridges.any(|(_, row)| matches!(text(row, "datapath_type"), "" | "system"))
 }
 
 /// A bridge's interfaces by name, each with the tag of its port.
@@ -201,6 +211,27 @@ mod tests {
     fn a_tagged_segment_is_spoken_on_its_access_port() {
         let located = locate(&replica(Some(341)), &segment(Some(341))).unwrap();
         assert_eq!((located.speak_on.as_str(), located.interface.vlan), ("nic.341", None));
+    }
+
+    #[test]
+    fn a_mac_that_is_not_told_yet_moves_no_segment_to_another_interface() {
+        let mut replica = replica(Some(341));
+        let access = "00000000-0000-4000-8000-000000000014";
+        let row = json!({ "name": "nic.341", "type": "internal", "ofport": 3, "mac_in_use": ["set", []] });
+        for change in [json!({ "delete": null }), json!({ "insert": row })] {
+            replica.apply(&json!({ "Interface": { access: change } })).unwrap();
+        }
+        assert_eq!(locate(&replica, &segment(Some(341))), Err(NotFound::Mac("nic.341".into())));
+    }
+
+    #[test]
+    fn the_kernel_forwards_for_a_bridge_of_its_own_datapath() {
+        let of = |kind: &str| {
+            let bridge = "00000000-0000-4000-8000-000000000001";
+            let row = json!({ "name": "br-p", "datapath_type": kind });
+            is_kernels(&Replica::from_json(json!({ "Bridge": { bridge: row } })).unwrap(), &"br-p".into())
+        };
+        assert_eq!(["", "system", "netdev"].map(of), [true, true, false]);
     }
 
     #[test]

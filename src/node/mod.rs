@@ -14,6 +14,7 @@ mod departed;
 mod liveness;
 mod published;
 mod segment;
+mod served;
 mod sight;
 mod spared;
 pub mod status;

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::bridge::{Located, NotFound};
+use super::segment::Ready;
 use crate::flows::Flow;
 use crate::model::{InterfaceName, SegmentPlan, SubnetName};
 
@@ -24,4 +25,20 @@ pub trait Sight {
     fn is_partly_delivered(&self, subnet: &SubnetName, vip: IpAddr) -> bool {
         self.is_delivered(subnet, vip)
     }
+}
+
+/// What a segment is to know of its switches.
+pub(super) fn see<R>(
+    sight: &dyn Sight,
+    subnet: &SubnetName,
+    bridge: &InterfaceName,
+    is_known: bool,
+    look: impl FnOnce(&Ready<'_>) -> R,
+) -> R {
+    look(&Ready {
+        is_on_bridge: &|flow: &Flow| sight.is_on_bridge(bridge, flow),
+        is_delivered: &|vip: IpAddr| sight.is_delivered(subnet, vip),
+        is_partly_delivered: &|vip: IpAddr| sight.is_partly_delivered(subnet, vip),
+        is_known,
+    })
 }

@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
-use super::agent::{Agent, see};
+use super::agent::Agent;
 use super::departed::{departed, is_over};
 use super::segment::{News, Segment};
+use super::sight::see;
 use super::status::Status;
 use super::tenure::is_only_more;
 use super::{Located, Sight};

@@ -9,7 +9,7 @@ mod switches;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,7 +38,7 @@ use crate::telemetry::metrics::{Health, SpeakerMetrics, label, replace};
 use crate::telemetry::{Shutdown, say_problems};
 
 use line::Line;
-use switches::Switches;
+use switches::{Switches, folder_of};
 use words::{say_delivery_event, say_news, say_switch_event, say_verdict, say_vswitch_event};
 
 /// How fast what happens is said in the cluster: 100 requests a second at most. Others wait for the report, so that an Event
@@ -195,6 +195,7 @@ impl Speaker {
         match input {
             Input::Cluster(news) => self.cluster_changed(news),
             Input::Vswitch(event) => {
+                self.switches.excuse();
                 if matches!(event, Event::Synced | Event::Changed(_)) {
                     self.agent.vswitch_changed();
                 }
@@ -359,6 +360,7 @@ impl Speaker {
             }
             SwitchEvent::Installed { .. }
             | SwitchEvent::LeftToKubeOvn { .. }
+            | SwitchEvent::Replaces { .. }
             | SwitchEvent::Refused { .. } => {}
         }
     }
@@ -376,10 +378,6 @@ impl Speaker {
         let rewinding = self.cluster.rewinding();
         self.health.set_ready(self.agent.waiting_for().or(rewinding.as_deref()));
     }
-}
-
-fn folder_of(address: &str) -> Option<PathBuf> {
-    address.strip_prefix("unix:").and_then(|path| Path::new(path).parent()).map(Path::to_path_buf)
 }
 
 async fn any(sources: Vec<LocalBoxFuture<'_, Input>>) -> Input {

@@ -25,6 +25,16 @@ impl Switches {
         Self { rundir, vswitch, bridges: BTreeMap::new(), integration }
     }
 
+    /// Without its database ovs-vswitchd answers nobody, and the kernel forwards on.
+    pub fn excuse(&mut self) {
+        let away = !self.vswitch.is_synced();
+        for (name, switch) in &mut self.bridges {
+            switch.excuse(away && bridge::is_kernels(self.vswitch.replica(), name));
+        }
+        let name = bridge::integration_bridge(self.vswitch.replica());
+        self.integration.excuse(away && bridge::is_kernels(self.vswitch.replica(), &name));
+    }
+
     /// Every bridge that exists has exactly its rules, and what is spared or kept, and OVN is asked for exactly the wishes.
     pub fn want(
         &mut self,
@@ -70,4 +80,9 @@ impl Sight for Switches {
 /// A bridge's management socket (ovs-vswitchd(8)).
 fn socket_of(rundir: &Path, bridge: &InterfaceName) -> PathBuf {
     rundir.join(format!("{bridge}.mgmt"))
+}
+
+/// The folder of a database's socket.
+pub(super) fn folder_of(address: &str) -> Option<PathBuf> {
+    address.strip_prefix("unix:").and_then(|path| Path::new(path).parent()).map(Path::to_path_buf)
 }

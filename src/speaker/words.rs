@@ -55,10 +55,13 @@ pub(super) fn say_vswitch_event(event: Event) {
 pub(super) fn say_delivery_event(event: DeliveryEvent) {
     match event {
         DeliveryEvent::Changed => debug!("OVN delivers other VIPs here than before"),
-        DeliveryEvent::Disconnected { reason, first: true } => {
+        DeliveryEvent::Disconnected { reason, first: true, excused: true } => {
+            warn!("{reason}; it waits for its database, and the kernel forwards on: nothing is let go")
+        }
+        DeliveryEvent::Disconnected { reason, first: true, excused: false } => {
             warn!("{reason}; nothing is announced until OVN's bridge answers")
         }
-        DeliveryEvent::Disconnected { reason, first: false } => debug!("{reason}"),
+        DeliveryEvent::Disconnected { reason, first: false, .. } => debug!("{reason}"),
     }
 }
 
@@ -73,6 +76,10 @@ pub(super) fn say_switch_event(bridge: &InterfaceName, event: SwitchEvent) {
         }
         SwitchEvent::LeftToKubeOvn { left, taken_back } => {
             info!(%bridge, left, taken_back, "rules left to Kube-OVN, whose own do the same")
+        }
+        SwitchEvent::Replaces { flow, cookie } => {
+            let cookie = format!("{cookie:#x}");
+            warn!(%bridge, flow, cookie, "a rule of ours takes the place of somebody else's, of the same match and priority: whose cookie is it?")
         }
         SwitchEvent::Refused { flow, error, cure } => {
             error!(%bridge, flow, error, cure, "the bridge refuses a rule")

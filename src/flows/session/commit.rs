@@ -120,6 +120,13 @@ impl Session {
         if decided.changes.is_empty() {
             return self.settle(now, decided.target, HandedOver::default(), Done::default());
         }
+        for change in &decided.changes {
+            if let FlowMod::Add(flow) = change
+                && let Some(cookie) = self.others.remove(&(flow.priority, flow.matches.clone()))
+            {
+                self.events.push_back(Event::Replaces { flow: change.to_string(), cookie });
+            }
+        }
         self.reserve_xids(decided.changes.len());
         let commit = if self.bundles { self.send_bundle(decided) } else { self.send_each(decided) };
         self.enter(now, Phase::Committing(commit));

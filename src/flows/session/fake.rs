@@ -49,6 +49,14 @@ impl Fake {
         }
     }
 
+    /// Somebody's flow with the match and priority of this one of ours.
+    pub fn put_anothers(&mut self, flow: &Flow, cookie: u64) {
+        let mut body = Vec::new();
+        encode(Version::V14, 1, &Request::FlowMod(&FlowMod::Add(flow.clone())), &mut body);
+        let FlowModParts { table, priority, matches, instructions, .. } = flow_mod_parts(&body[8..]);
+        self.flows.insert((table, priority, matches), (cookie, instructions));
+    }
+
     /// Kube-OVN's own rule that does the same as this flow of ours; what it replaces is gone. Tells it.
     pub fn put_kube_ovns(&mut self, flow: &Flow, cookie: u64) {
         let key = Self::kube_ovns_key(flow);

@@ -1,15 +1,27 @@
-//! Reading what the bridge has, ours and Kube-OVN's, and when the switch's own tellings ask for it.
+//! Reading what the bridge has, ours and others', and when the switch's own tellings ask for it.
 
 use std::time::Duration;
 
 use super::{ANSWER_WITHIN, MOST_FLOWS, Monitor, Phase, SETTLE, Session, SessionError};
-use crate::flows::wire::{FlowChange, Found, Request};
+use crate::flows::wire::{FlowChange, Found, FoundMatch, Request};
+use crate::flows::{COOKIE, COOKIE_MASK, Match, kube_ovn};
+
+/// Where somebody's flow is that one of ours could replace, and its cookie: a flow that is added takes the place of any with the
+/// same match and priority (OpenFlow 1.4 §6.4), whosever that is.
+fn place(found: Found) -> Option<((u16, Match), u64)> {
+    match found {
+        Found { table: 0, priority, cookie, matches: FoundMatch::Known(matches), actions: _ } => {
+            Some(((priority, matches), cookie))
+        }
+        _ => None,
+    }
+}
 
 /// The answers to two requests, as they come.
 #[derive(Debug)]
 pub(super) struct Reading {
     ours: Part,
-    kube_ovns: Part,
+    all: Part,
 }
 
 /// The answer to one request.
@@ -28,11 +40,11 @@ impl Part {
 
 impl Reading {
     pub(super) fn asked(&self, xid: u32) -> bool {
-        [&self.ours, &self.kube_ovns].iter().any(|part| part.xid == xid)
+        [&self.ours, &self.all].iter().any(|part| part.xid == xid)
     }
 
     fn part(&mut self, xid: u32) -> Option<&mut Part> {
-        [&mut self.ours, &mut self.kube_ovns].into_iter().find(|part| part.xid == xid)
+        [&mut self.ours, &mut self.all].into_iter().find(|part| part.xid == xid)
     }
 }
 
@@ -51,9 +63,8 @@ impl Session {
 
     pub(super) fn read(&mut self, now: Duration) {
         self.touched = false;
-        let [ours, kube_ovns] =
-            [Request::Flows, Request::KubeOvnFlows].map(|request| Part::of(self.send(&request)));
-        self.enter(now, Phase::Reading(Reading { ours, kube_ovns }));
+        let [ours, all] = [Request::Flows, Request::AllFlows].map(|request| Part::of(self.send(&request)));
+        self.enter(now, Phase::Reading(Reading { ours, all }));
     }
 
     pub(super) fn take_flows(
@@ -71,10 +82,16 @@ impl Session {
             return Err(SessionError::TooMany);
         }
         self.deadline = now + ANSWER_WITHIN;
-        if reading.ours.complete && reading.kube_ovns.complete {
-            let [ours, kube_ovns] =
-                [&mut reading.ours, &mut reading.kube_ovns].map(|part| std::mem::take(&mut part.found));
+        if reading.ours.complete && reading.all.complete {
+            let [ours, all] =
+                [&mut reading.ours, &mut reading.all].map(|part| std::mem::take(&mut part.found));
+            let is_ours = |found: &Found| found.cookie & COOKIE_MASK == COOKIE;
+            let (kube_ovns, others): (Vec<_>, Vec<_>) = all
+                .into_iter()
+                .filter(|found| !is_ours(found))
+                .partition(|found| found.cookie & kube_ovn::COOKIE_MASK == kube_ovn::COOKIE);
             self.verified_at = now;
+            self.others = others.into_iter().filter_map(place).collect();
             self.leaving.learn(kube_ovns);
             self.compare(now, &ours);
         }

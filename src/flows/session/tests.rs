@@ -81,6 +81,25 @@ fn connected(version: Version) -> Event {
 }
 
 #[test]
+fn a_flow_of_somebody_elses_that_one_of_ours_replaces_is_named_once() {
+    let mut switch = Fake::new();
+    for flow in flows([80]) {
+        switch.put_anothers(&flow, 0x77);
+    }
+    let mut pair = Pair::new(switch, [80, 81]);
+    let told = |events: Vec<Event>| {
+        let cookies = events.into_iter().filter_map(|event| match event {
+            Event::Replaces { flow, cookie } => Some((flow.contains("tp_dst=80"), cookie)),
+            _ => None,
+        });
+        cookies.collect::<Vec<_>>()
+    };
+    assert_eq!(told(pair.talk().unwrap()), [(true, 0x77)]);
+    assert_eq!(told(pair.wait().unwrap().1), []);
+    assert_eq!(told(pair.want([80, 81, 82]).unwrap()), []);
+}
+
+#[test]
 fn what_is_wanted_is_installed_in_one_bundle_and_the_difference_of_the_next_wish_too() {
     let mut pair = Pair::new(Fake::new(), [80, 81]);
     let events = pair.talk().unwrap();

@@ -9,7 +9,6 @@ use super::flow_mod::{FlowMod, put_flow_mod};
 use super::framing::HEADER;
 use super::stats::{FlowChange, Found, put_flow_request, put_monitor_request, take_changes, take_flows};
 use crate::flows::flow::{COOKIE, COOKIE_MASK};
-use crate::flows::kube_ovn;
 
 /// `ofp_type` (OpenFlow 1.4 §7.1.1).
 mod kind {
@@ -58,8 +57,8 @@ pub enum Request<'a> {
     BundleAdd(u32, &'a FlowMod),
     /// Every flow that has our cookie.
     Flows,
-    /// Every flow that has one of Kube-OVN's.
-    KubeOvnFlows,
+    /// Every flow, whosever it is.
+    AllFlows,
     /// Every change to flows, from now on.
     Monitor,
 }
@@ -102,9 +101,9 @@ pub fn encode(version: Version, xid: u32, request: &Request<'_>, out: &mut Vec<u
             put_multipart(MULTIPART_FLOW, out);
             put_flow_request(COOKIE, COOKIE_MASK, out);
         }
-        Request::KubeOvnFlows => {
+        Request::AllFlows => {
             put_multipart(MULTIPART_FLOW, out);
-            put_flow_request(kube_ovn::COOKIE, kube_ovn::COOKIE_MASK, out);
+            put_flow_request(0, 0, out);
         }
         Request::Monitor => {
             put_multipart(MULTIPART_FLOW_MONITOR, out);
@@ -124,7 +123,7 @@ fn kind_of(request: &Request<'_>) -> u8 {
         Request::FlowMod(_) => kind::FLOW_MOD,
         Request::Bundle(..) => kind::BUNDLE_CONTROL,
         Request::BundleAdd(..) => kind::BUNDLE_ADD_MESSAGE,
-        Request::Flows | Request::KubeOvnFlows | Request::Monitor => kind::MULTIPART_REQUEST,
+        Request::Flows | Request::AllFlows | Request::Monitor => kind::MULTIPART_REQUEST,
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep_until};
 
 use super::event::Broken;
+use super::excuse::Excuse;
 use super::{BACK_OFF_MOST, BACK_OFF_STEP, CHUNK, SwitchError, bridge_of, open, try_read, write};
 use crate::flows::{Delivery, Wishes};
 use crate::model::SubnetName;
@@ -23,6 +24,8 @@ pub enum DeliveryEvent {
         reason: SwitchError,
         /// Not so at the attempts that follow, until the bridge has answered again.
         first: bool,
+        /// Whether what it delivered counts on: its silence has a reason.
+        excused: bool,
     },
 }
 
@@ -37,6 +40,7 @@ pub struct Integration {
     /// What the conversation's time counts from.
     origin: Instant,
     buffer: Vec<u8>,
+    excuse: Excuse<Box<Delivery>>,
 }
 
 #[derive(Debug)]
@@ -56,7 +60,13 @@ impl Integration {
             failures: 0,
             origin,
             buffer: vec![0; CHUNK],
+            excuse: Excuse::default(),
         }
+    }
+
+    /// Whether its silence has a reason that leaves what it delivers as it is.
+    pub fn excuse(&mut self, is_given: bool) {
+        self.excuse.give(is_given);
     }
 
     /// Its management socket.
@@ -70,6 +80,9 @@ impl Integration {
             return;
         }
         self.wanted = wanted;
+        if let Some(before) = self.excuse.before_mut() {
+            before.set_wanted(self.origin.elapsed(), self.wanted.clone());
+        }
         if let Link::Up { delivery, .. } = &mut self.link {
             delivery.set_wanted(self.origin.elapsed(), self.wanted.clone());
         }
@@ -77,12 +90,21 @@ impl Integration {
 
     /// Whether OVN delivers the VIP of this subnet on this node.
     pub fn confirms(&self, subnet: &SubnetName, vip: IpAddr) -> bool {
-        matches!(&self.link, Link::Up { delivery, .. } if delivery.confirms(subnet, vip))
+        self.conversations().any(|delivery| delivery.confirms(subnet, vip))
     }
 
     /// Whether OVN delivers a port of it at least, of those that it delivered.
     pub fn confirms_partly(&self, subnet: &SubnetName, vip: IpAddr) -> bool {
-        matches!(&self.link, Link::Up { delivery, .. } if delivery.confirms_partly(subnet, vip))
+        self.conversations().any(|delivery| delivery.confirms_partly(subnet, vip))
+    }
+
+    /// The one that goes on, and the last one that had answers, where its end is excused.
+    fn conversations(&self) -> impl Iterator<Item = &Delivery> {
+        let now = match &self.link {
+            Link::Up { delivery, .. } => Some(&**delivery),
+            Link::Down { .. } => None,
+        };
+        now.into_iter().chain(self.excuse.before().map(|before| &**before))
     }
 
     /// Drives everything until something is worth telling. Cancel-safe: nothing is lost when the future is dropped.
@@ -103,13 +125,21 @@ impl Integration {
                 Ok(false) => {}
                 Ok(true) => {
                     self.failures = 0;
+                    self.excuse.end();
                     return DeliveryEvent::Changed;
                 }
                 Err(reason) => {
                     self.failures = self.failures.saturating_add(1);
                     let wait = BACK_OFF_MOST.min(BACK_OFF_STEP.saturating_mul(self.failures));
-                    self.link = Link::Down { retry_at: Instant::now() + wait };
-                    return DeliveryEvent::Disconnected { reason, first: self.failures == 1 };
+                    let down = Link::Down { retry_at: Instant::now() + wait };
+                    match (std::mem::replace(&mut self.link, down), &reason) {
+                        (Link::Up { delivery, .. }, SwitchError::Session { .. }) => {
+                            self.excuse.fell_silent(delivery);
+                        }
+                        _ => self.excuse.end(),
+                    }
+                    let (first, excused) = (self.failures == 1, self.excuse.before().is_some());
+                    return DeliveryEvent::Disconnected { reason, first, excused };
                 }
             }
         }

@@ -43,6 +43,13 @@ pub enum SwitchEvent {
         /// So many are no longer, because its rules are gone or wrong: ours are back.
         taken_back: usize,
     },
+    /// One of ours takes the place of somebody else's rule, which has the same match and priority.
+    Replaces {
+        /// Ours, as `ovs-ofctl` prints it.
+        flow: String,
+        /// The cookie of the other.
+        cookie: u64,
+    },
     /// The bridge does not take this change; the others were made. It is tried again every 30 s, and told once.
     Refused {
         /// The change, as `ovs-ofctl` prints it.
@@ -100,6 +107,7 @@ impl SwitchEvent {
             Event::Installed { added, removed } => SwitchEvent::Installed { added, removed },
             Event::Repaired { added, removed } => SwitchEvent::Repaired { added, removed },
             Event::LeftToKubeOvn { left, taken_back } => SwitchEvent::LeftToKubeOvn { left, taken_back },
+            Event::Replaces { flow, cookie } => SwitchEvent::Replaces { flow, cookie },
             Event::Refused { change, error } => {
                 SwitchEvent::Refused { flow: change, error: error.to_string(), cure: cure(bridge, error) }
             }
