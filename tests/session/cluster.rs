@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use ovn_vip::ovsdb::{Operation, TablesWanted};
+use ovn_vip::ovsdb::{Operation, SessionConfig, TablesWanted};
 use serde_json::{Value, json};
 
-use crate::harness::{Peer, ZERO, config, id, rows, schema};
+use crate::harness::{Peer, ZERO, config, id, rows, schema, wanted};
 
 fn member(leader: bool, index: i64) -> Value {
     json!({"name": "Db", "model": "clustered", "connected": true, "leader": leader, "index": index,
@@ -50,6 +50,23 @@ fn a_leader_that_steps_down_is_left_at_once() {
     let before = peer.now;
     peer.reach();
     assert_eq!(peer.now, before);
+}
+
+#[test]
+fn a_leader_that_hangs_is_left_within_five_seconds_where_there_are_others() {
+    let endpoints = config(3).endpoints;
+    let defaults = SessionConfig::new(endpoints, "Db", wanted());
+    let mut peer = Peer::new(SessionConfig { leader_only: true, ..defaults });
+    peer.connect_to(member(true, 1));
+    peer.answer_handshake(dump());
+    peer.events();
+    let hangs = peer.now;
+    while peer.session.is_synced() {
+        peer.now = peer.session.deadline().unwrap();
+        peer.session.tick(peer.now);
+    }
+    assert_eq!(peer.told(), ["disconnected: the server is silent"]);
+    assert!(peer.now - hangs <= Duration::from_secs(5), "{:?}", peer.now - hangs);
 }
 
 #[test]

@@ -64,12 +64,13 @@ pub struct SessionConfig {
 impl SessionConfig {
     /// The defaults for this database.
     pub fn new(endpoints: Vec<Endpoint>, database: &str, monitors: TablesWanted) -> Self {
+        let timing = if endpoints.len() > 1 { Timing::cluster() } else { Timing::default() };
         Self {
             endpoints,
             database: database.to_owned(),
             monitors,
             leader_only: false,
-            timing: Timing::default(),
+            timing,
             message_limit: 256 << 20,
             outbound_limit: 4 << 20,
         }
@@ -97,6 +98,14 @@ pub struct Timing {
     pub backoff_min: Duration,
     /// The longest pause.
     pub backoff_max: Duration,
+}
+
+impl Timing {
+    /// Where another member can be asked: one that is stopped is left within 5 s, and what it costs to come back to one that was
+    /// only busy is the difference.
+    pub fn cluster() -> Self {
+        Self { probe: Duration::from_secs(2), ..Self::default() }
+    }
 }
 
 impl Default for Timing {
