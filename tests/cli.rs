@@ -137,7 +137,8 @@ fn what_was_not_read_is_no_all_clear() {
     std::fs::create_dir(folder.path().join("more")).unwrap();
     std::fs::write(folder.path().join("S.YAML"), subnet).unwrap();
     let (code, out, _) = run_in(folder.path(), &["check"]);
-    assert!(code == 0 && out.starts_with("read 1 Subnet\n"), "{out}");
+    assert!(code == 1 && out.starts_with("read 1 Subnet\n"), "{out}");
+    assert_eq!(out.matches("KindMissing").count(), 3, "no Service, EndpointSlice and Node: {out}");
     assert!(out.contains("only files right in the folder are read"), "{out}");
 }
 
@@ -149,7 +150,7 @@ fn what_is_anothers_is_named_once() {
     let google = "apiVersion: baremetal.cluster.gke.io/v1\nkind: Cluster\nmetadata: {name: c}\n";
     std::fs::write(folder.path().join("all.yaml"), [service, legacy, google].join("---\n")).unwrap();
     let (code, out, _) = run_in(folder.path(), &["check"]);
-    assert_eq!(code, 0, "{out}");
+    assert_eq!((code, out.matches("error ").count()), (1, 3), "only what is missing: {out}");
     for told in ["its class is other/lb", "ovn-vip import metallb-configmap", "ovn-vip import gdcv"] {
         assert_eq!(out.matches(told).count(), 1, "{told}: {out}");
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use ovn_vip::io::manifests::{ManifestFolder, Reading};
-use ovn_vip::model::World;
+use ovn_vip::model::{Change, World};
 
 #[path = "manifests/cluster.rs"]
 mod cluster;
@@ -341,4 +341,22 @@ fn the_examples_are_read_without_a_problem_and_fit_together() {
             assert!(world.node(endpoint.node.as_ref().unwrap()).unwrap().chassis.is_some());
         }
     }
+}
+
+/// Its file was renamed, or moved away.
+#[test]
+fn a_folder_without_a_kind_that_every_cluster_has_is_not_whole() {
+    let cluster = Cluster::new(&[("all.yaml", node("a"))]);
+    let told = |folder: &mut ManifestFolder| {
+        let reading = folder.reread();
+        let gaps = reading.changes.into_iter().find_map(|change| match change {
+            Change::Gaps(gaps) => Some(gaps.anything),
+            _ => None,
+        });
+        (gaps, reading.tally.missing)
+    };
+    let mut folder = ManifestFolder::open(cluster.temp.path()).unwrap().as_cluster();
+    assert_eq!(told(&mut folder), (Some(true), vec!["Service", "EndpointSlice", "Subnet"]));
+    let mut alone = ManifestFolder::open(cluster.temp.path()).unwrap();
+    assert_eq!(told(&mut alone), (None, vec![]));
 }

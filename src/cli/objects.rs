@@ -67,7 +67,7 @@ impl Objects {
 pub async fn read(arguments: &ObjectsArgs) -> anyhow::Result<Objects> {
     match arguments.source() {
         Source::Folder(dir) => {
-            let reading = ManifestFolder::open(&dir)?.reread();
+            let reading = ManifestFolder::open(&dir)?.as_cluster().reread();
             let problems = reading.problems.iter().map(unreadable).collect();
             Ok(Objects { changes: reading.changes, problems, tally: reading.tally, live: None })
         }

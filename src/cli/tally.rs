@@ -51,6 +51,16 @@ pub fn findings(tally: &Tally) -> Vec<Finding> {
         finding(Severity::Warning, path.display().to_string(), "ToImport", message, cure)
     });
     let mut findings: Vec<Finding> = over.chain(import).collect();
+    for kind in &tally.missing {
+        let message = format!(
+            "no {kind} was read, and every cluster has some: what is said of the others is not to be relied on"
+        );
+        let cure = format!(
+            "give the folder the {kind}s, too: what `kubectl get -A -o yaml {}` prints",
+            kind.to_lowercase()
+        );
+        findings.push(finding(Severity::Error, "the folder".into(), "KindMissing", message, cure));
+    }
     if tally.objects.is_empty() {
         let message = "no object was read that anything is decided by".to_owned();
         let cure = "give the folder with what `kubectl get -A -o yaml svc,endpointslices,nodes,subnets,vlans,provider-networks` prints";

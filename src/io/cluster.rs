@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::kube::connect::{ConnectError, KubeTarget, connect};
 use super::kube::watch::{KubeReading, KubeWatch};
-use super::manifests::{ManifestError, ManifestFolder, Reading};
+use super::manifests::{ManifestError, ManifestFolder, Reading, Tally};
 use crate::model::Change;
 
 /// Which cluster.
@@ -64,7 +64,9 @@ impl Cluster {
     /// Opens the folder, or finds out where the API server is. Nothing is read yet.
     pub async fn open(source: &Source) -> Result<Self, ClusterError> {
         Ok(match source {
-            Source::Folder(dir) => Self::Folder(Box::new(ManifestFolder::open(dir)?), Read::NotYet),
+            Source::Folder(dir) => {
+                Self::Folder(Box::new(ManifestFolder::open(dir)?.as_cluster()), Read::NotYet)
+            }
             Source::Kube(target) => {
                 let client = connect(target).await?;
                 Self::Kube(Box::new(KubeWatch::new(&client)), client)
@@ -79,7 +81,7 @@ impl Cluster {
                 if *read != Read::NotYet {
                     folder.changed().await;
                 }
-                let Reading { changes, problems, tally: _ } = folder.reread();
+                let Reading { changes, problems, tally } = folder.reread();
                 let mut problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
                 if *read != Read::Whole {
                     let is_object = |change: &Change| matches!(change, Change::Apply(_));
@@ -88,6 +90,7 @@ impl Cluster {
                 if *read == Read::Empty {
                     problems.push(EMPTY.to_owned());
                 }
+                problems.extend(not_whole(&tally));
                 News { changes, problems, rewinds: 0 }
             }
             Self::Kube(watch, _) => {
@@ -141,4 +144,15 @@ impl Cluster {
             Self::Kube(_, client) => Some(client),
         }
     }
+}
+
+/// What to say of a folder without a kind that every cluster has.
+fn not_whole(tally: &Tally) -> Option<String> {
+    let missing = (!tally.missing.is_empty()).then(|| tally.missing.join(", no "))?;
+    let over: Vec<String> = tally.passed_over.iter().map(|(path, _)| path.display().to_string()).collect();
+    let over = if over.is_empty() { String::new() } else { format!(" (not read: {})", over.join(", ")) };
+    Some(format!(
+        "the cluster's folder has no {missing}, which every cluster has{over}: was a file renamed or moved? Nothing that may be theirs is \
+         deleted until it has one (to take everything of ours out: ovn-vip remove)"
+    ))
 }

@@ -167,6 +167,8 @@ impl Contents {
             }
             Err(fault) => match yaml::take_apart(document.text).or_else(|| json::take_apart(document.text)) {
                 Some(pieces) => self.pieces(file, document, &pieces, fault),
+                // What it says besides is nobody's here.
+                None if yaml::is_of_another_kind(document.text) => self.ignored += 1,
                 None => {
                     let (line, why) = json::fault(document.text)
                         .filter(|_| document.text.trim_start().starts_with('{'))

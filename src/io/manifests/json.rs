@@ -94,9 +94,7 @@ impl<'de> Visitor<'de> for OnceVisitor {
         let mut map = Map::new();
         while let Some((key, Once(value))) = entries.next_entry::<String, Once>()? {
             if map.contains_key(&key) {
-                return Err(A::Error::custom(format!(
-                    "the key {key} stands there twice: remove one of the two"
-                )));
+                return Err(A::Error::custom(super::yaml::twice(&key)));
             }
             map.insert(key, value);
         }

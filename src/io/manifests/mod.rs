@@ -24,10 +24,15 @@ use file::File;
 pub use problem::{ManifestError, ManifestProblem};
 use watch::{Due, Watch};
 
+use crate::kube::Kind;
 use crate::model::{Change, Gaps, Object, ObjectKey};
 
 /// How manifests' names end.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
+
+/// What every cluster with Kube-OVN has: Kubernetes' own Service `default/kubernetes` and its endpoints, a Node, Kube-OVN's two
+/// Subnets. A folder without any of a kind is not whole: its file was renamed, moved, or never written.
+const EVERYWHERE: [Kind; 4] = [Kind::Service, Kind::EndpointSlice, Kind::Node, Kind::Subnet];
 
 /// How often the time stamps are looked at, for what no event tells.
 const POLL: Duration = Duration::from_secs(2);
@@ -41,6 +46,8 @@ pub struct ManifestFolder {
     gaps: Gaps,
     /// Why the folder could not be listed, the last time.
     unlisted: Option<ManifestProblem>,
+    /// Whether it is taken for a whole cluster.
+    is_cluster: bool,
     watch: Watch,
     polled: Instant,
 }
@@ -67,6 +74,8 @@ pub struct Tally {
     pub passed_over: Vec<(PathBuf, &'static str)>,
     /// Objects of others' kinds that say what is to be brought over, each with how.
     pub to_import: Vec<(PathBuf, &'static str)>,
+    /// The kinds of which every cluster has some, and this folder none, though it has others.
+    pub missing: Vec<&'static str>,
 }
 
 impl ManifestFolder {
@@ -82,9 +91,15 @@ impl ManifestFolder {
             told: BTreeMap::new(),
             gaps: Gaps::default(),
             unlisted: None,
+            is_cluster: false,
             watch: Watch::new(dir),
             polled: Instant::now(),
         })
+    }
+
+    /// It is to be a whole cluster: where a kind is missing that every cluster has, what is not there is not gone.
+    pub fn as_cluster(self) -> Self {
+        Self { is_cluster: true, ..self }
     }
 
     /// Reads the files that changed and says what is different. Blocks: about a second for 15 MB of YAML.
@@ -164,11 +179,24 @@ impl ManifestFolder {
             .iter()
             .flat_map(|(path, file)| file.contents.to_import.iter().map(move |how| (path.clone(), *how)));
         Tally {
+            missing: self.missing(),
             objects,
             others: self.files.values().map(|file| file.contents.ignored).sum(),
             passed_over: passed_over(&self.dir),
             to_import: to_import.collect(),
         }
+    }
+
+    /// The kinds of which every cluster has some and this one has none, not even one that cannot be read.
+    fn missing(&self) -> Vec<&'static str> {
+        let entries =
+            || self.files.values().flat_map(|file| file.contents.objects.keys().chain(file.kept.keys()));
+        let is_unread = self.files.values().any(|file| file.has_gap);
+        if !self.is_cluster || is_unread || entries().next().is_none() {
+            return Vec::new();
+        }
+        let has = |kind: Kind| entries().any(|key| key.to_string().starts_with(&format!("{} ", kind.name())));
+        EVERYWHERE.into_iter().filter(|kind| !has(*kind)).map(Kind::name).collect()
     }
 
     /// What the files say now against what was told before. What a file only said earlier counts least.
@@ -204,7 +232,10 @@ impl ManifestFolder {
             self.told.remove(key);
         }
         self.told.extend(changed.iter().map(|object| (object.key(), object.clone())));
-        let gaps = gaps(&self.files, &self.told, &wanted, &problems);
+        let mut gaps = gaps(&self.files, &self.told, &wanted, &problems);
+        let missing = self.missing();
+        gaps.anything |= !missing.is_empty();
+        gaps.slices |= missing.contains(&Kind::EndpointSlice.name());
         let gaps = (gaps != self.gaps).then(|| std::mem::replace(&mut self.gaps, gaps.clone())).map(|_| gaps);
         let gone = gone.into_iter().map(Change::Remove);
         let changes = gone.chain(changed.into_iter().map(Change::Apply)).chain(gaps.map(Change::Gaps));

@@ -135,6 +135,11 @@ fn object<'v>(api: &'v str, kind: &'v str, value: &Value) -> Shape<'v> {
     }
 }
 
+/// What an object is that says this of itself.
+pub(super) fn of_words<'v>(api: &'v str, kind: &'v str) -> Shape<'v> {
+    object(api, kind, &serde_json::json!({}))
+}
+
 /// Why something of another kind may be one of ours that a cut or a slip has altered.
 fn suspicion(api: &str, kind: &str) -> Option<String> {
     let (group, version) = api.rsplit_once('/').unwrap_or(("", api));

@@ -8,7 +8,9 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_saphyr::{Error, Options, Spanned};
 
+use super::shape::{self, Shape};
 use super::strings;
+use crate::kube::Kind;
 
 /// Deepest nesting that is followed: custom resource definitions reach about 40, and an unoptimised build of the
 /// parser needs 20 kB of stack a level, of the 2 MiB that a thread has.
@@ -55,9 +57,7 @@ fn fault(error: &Error) -> Fault {
     let line = error.location().map_or(0, |location| location.line().saturating_sub(1));
     let line = usize::try_from(line).unwrap_or(usize::MAX);
     let why = match error {
-        Error::DuplicateMappingKey { key: Some(key), .. } => {
-            format!("the key {key} stands there twice: remove one of the two")
-        }
+        Error::DuplicateMappingKey { key: Some(key), .. } => twice(key),
         Error::DuplicateMappingKey { key: None, .. } => {
             "a key stands there twice: remove one of the two".to_owned()
         }
@@ -72,6 +72,47 @@ fn fault(error: &Error) -> Fault {
         }
     };
     Fault { line, why }
+}
+
+/// What to do about a key that stands twice. Each object has one of these, so that a second one is another object's.
+pub(super) fn twice(key: &str) -> String {
+    match key {
+        "apiVersion" | "kind" | "metadata" => {
+            format!(
+                "the key {key} stands there twice: is a line --- missing between two objects? Else remove one of the two"
+            )
+        }
+        key => format!("the key {key} stands there twice: remove one of the two"),
+    }
+}
+
+/// Whether a document that is no YAML is a whole one of a kind that is not read, and hides no other: it says once what it is, in
+/// lines of its own, and nowhere speaks of a kind that is read.
+pub(super) fn is_of_another_kind(text: &str) -> bool {
+    let value = |line: &str, key: &str| {
+        Some(line.strip_prefix(key)?.split(" #").next()?.trim().trim_matches(['"', '\'']).to_owned())
+    };
+    let own = |key: &str| {
+        let mut found = text.lines().filter_map(|line| value(line, key));
+        found.next().filter(|_| found.next().is_none())
+    };
+    let (Some(api), Some(kind), Some(_)) = (own("apiVersion:"), own("kind:"), own("metadata:")) else {
+        return false;
+    };
+    let keys = text.lines().filter_map(|line| line.split_once(':'));
+    let keys: Vec<&str> =
+        keys.map(|(key, _)| key).filter(|key| !key.starts_with([' ', '\t', '#', '-'])).collect();
+    let distinct: std::collections::BTreeSet<&&str> = keys.iter().collect();
+    let speaks = |line: &str| {
+        let words =
+            line.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+        let is_read = |word: &str| word == "List" || Kind::ALL.iter().any(|kind| kind.name() == word);
+        line.contains("kind") && words.into_iter().any(is_read)
+    };
+    let (api, kind) = (api.as_str(), kind.as_str());
+    keys.len() == distinct.len()
+        && !text.lines().any(speaks)
+        && matches!(shape::of_words(api, kind), Shape::Other(..))
 }
 
 /// Where a list's items begin, counted from 0. A second parse, for documents with a problem only.
@@ -211,6 +252,29 @@ mod tests {
         let read: Vec<_> = pieces.items.iter().map(|(line, item)| (*line, parse(item).unwrap())).collect();
         assert_eq!(read, [(2, json!({ "a": 1, "b": ["c", { "d": "- e\n" }] })), (8, json!({ "f": 2 }))]);
         assert_eq!(take_apart("kind: Service\nspec:\n  ports:\n  - port: 80\n"), None);
+    }
+
+    #[test]
+    fn a_whole_document_of_another_kind_that_is_no_yaml_hides_nothing() {
+        let odd = "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: x\n  labels: {app: a, app: a}\nspec: {}\n";
+        assert!(parse(odd).is_err() && is_of_another_kind(odd));
+        assert!(is_of_another_kind(
+            "kind: ConfigMap\napiVersion: v1\ndata:\n  null: q\nmetadata:\n  name: x\n"
+        ));
+        let joined = format!("{odd}apiVersion: v1\nkind: Service\nmetadata:\n  name: web\n");
+        let cut = odd.replace("apiVersion: apps/v1\n", "");
+        let item = format!("{odd}  da- apiVersion: kubeovn.io/v1\n    kind: Subnet\n");
+        let slip = odd.replace("Deployment", "Servce").replace("apps/v1", "v1");
+        let key_twice = format!("{odd}spec: {{}}\n");
+        for text in [joined, cut, item, slip, key_twice] {
+            assert!(!is_of_another_kind(&text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_second_object_without_a_marker_is_told_so() {
+        let Fault { why, .. } = parse("apiVersion: v1\nkind: A\nmetadata: {}\napiVersion: v1\n").unwrap_err();
+        assert!(why.contains("is a line --- missing"), "{why}");
     }
 
     #[test]
