@@ -8,7 +8,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::model::{ChassisName, LspName, Network, NodeName, Port, ServiceKey, SubnetName};
-use crate::ovsdb::{Replica, Row, RowChange};
+use crate::ovsdb::{Datum, Replica, Row, RowChange};
 
 use super::foreign::{Foreign, Key};
 use super::rows::{
@@ -368,6 +368,14 @@ impl SwitchPort {
         let tie = Tie::read(row, owner.owns(row.get("external_ids")));
         Self { name: LspName::from(text(row, "name")), addresses, tie }
     }
+}
+
+/// The addresses of pods' ports that are disabled (`enabled`, ovn-nb(5)), each with its port: OVN drops whatever comes to them.
+pub fn disabled_ports(replica: &Replica) -> BTreeMap<IpAddr, LspName> {
+    let is_off = |row: &&Row| row.get("enabled").and_then(Datum::as_bool) == Some(false);
+    let off = replica.rows(SWITCH_PORT).map(|(_, row)| row).filter(is_off);
+    let off = off.filter(|row| text(row, "type").is_empty());
+    off.flat_map(|row| addresses(row).into_iter().map(|it| (it, LspName::from(text(row, "name"))))).collect()
 }
 
 /// The node whose own port this is, by Kube-OVN's naming.

@@ -91,3 +91,20 @@ fn only_a_change_that_alters_a_port_makes_anything_dirty() {
     let more = following.northbound(northbound(&[(2, "p", "m 10.0.0.1"), (3, "q", "m 10.0.0.3")]));
     assert_eq!((more.everything, more.addresses), (false, BTreeSet::from(["10.0.0.3".parse().unwrap()])));
 }
+
+#[test]
+fn a_disabled_port_is_told_by_its_addresses() {
+    let port = |name: &str, last: u8, enabled: serde_json::Value| {
+        serde_json::json!({ "name": name, "type": "", "enabled": enabled,
+        "addresses": format!("02:00:00:00:00:01 10.0.0.{last} fd00::{last}") })
+    };
+    let id = |number: u8| format!("00000000-0000-4000-8000-0000000000{number:02x}");
+    let replica = Replica::from_json(serde_json::json!({ "Logical_Switch_Port": {
+        id(1): port("off", 1, serde_json::json!(false)),
+        id(2): port("on", 2, serde_json::json!(true)),
+        id(3): port("unsaid", 3, serde_json::json!(["set", []])),
+    } }));
+    let told: Vec<String> =
+        disabled_ports(&replica.unwrap()).iter().map(|(address, port)| format!("{address} {port}")).collect();
+    assert_eq!(told, ["10.0.0.1 off", "fd00::1 off"]);
+}

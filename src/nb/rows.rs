@@ -51,7 +51,7 @@ pub fn northbound_tables() -> TablesWanted {
         .require(ACL, &["name", "direction", "priority", "match", "action", "external_ids"])
         .prefer(ACL, &["tier"])
         .require(SWITCH_PORT, &["name", "type", "addresses", "options", "external_ids"])
-        .prefer(SWITCH_PORT, &["dynamic_addresses", "tag"])
+        .prefer(SWITCH_PORT, &["dynamic_addresses", "tag", "enabled"])
         .require(ROUTER, &["name", "ports", "external_ids"])
         .require(ROUTER_PORT, &["name", "mac", "networks", "external_ids"])
 }

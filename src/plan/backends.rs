@@ -71,6 +71,37 @@ pub(super) fn usable<'w>(
     backends
 }
 
+/// Why no endpoint of a port is of use; nothing where that is not what is said.
+pub fn lack(world: &World, service: &Service, refusal: &Refusal) -> Option<String> {
+    let Refusal::NoReadyBackend { key, protocol } = refusal else { return None };
+    let family = Family::of(key.ip());
+    let port = service.ports.iter().find(|port| port.port == key.port() && port.protocol == *protocol)?;
+    let slices: Vec<_> = world.slices_of(&service.key).filter(|slice| slice.family == family).collect();
+    if slices.is_empty() {
+        let name = &service.key.name;
+        return Some(format!("no {family} EndpointSlice has the label kubernetes.io/service-name: {name}"));
+    }
+    let with_port: Vec<_> =
+        slices.iter().filter(|slice| slice.ports.iter().any(|found| same_port(found, port))).collect();
+    if with_port.is_empty() {
+        let name = if port.name.is_empty() {
+            "without a name".to_owned()
+        } else {
+            format!("of the name {}", port.name)
+        };
+        return Some(format!("none of its EndpointSlices has a {protocol} port {name}"));
+    }
+    let endpoints = || with_port.iter().flat_map(|slice| &slice.endpoints);
+    match (endpoints().count(), endpoints().filter(|endpoint| endpoint.ready).count()) {
+        (0, _) => {
+            Some("its EndpointSlices have no endpoint: no pod has the labels of spec.selector".to_owned())
+        }
+        (1, 0) => Some("its one endpoint is not ready".to_owned()),
+        (all, 0) => Some(format!("{all} endpoints, none ready")),
+        (_, _) => None,
+    }
+}
+
 /// A slice's port belongs to the Service's port of the same name and protocol.
 fn same_port(candidate: &SlicePort, port: &ServicePort) -> bool {
     candidate.protocol == port.protocol && candidate.name == port.name

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::model::{Network, ObjectKey, RangeSet, Service, ServiceKey, Subnet, World};
 
 use super::announce::segment_refusals;
+use super::backends::lack;
 use super::unit::Units;
 use super::view::View;
 use super::{Finding, Policy, Refusal, Severity, exclude_ips, is_eligible, service};
@@ -16,7 +17,14 @@ pub fn check(world: &World, network: Option<&Network>, policy: &Policy) -> Vec<F
     let mut findings: BTreeSet<Finding> = exclude_ips::findings(world, policy).into_iter().collect();
     for found in world.services() {
         let refusals = service::plan(view, &mut units, &found.key).refusals;
-        findings.extend(refusals.iter().map(|refusal| Finding::of(refusal, &found.key)));
+        let refusals = refusals.iter().filter(|refusal| !follows_from_a_gap(world, refusal));
+        findings.extend(refusals.map(|refusal| {
+            let finding = Finding::of(refusal, &found.key);
+            match lack(world, found, refusal) {
+                Some(lack) => Finding { message: format!("{}: {lack}", finding.message), ..finding },
+                None => finding,
+            }
+        }));
     }
     let others = world.services().filter(|found| !policy.serves(found));
     findings.extend(others.map(of_another_class));
@@ -25,6 +33,15 @@ pub fn check(world: &World, network: Option<&Network>, policy: &Policy) -> Vec<F
         findings.extend(of_subnet(subnet));
     }
     findings.into_iter().collect()
+}
+
+/// Whether it is said only because something was not read, which is told by itself.
+fn follows_from_a_gap(world: &World, refusal: &Refusal) -> bool {
+    match refusal {
+        Refusal::NoSubnet { .. } => world.gaps().cover_a_subnet(),
+        Refusal::BackendOnUnknownNode { .. } => world.nodes().next().is_none(),
+        _ => false,
+    }
 }
 
 /// A Service that is left to somebody else.

@@ -25,6 +25,7 @@ mod wires;
 
 pub use crate::model::ExcludeIps;
 pub use announcer::{Announcer, Replanned, announce_plan};
+pub use backends::lack;
 pub use check::check;
 pub use elect::rank;
 pub use exclude_ips::{fixed_exclude_ips, missing_exclude_ips};

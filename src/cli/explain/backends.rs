@@ -18,16 +18,23 @@ enum Binding<'n> {
 impl Way<'_> {
     pub(super) fn backends_step(&self) -> Step {
         let mut step = self.step(Stage::Backends, Mark::Right, self.backend_words());
-        if step.mark != Mark::Right || !self.facts.southbound {
+        if step.mark != Mark::Right {
             return step;
         }
         let addresses: BTreeSet<IpAddr> = self.backends.values().flatten().map(SocketAddr::ip).collect();
-        let unbound: Vec<Wrong> = addresses.iter().filter_map(|address| self.unbound(*address)).collect();
-        if !unbound.is_empty() {
-            step.mark = if unbound.len() == addresses.len() { Mark::Wrong } else { Mark::Doubtful };
-            step.wrongs = unbound;
+        let dead = |address: &IpAddr| self.disabled(*address).or_else(|| self.unbound(*address));
+        let dead: Vec<Wrong> = addresses.iter().filter_map(dead).collect();
+        if !dead.is_empty() {
+            step.mark = if dead.len() == addresses.len() { Mark::Wrong } else { Mark::Doubtful };
+            step.wrongs = dead;
         }
         step
+    }
+
+    fn disabled(&self, address: IpAddr) -> Option<Wrong> {
+        let port = self.facts.disabled.get(&address)?;
+        let is = format!("endpoint {address}: its port {port} is disabled: OVN drops whatever comes to it");
+        Some(Wrong { is, cure: format!("ovn-nbctl lsp-set-enabled {port} enabled") })
     }
 
     fn unbound(&self, address: IpAddr) -> Option<Wrong> {
@@ -44,7 +51,7 @@ impl Way<'_> {
         let switches = &self.facts.reconciler.network().switches;
         let switch = self.subnet.and_then(|subnet| switches.get(&subnet.name));
         match switch.and_then(|switch| switch.ports.get(&address)) {
-            Some(port) if port.chassis.is_none() => Binding::Nowhere(&port.name),
+            Some(port) if port.chassis.is_none() && self.facts.southbound => Binding::Nowhere(&port.name),
             Some(_) | None => Binding::Fine,
         }
     }

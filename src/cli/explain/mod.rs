@@ -46,6 +46,7 @@ pub async fn run(arguments: &ExplainArgs) -> anyhow::Result<ExitCode> {
                 differences: ovn.differences.as_ref(),
                 fault: ovn.fault.as_ref(),
                 southbound: ovn.southbound,
+                disabled: &ovn.disabled,
                 live: objects.live.is_some(),
                 said: said.and_then(|marks| marks.served.as_ref()).map(|(served, _)| served),
                 silent: &silent,

@@ -7,8 +7,9 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::controller::Reconciler;
-use crate::model::{Protocol, ServiceKey, World};
+use crate::model::{LspName, Protocol, ServiceKey, World};
 use crate::nb::diff::{Change, Changes};
+use crate::nb::network::disabled_ports;
 use crate::nb::owner::{GateRow, RowKey, SubnetRow};
 use crate::nb::rows::{ACL, LOAD_BALANCER, Selection};
 use crate::ovsdb::Replica;
@@ -35,6 +36,8 @@ pub struct Ovn {
     pub fault: Option<Wrong>,
     /// The southbound was read.
     pub southbound: bool,
+    /// Addresses whose port is disabled.
+    pub disabled: BTreeMap<IpAddr, LspName>,
 }
 
 impl Ovn {
@@ -62,7 +65,7 @@ impl Ovn {
         };
         let replica = assumed::northbound(world, AssumedOvn::KubeOvn)?;
         let (reconciler, _) = plan(arguments, objects, &replica, Selection::full(), None);
-        Ok(Self { reconciler, differences: None, fault, southbound: false })
+        Ok(Self { reconciler, differences: None, fault, southbound: false, disabled: BTreeMap::new() })
     }
 
     fn read(
@@ -81,7 +84,8 @@ impl Ovn {
             anyhow::bail!("{why}");
         }
         let differences = Some(differences(&reconciler, &changes, replica));
-        Ok(Ok(Self { reconciler, differences, fault: None, southbound: southbound.is_some() }))
+        let disabled = disabled_ports(replica);
+        Ok(Ok(Self { reconciler, differences, fault: None, southbound: southbound.is_some(), disabled }))
     }
 }
 

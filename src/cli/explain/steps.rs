@@ -10,9 +10,11 @@ use super::stage::{Stage, darkens, vip_of};
 use crate::controller::Reconciler;
 use crate::controller::heard::Silent;
 use crate::kube::marks::{Served, Status as Condition};
-use crate::model::{Family, Protocol, Service, ServiceKey, Sources, Subnet, SubnetName, TrafficPolicy};
+use crate::model::{
+    Family, LspName, Protocol, Service, ServiceKey, Sources, Subnet, SubnetName, TrafficPolicy,
+};
 use crate::node::status::{State, Status};
-use crate::plan::{Refusal, is_eligible, steering_mac};
+use crate::plan::{Refusal, is_eligible, lack, steering_mac};
 
 /// What is known.
 pub struct Facts<'f> {
@@ -24,6 +26,8 @@ pub struct Facts<'f> {
     pub fault: Option<&'f Wrong>,
     /// The southbound was read.
     pub southbound: bool,
+    /// Addresses whose port is disabled, as far as a northbound was read.
+    pub disabled: &'f BTreeMap<IpAddr, LspName>,
     /// An API server was read: speakers' reports and the controller's conditions are there.
     pub live: bool,
     /// What the controller says of the Service.
@@ -206,9 +210,16 @@ impl<'f> Way<'f> {
         let mut here = here;
         here.sort_by_key(|refusal| !darkens(refusal, self.is_placed, has_backends));
         step.wrongs =
-            here.iter().map(|refusal| Wrong { is: refusal.fault(), cure: refusal.cure() }).collect();
+            here.iter().map(|refusal| Wrong { is: self.fault(refusal), cure: refusal.cure() }).collect();
         step.reasons = here.iter().map(|refusal| refusal.reason()).collect();
         step
+    }
+
+    fn fault(&self, refusal: &Refusal) -> String {
+        match lack(self.facts.reconciler.world(), self.service, refusal) {
+            Some(lack) => format!("{}: {lack}", refusal.fault()),
+            None => refusal.fault(),
+        }
     }
 
     fn service_step(&self) -> Step {

@@ -202,7 +202,9 @@ impl Refusal {
             }
             Self::NativeOwner { holder, subnet, .. } => native::cure(*holder, subnet),
             Self::PortTaken { .. } => "give one of the two another port or VIP".into(),
-            Self::NoReadyBackend { .. } => "nobody serves it until one is".into(),
+            Self::NoReadyBackend { .. } => {
+                "nobody serves it until one is: look at its pods, and at its EndpointSlices (kubectl get endpointslices -l kubernetes.io/service-name=NAME)".into()
+            }
             Self::BackendOutsideSubnet { .. } => "only pods of the VIP's own subnet can serve it".into(),
             Self::BackendWithoutNode { .. } => "set nodeName in its EndpointSlice".into(),
             Self::BackendOnUnknownNode { .. } => "correct nodeName in its EndpointSlice".into(),
