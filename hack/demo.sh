@@ -108,7 +108,7 @@ start() {
   program controller "$OVN_VIP" controller --cluster-dir "$CLUSTER" --ovn-nb "$LAB_NB" --ovn-sb "$LAB_SB"
   local node
   for node in $LAB_NODES; do
-    program "$node" "$LAB" x "$node" "$OVN_VIP" speaker --cluster-dir "$CLUSTER" --node "$node" --ovs "unix:$LAB_DIR/$node/db.sock"
+    program "$node" "$LAB" x "$node" "$OVN_VIP" speaker --cluster-dir "$CLUSTER" --node "$node" --ovs "unix:$LAB_DIR/$node/db.sock" --http 127.0.0.1:10686
   done
 }
 
@@ -330,10 +330,12 @@ look_around() {
 It all still runs. To look around:
   export LAB_PREFIX=$LAB_PREFIX
   hack/lab.sh x client curl http://$VIP4/            # and: far, http://[$VIP6]/
+  $OVN_VIP explain -f $CLUSTER nginx --ovn-nb $LAB_NB --ovn-sb $LAB_SB   # and: check, plan, instead of explain
+  hack/lab.sh x node1 $OVN_VIP status                # node1's speaker: what it announces, and waits for
   hack/lab.sh nb lb-list
   hack/lab.sh of node1 dump-flows br-provider
   hack/lab.sh x client tcpdump -ne -i eth0 arp
-  \$EDITOR $CLUSTER/*.yaml         # followed as you write
+  \$EDITOR $CLUSTER/*.yaml         # followed as you write; spec.loadBalancerSourceRanges: ["192.0.2.0/24"] lets far in alone
   tail -f $DEMO_DIR/*.log
 and at the end:
   hack/demo.sh --end

@@ -257,7 +257,12 @@ impl Import<'_> {
         let renamed = name != given;
         if renamed {
             let what = format!("is {given}, which Kubernetes does not take: it is {name} now");
-            let cure = "use the new name in the annotation metallb.io/address-pool of Services, if any has the old one";
+            let cure = match kind {
+                "IPAddressPool" => {
+                    "use the new name in the annotation metallb.io/address-pool of Services, if any has the old one"
+                }
+                _ => "where a BGPPeer that is written by hand names it, use the new name there",
+            };
             fields.say(Severity::Warning, "Renamed", "name", &what, cure);
         }
         Some((name, renamed.then(|| format!("It was named {given}."))))

@@ -40,7 +40,7 @@ pub enum ImportSource {
         #[arg(value_name = "FILE")]
         file: PathBuf,
         /// The subnet of the load balancer's nodes: every address is held against it.
-        #[arg(long, value_name = "CIDR")]
+        #[arg(long, value_name = "CIDR", value_parser = super::values::network)]
         node_subnet: Option<IpNet>,
     },
     /// Kube-OVN's own load balancer (--enable-ovn-lb-prefer-local): what changes hands, and in which order.
@@ -57,6 +57,6 @@ pub struct ImportKubeOvnArgs {
     #[allow(missing_docs)]
     pub northbound: NorthboundArgs,
     /// The cluster's name in the northbound, as the controller has it.
-    #[arg(long, env = "OVN_VIP_CLUSTER_NAME", default_value = "kubernetes", value_name = "NAME", value_parser = super::remove::cluster_name)]
+    #[arg(long, env = "OVN_VIP_CLUSTER_NAME", default_value = "kubernetes", value_name = "NAME", value_parser = super::values::cluster_name)]
     pub cluster_name: String,
 }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
 /// The longest time that can be given, in seconds: a day.
@@ -26,6 +27,15 @@ pub(super) fn node_name(text: &str) -> Result<String, String> {
         return Err("no Node has such a name: write it as `kubectl get nodes` prints it".to_owned());
     }
     Ok(text.to_owned())
+}
+
+/// A network. A lone address is none.
+pub(super) fn network(text: &str) -> Result<IpNet, String> {
+    text.parse().map_err(|_| match text.parse::<IpAddr>() {
+        Ok(IpAddr::V4(_)) => format!("it is an address: write the network, such as {text}/24"),
+        Ok(IpAddr::V6(_)) => format!("it is an address: write the network, such as {text}/64"),
+        Err(_) => "write a network, such as 10.180.204.0/24".to_owned(),
+    })
 }
 
 /// A number of seconds, at least one.

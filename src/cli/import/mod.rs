@@ -20,7 +20,12 @@ pub async fn run(arguments: &ImportArgs) -> anyhow::Result<ExitCode> {
             let documents = documents(file)?;
             let cluster = documents.iter().find(|document| document["kind"] == "Cluster");
             gdcv(
-                cluster.context("it has no object of kind Cluster; give the cluster's configuration file")?,
+                cluster.with_context(|| {
+                    format!(
+                        "{} has no object of kind Cluster; give the cluster's configuration file",
+                        shown(file)
+                    )
+                })?,
                 *node_subnet,
             )
         }
@@ -51,6 +56,9 @@ fn from_metallb(documents: &[Value]) -> anyhow::Result<Imported> {
     }
     match documents {
         [config] if config["kind"].is_null() => Ok(metallb_configmap(config, None)),
+        _ if all().any(|object| object["apiVersion"] == "metallb.io/v1beta1") => {
+            bail!("these are MetalLB's objects of today: there is nothing to import")
+        }
         _ => bail!(
             "it has no ConfigMap with data.config; give what `kubectl -n metallb-system get configmap config -o yaml` prints"
         ),
@@ -59,7 +67,7 @@ fn from_metallb(documents: &[Value]) -> anyhow::Result<Imported> {
 
 fn documents(file: &Path) -> anyhow::Result<Vec<Value>> {
     let mut text = String::new();
-    let shown = file.display();
+    let shown = shown(file);
     let read = match file.as_os_str().as_encoded_bytes() {
         b"-" => std::io::stdin().read_to_string(&mut text).map(drop),
         _ => std::fs::read_to_string(file).map(|read| text = read),
@@ -68,9 +76,16 @@ fn documents(file: &Path) -> anyhow::Result<Vec<Value>> {
     let documents: Vec<Value> =
         serde_saphyr::from_multiple(&text).with_context(|| format!("{shown} is no YAML"))?;
     if documents.iter().all(Value::is_null) {
-        bail!("{shown} is empty");
+        bail!("{shown} is empty: did the command that was to write it fail?");
     }
     Ok(documents)
+}
+
+fn shown(file: &Path) -> String {
+    match file.as_os_str().as_encoded_bytes() {
+        b"-" => "standard input".to_owned(),
+        _ => file.display().to_string(),
+    }
 }
 
 fn text(imported: &Imported) -> anyhow::Result<String> {

@@ -47,5 +47,9 @@ async fn exchange(address: &str, path: &str, token: Option<&str>) -> Result<Stri
     let body = Limited::new(answer.into_body(), MOST).collect().await.map_err(|error| error.to_string())?;
     connection.abort();
     let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
-    if status == StatusCode::OK { Ok(text) } else { Err(format!("{status}: {}", text.trim())) }
+    match (status, text.trim()) {
+        (StatusCode::OK, _) => Ok(text),
+        (status, "") => Err(status.to_string()),
+        (status, said) => Err(format!("{status}: {said}")),
+    }
 }
