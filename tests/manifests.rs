@@ -123,7 +123,7 @@ fn gaps(cluster: &mut Cluster) -> String {
     cluster.world.gaps().to_string()
 }
 
-const UNKNOWN: &str = "a file, or a document of one";
+const UNKNOWN: &str = "a file, a document of one, or all of a kind";
 
 #[test]
 fn a_file_that_was_never_read_whole_is_a_gap_and_one_that_was_is_none() {
@@ -357,6 +357,25 @@ fn a_folder_without_a_kind_that_every_cluster_has_is_not_whole() {
     };
     let mut folder = ManifestFolder::open(cluster.temp.path()).unwrap().as_cluster();
     assert_eq!(told(&mut folder), (Some(true), vec!["Service", "EndpointSlice", "Subnet"]));
+    let subnet =
+        "apiVersion: kubeovn.io/v1\nkind: Subnet\nmetadata: {name: s}\nspec: {cidrBlock: 10.0.0.0/24}\n";
+    cluster.write("b.yaml", subnet);
+    fs::rename(cluster.path("all.yaml"), cluster.path("all.yaml.bak")).unwrap();
+    let reading = folder.reread();
+    assert!(
+        !reading.changes.iter().any(|change| matches!(change, Change::Remove(_))),
+        "{:?}",
+        reading.changes
+    );
+    assert_eq!(reading.tally.missing, ["Service", "EndpointSlice", "Node"]);
+    fs::rename(cluster.path("all.yaml.bak"), cluster.path("all.yaml")).unwrap();
+    cluster.write("all.yaml", node("b"));
+    let gone = folder.reread().changes;
+    assert!(
+        gone.iter().any(|change| matches!(change, Change::Remove(_))),
+        "a is gone, another Node is there"
+    );
+    fs::remove_file(cluster.path("b.yaml")).unwrap();
     let mut alone = ManifestFolder::open(cluster.temp.path()).unwrap();
     assert_eq!(told(&mut alone), (None, vec![]));
 }

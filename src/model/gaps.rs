@@ -84,7 +84,7 @@ impl fmt::Display for Gaps {
             words.push(format!("{} more", self.objects.len() - MOST));
         }
         if self.anything {
-            words.push("a file, or a document of one".to_owned());
+            words.push("a file, a document of one, or all of a kind".to_owned());
         }
         f.write_str(&words.join(", "))
     }
@@ -121,7 +121,7 @@ mod tests {
         };
         assert_eq!(
             gaps.to_string(),
-            "Node n0, Node n1, Node n2, Node n3, Node n4, 2 more, a file, or a document of one"
+            "Node n0, Node n1, Node n2, Node n3, Node n4, 2 more, a file, a document of one, or all of a kind"
         );
     }
 }

@@ -257,7 +257,7 @@ impl Agent {
                     let manner = self.settings.manner.clone();
                     let mut segment = Segment::new(subnet.clone(), plan, located, held, manner);
                     if self.lost.remove(&subnet) {
-                        segment.listen_first(now);
+                        segment.comes_back(now);
                     }
                     self.segments.insert(subnet, segment);
                 }

@@ -232,6 +232,12 @@ impl Segment {
         self.follow_claims(now);
     }
 
+    /// Its bridge or a port was gone for a while: somebody may have taken what this node is to announce.
+    pub fn comes_back(&mut self, now: Instant) {
+        self.listen_anew(now);
+        self.tenure.doubt(self.plan.announced.keys().copied());
+    }
+
     /// Time passed. Whether other nodes are dead than before.
     pub fn tick(&mut self, now: Instant) -> bool {
         if self.tenure.report_undelivered(now) {

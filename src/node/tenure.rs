@@ -99,6 +99,11 @@ impl Tenure {
         self.doubted.extend(self.held.keys());
     }
 
+    /// The same of these, whoever held them.
+    pub fn doubt(&mut self, vips: impl Iterator<Item = IpAddr>) {
+        self.doubted.extend(vips);
+    }
+
     /// Takes note of whether the VIP can be delivered here; `was`: whether it was, a moment ago.
     pub fn delivers(&mut self, vip: IpAddr, was: bool, is_delivered: bool, now: Instant) {
         if is_delivered {

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::ManifestProblem;
 use super::json;
 use super::shape::{self, Part, Shape, parts};
+use super::spelling;
 use super::yaml::{self, Fault, Pieces};
 use crate::kube::{Converted, Kind};
 use crate::model::{Family, Object, ObjectKey, Sources};
@@ -254,6 +255,7 @@ impl Contents {
             Converted::NotOurs(_) => Entry::NotOurs,
             Converted::Unusable => Entry::Unusable,
         };
+        problems.extend(spelling::misspelt(kind, value));
         for problem in problems {
             self.problems.push(ManifestProblem::Field { file: file.into(), line: line(), problem });
         }

@@ -10,6 +10,7 @@ mod file;
 mod json;
 mod problem;
 mod shape;
+mod spelling;
 mod strings;
 mod watch;
 mod yaml;
@@ -221,7 +222,14 @@ impl ManifestFolder {
                 problems.push(ManifestProblem::Twice { file, object: key.to_string(), other });
             }
         }
-        let gone = |key: &&ObjectKey| wanted.get(key).is_none_or(|(entry, _)| **entry == Entry::NotOurs);
+        let missing = self.missing();
+        // Of a kind that is missing nothing is gone.
+        let is_missing = |key: &ObjectKey| {
+            !missing.is_empty() && missing.iter().any(|kind| key.to_string().starts_with(&format!("{kind} ")))
+        };
+        let gone = |key: &&ObjectKey| {
+            wanted.get(key).map_or(!is_missing(key), |(entry, _)| **entry == Entry::NotOurs)
+        };
         let gone: Vec<_> = self.told.keys().filter(gone).cloned().collect();
         let changed = wanted.iter().filter_map(|(key, (entry, _))| match entry {
             Entry::Object(object) => (self.told.get(key) != Some(&**object)).then(|| (**object).clone()),
@@ -233,7 +241,6 @@ impl ManifestFolder {
         }
         self.told.extend(changed.iter().map(|object| (object.key(), object.clone())));
         let mut gaps = gaps(&self.files, &self.told, &wanted, &problems);
-        let missing = self.missing();
         gaps.anything |= !missing.is_empty();
         gaps.slices |= missing.contains(&Kind::EndpointSlice.name());
         let gaps = (gaps != self.gaps).then(|| std::mem::replace(&mut self.gaps, gaps.clone())).map(|_| gaps);
