@@ -27,6 +27,7 @@ pub(super) fn departed(
             left,
             undelivered: BTreeSet::new(),
             strangers: BTreeMap::new(),
+            missed: BTreeSet::new(),
         };
         (subnet.clone(), said)
     });
