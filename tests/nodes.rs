@@ -192,3 +192,24 @@ fn on_a_bridge_that_is_made_anew_a_vip_is_asked_for_before_it_is_answered_for() 
     assert!(lab.answerer(0).unwrap().1 < Duration::from_millis(1100), "nobody has it");
     assert_eq!(lab.into_faults(), Vec::<String>::new());
 }
+
+/// What delivers a VIP on two nodes came back in one instant, and both claimed it, for a quarter of a second: as long as a report
+/// takes. Now one lets go at the other's first word.
+#[test]
+fn of_two_that_claim_at_once_one_lets_go_at_the_others_word() {
+    for seed in 0..24 {
+        let mut lab = Lab::new(NODES, VIPS, seed);
+        lab.take(&Step::Wait(Duration::from_secs(6)));
+        for delivers in [false, true, false, true] {
+            lab.deliver_everywhere(delivers, Duration::from_millis(seed));
+            lab.take(&Step::Wait(Duration::from_secs(8)));
+        }
+        let both = lab.longest_together();
+        assert!(both <= WIRE, "seed {seed}: two announced for {both:?}");
+        assert!((0..VIPS).all(|vip| lab.answerer(vip).is_some_and(|(_, ago)| ago < Duration::from_secs(2))));
+        assert_eq!(lab.into_faults(), Vec::<String>::new(), "seed {seed}");
+    }
+}
+
+/// A claim's way on the wire and the answer's, of up to 4 ms each, and the time between two answers (`l2::claim::PEER_SPACING`).
+const WIRE: Duration = Duration::from_millis(20);

@@ -38,6 +38,10 @@ pub const DEFEND_INTERVAL: Duration = Duration::from_secs(10);
 /// with a stranger's MAC for as long; two that both insist say 5 claims a second each, which no link notices.
 pub const DEFEND_SPACING: Duration = Duration::from_millis(200);
 
+/// Between two times that a VIP is said anew for peers that claimed it in the same instant: each of them lets go at the first
+/// one that it hears.
+pub const PEER_SPACING: Duration = Duration::from_millis(10);
+
 /// How often a defence is said: a neighbour that refuses the first (Linux's ARP `locktime`) takes the second.
 const DEFENCE_ROUNDS: u8 = 2;
 
@@ -194,6 +198,13 @@ impl Claim {
             *self = Claim::new(ClaimMode::Probe);
             now + SPACING
         })
+    }
+
+    /// A held VIP is said anew, for a peer that has not heard of it. Whether it is held.
+    pub(super) fn say_again(&mut self) -> bool {
+        let Claim::Held { rounds_left, defended: _ } = self else { return false };
+        *rounds_left = (*rounds_left).max(DEFENCE_ROUNDS);
+        true
     }
 
     /// A held VIP that has been said often enough is said once more, in case that a neighbour has lost it.

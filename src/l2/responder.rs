@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use super::claim::{Claim, ClaimMode, ClaimState, OnConflict, Outcome};
+use super::claim::{Claim, ClaimMode, ClaimState, OnConflict, Outcome, PEER_SPACING};
 use super::hear::{Heard, Question, Received, hear};
 use super::say::Utterance;
 use super::schedule::Schedule;
@@ -60,6 +60,8 @@ pub struct Responder {
     schedule: Schedule,
     /// How often a VIP that is held is said anew.
     refresh: Option<Duration>,
+    /// When what peers claimed, too, was said again.
+    said_again: BTreeMap<IpAddr, Instant>,
     answers: VecDeque<Utterance>,
     /// What is left of the turn that `poll_transmit` has begun.
     turn: VecDeque<Utterance>,
@@ -79,6 +81,7 @@ impl Responder {
             claims: HashMap::new(),
             schedule: Schedule::default(),
             refresh: None,
+            said_again: BTreeMap::new(),
             answers: VecDeque::new(),
             turn: VecDeque::new(),
             changes: VecDeque::new(),
@@ -128,6 +131,21 @@ impl Responder {
         self.drop_pending(vip);
     }
 
+    /// Another node of this cluster claimed a VIP that is held here in the same instant, and this one goes on: says so once
+    /// more, at a bounded rate.
+    pub fn say_again(&mut self, vip: IpAddr, now: Instant) {
+        if self.claims.get_mut(&vip).is_some_and(Claim::say_again) {
+            // One that is to come answers this, too.
+            let at = match self.said_again.get(&vip) {
+                Some(last) if *last > now => *last,
+                Some(last) => now.max(*last + PEER_SPACING),
+                None => now,
+            };
+            self.said_again.insert(vip, at);
+            self.schedule.set(vip, Some(at));
+        }
+    }
+
     fn drop_pending(&mut self, vip: IpAddr) {
         self.answers.retain(|utterance| utterance.vip() != vip);
         self.turn.retain(|utterance| utterance.vip() != vip);
@@ -147,6 +165,7 @@ impl Responder {
         for vip in &gone {
             self.vips.remove(vip);
             self.claims.remove(vip);
+            self.said_again.remove(vip);
             self.schedule.set(*vip, None);
         }
         if !gone.is_empty() {

@@ -42,7 +42,7 @@ pub struct Agent {
     pub(super) world: World,
     pub(super) announcer: Announcer,
     /// What of the world changed since it was planned.
-    dirty: Dirty,
+    pub(super) dirty: Dirty,
     pub(super) segments: BTreeMap<SubnetName, Segment>,
     /// Segments that have ended, until what they have to tell is told.
     pub(super) ended: Vec<(SubnetName, Segment)>,
@@ -51,11 +51,11 @@ pub struct Agent {
     /// Whether Open vSwitch's database has been read: before that nothing is known of the bridges.
     vswitch_known: bool,
     /// Whether it is time to plan.
-    stale: bool,
+    pub(super) stale: bool,
     /// Whether where things are may have changed.
     vswitch_changed: bool,
     /// Whether what the switches confirm may have changed.
-    sight_changed: bool,
+    pub(super) sight_changed: bool,
     /// How long the host had been up when this was last called.
     last_up: Option<Duration>,
     /// When there is more to do at once.
@@ -179,6 +179,7 @@ impl Agent {
     pub fn receive(&mut self, subnet: &SubnetName, frame: &Received, now: Instant) -> Option<Verdict> {
         let verdict = self.segments.get_mut(subnet)?.receive(frame, now);
         self.status_stale |= matches!(verdict, Verdict::Conflict { .. });
+        self.contest(subnet, verdict, now);
         Some(verdict)
     }
 
@@ -277,6 +278,7 @@ impl Agent {
 
     /// Speaks for what is steered and delivered by now, and keeps the report.
     pub fn act(&mut self, sight: &dyn Sight, now: Instant) {
+        self.ask_for_what_was_given_up(now);
         if std::mem::take(&mut self.sight_changed) {
             self.status_stale = true;
             let mut segments = std::mem::take(&mut self.segments);
@@ -367,11 +369,5 @@ impl Agent {
     pub(super) fn is_known(&self, subnet: &SubnetName, segment: &Segment) -> bool {
         let mac = segment.located().interface.mac;
         !self.settings.reports || is_known(self.published.report(), subnet, mac)
-    }
-
-    /// This node's own report altered the world: `at_once` where the plan may be another for it.
-    pub(super) fn replan(&mut self, dirty: Dirty, at_once: bool) {
-        self.dirty.merge(dirty);
-        self.stale |= at_once;
     }
 }

@@ -5,11 +5,12 @@
 //! Gives: rules and wishes for the switches, frames to send, what is to be written and said, a deadline.
 //! Never: opens a socket, reads a clock, waits. [`crate::speaker`] does that; a test does it in virtual time.
 //!
-//! [`Agent`] is the place to start. `segment` has what is spoken, `tenure` what speakers agree on among themselves, `liveness`
-//! who of them lives.
+//! [`Agent`] is the place to start. `segment` has what is spoken, `tenure` and `contest` what speakers agree on among themselves,
+//! `liveness` who of them lives.
 
 mod agent;
 pub mod bridge;
+mod contest;
 mod departed;
 mod liveness;
 mod published;

@@ -184,7 +184,8 @@ impl Segment {
     /// Without a carrier nobody hears it, and once there is one again it has to be claimed anew.
     fn is_to_be_spoken(&self, vip: IpAddr, now: Instant) -> bool {
         let is_kept = || self.answered.contains(vip) && self.tenure.is_kept(vip, &self.plan, now);
-        self.located.carrier && (self.plan.announced.contains_key(&vip) || is_kept())
+        let is_ours = self.plan.announced.contains_key(&vip) && !self.tenure.has_given_up(vip);
+        self.located.carrier && (is_ours || is_kept())
     }
 
     /// What OVN has to deliver here before the announced VIPs may be spoken; what it does not is asked for on.
@@ -315,7 +316,7 @@ impl Segment {
                     self.conflicts.remove(&vip);
                     self.answered.insert(vip, now);
                     if let Some(claim) = self.plan.announced.get(&vip) {
-                        self.tenure.hold(vip, *claim);
+                        self.tenure.hold(vip, *claim, now);
                     }
                     self.news.push_back(News::Announced(vip));
                 }

@@ -58,7 +58,8 @@ impl Agent {
         let at_once = before.is_none_or(|before| !is_only_more(before, &report));
         self.writing_due |= self.published.report() != Some(&report);
         let dirty = self.world.apply(Change::Apply(Object::Report(report)));
-        self.replan(dirty, at_once);
+        self.dirty.merge(dirty);
+        self.stale |= at_once;
         self.has_reported = true;
     }
 

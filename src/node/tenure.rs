@@ -10,6 +10,8 @@
 //!   node could not hear: it was stopped, or had no link. Every other one is taken at once.
 //! - A holder that hears another node's claim, and is not told of it by the cluster within [`RIVAL_PATIENCE`], may be cut off:
 //!   it asks, too.
+//! - Of two that claimed a VIP before they could know of each other, one lets go at the other's word on the wire
+//!   (`contest`), and is silent until the cluster tells who has it, or [`RIVAL_PATIENCE`] is over.
 //! - A VIP that this node cannot deliver is reported so, for another one that can.
 //! - Nothing is claimed before the others can know this node's MAC.
 
@@ -26,6 +28,9 @@ const HEARD_FOR: Duration = Duration::from_secs(3);
 
 /// How long another node's claim of what is held here may go without the cluster's telling why: longer than a report takes.
 const RIVAL_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a claim may be unknown to another node that claims the same: as long as a report takes, with some room.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// After so long without a word a node that claimed a VIP does not claim it any more: it would have said so again.
 const SILENT_FOR: Duration = Duration::from_millis(1_200);
@@ -59,6 +64,10 @@ pub struct Tenure {
     doubted: BTreeSet<IpAddr>,
     /// Held here, and claimed by another node: by which, and until when the cluster may tell why.
     rivals: BTreeMap<IpAddr, (Mac, Instant)>,
+    /// When what is held was claimed.
+    claimed: BTreeMap<IpAddr, Instant>,
+    /// Let go for another that claimed it in the same instant, and until when the cluster may tell so.
+    yielded: BTreeMap<IpAddr, Instant>,
     /// What cannot be delivered: when that is to be reported, or was.
     dark: BTreeMap<IpAddr, Instant>,
     undelivered: BTreeSet<IpAddr>,
@@ -75,21 +84,31 @@ impl Tenure {
         self.held.contains_key(&vip)
     }
 
+    /// The term with which this node holds a VIP.
+    pub fn term(&self, vip: IpAddr) -> Option<Term> {
+        self.held.get(&vip).copied()
+    }
+
     /// Takes a plan in: what is to be announced stays held, and so does what is answered for until the next one has it.
     pub fn follow(&mut self, plan: &SegmentPlan, is_answered: impl Fn(IpAddr) -> bool) {
         let SegmentPlan { announced, handed_over, steered, .. } = plan;
         let kept =
             |vip: IpAddr| announced.contains_key(&vip) || (handed_over.contains(&vip) && is_answered(vip));
+        let kept = |vip: IpAddr| kept(vip) && !self.yielded.contains_key(&vip);
         self.left.extend(self.held.extract_if(.., |vip, _| !kept(*vip)));
         self.rivals.retain(|vip, _| announced.contains_key(vip));
+        self.yielded.retain(|vip, _| announced.contains_key(vip));
+        self.claimed.retain(|vip, _| self.held.contains_key(vip));
         let tried = |vip: &IpAddr| announced.contains_key(vip) || self.undelivered.contains(vip);
         self.dark.retain(|vip, _| steered.contains_key(vip) && tried(vip));
         self.undelivered.retain(|vip| steered.contains_key(vip));
     }
 
     /// This node answers for the VIP from now on.
-    pub fn hold(&mut self, vip: IpAddr, claim: PlannedClaim) {
-        self.held.insert(vip, claim.term);
+    pub fn hold(&mut self, vip: IpAddr, claim: PlannedClaim, now: Instant) {
+        if self.held.insert(vip, claim.term).is_none() {
+            self.claimed.insert(vip, now);
+        }
         self.left.remove(&vip);
         self.doubted.remove(&vip);
     }
@@ -128,6 +147,31 @@ impl Tenure {
         &self.undelivered
     }
 
+    /// Whether a VIP was claimed so lately that another node may have claimed it without knowing.
+    pub fn is_fresh(&self, vip: IpAddr, now: Instant) -> bool {
+        self.claimed.get(&vip).is_some_and(|at| now < *at + FRESH)
+    }
+
+    /// Lets a VIP go for another node that claimed it in the same instant.
+    pub fn give_up(&mut self, vip: IpAddr, now: Instant) {
+        self.yielded.insert(vip, now + RIVAL_PATIENCE);
+        self.left.extend(self.held.remove_entry(&vip));
+        self.rivals.remove(&vip);
+    }
+
+    /// Whether it was let go so, and the cluster has not told yet who has it.
+    pub fn has_given_up(&self, vip: IpAddr) -> bool {
+        self.yielded.contains_key(&vip)
+    }
+
+    /// What was let go so, and of which the cluster told nothing: it is asked for. Whether there is any.
+    pub fn take_given_up(&mut self, now: Instant) -> bool {
+        let over: BTreeSet<IpAddr> =
+            self.yielded.extract_if(.., |_, until| now >= *until).map(|(vip, _)| vip).collect();
+        self.doubted.extend(&over);
+        !over.is_empty()
+    }
+
     /// What has been claimed by another node for so long that this one asks whose it is.
     pub fn take_rivals(&mut self, now: Instant) -> Vec<IpAddr> {
         self.rivals.extract_if(.., |_, (_, until)| now >= *until).map(|(vip, _)| vip).collect()
@@ -146,7 +190,8 @@ impl Tenure {
     /// When to look again, though nothing happens.
     pub fn deadline(&self) -> Option<Instant> {
         let dark = self.dark.iter().filter(|(vip, _)| !self.undelivered.contains(vip));
-        dark.map(|(_, at)| *at).chain(self.rivals.values().map(|(_, at)| *at)).min()
+        let rivals = self.rivals.values().map(|(_, at)| at);
+        dark.map(|(_, at)| at).chain(rivals).chain(self.yielded.values()).min().copied()
     }
 
     /// A host that is no node of ours has the VIP: neither held nor left, so that the next claim asks first.

@@ -94,6 +94,20 @@ impl Announcer {
         }
     }
 
+    /// Of this node and another, which both claimed a VIP before they could know of each other, whether this one goes on: the
+    /// other comes to the same answer. `None` where that is not known.
+    pub fn goes_on(
+        &self,
+        world: &World,
+        (subnet, vip): (&SubnetName, IpAddr),
+        other: &NodeName,
+    ) -> Option<bool> {
+        let view = View { world, policy: &self.policy, network: None, absent: None };
+        let own = &world.node(&self.node)?.name;
+        let first = Units::new(view).goes_on(world.subnet(subnet)?, vip, [own, other])?;
+        Some(first == own)
+    }
+
     fn vips_where_others_are_absent(&self, absent: Option<&Absent>) -> Vec<IpAddr> {
         let of = |absent: Option<&Absent>, subnet| absent.and_then(|absent| absent.get(subnet)).cloned();
         let differs = |subnet| of(absent, subnet) != of(self.absent.as_ref(), subnet);

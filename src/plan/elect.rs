@@ -40,13 +40,7 @@ fn elect<'w>(
     delivers: &Delivers<'_>,
 ) -> Option<&'w NodeName> {
     let votes = votes(unit, delivers);
-    let members = unit.values().flat_map(|place| place.members.values());
-    // MetalLB ranks by a Service's first address.
-    let services = members.filter(|member| member.admitted).map(|member| member.service);
-    let first = services.min_by_key(|service| service.seniority())?;
-    let address = first.first_vip.or_else(|| first.vips.first().copied())?;
-    let is_cordoned = |node: &NodeName| view.world.node(node).is_some_and(|node| node.cordoned);
-    let order = |node: &NodeName, served: usize| (Reverse(served), is_cordoned(node), rank(node, address));
+    let order = order(view, unit)?;
     let best = |all: &mut dyn Iterator<Item = (&'w NodeName, usize)>| {
         all.min_by_key(|(node, served)| order(node, *served)).map(|(node, _)| node)
     };
@@ -93,6 +87,42 @@ fn held<'w>(
         }
     }
     held
+}
+
+/// Of two nodes that hold what they can serve of a unit with one term each, the one that goes on: as [`elected`] has it once their
+/// reports are read, whatever they say they cannot deliver.
+pub(super) fn goes_on<'w>(
+    view: View<'w>,
+    unit: &BTreeMap<PlaceKey<'w>, Place<'w>>,
+    nodes: [&'w NodeName; 2],
+) -> Option<&'w NodeName> {
+    let votes = votes(unit, &|_, _| true);
+    let order = order(view, unit)?;
+    let places = |node: &NodeName| {
+        let served = unit.iter().filter(|(_, place)| place.is_served_by(node));
+        let first = |vip| nodes.into_iter().min_by_key(|node| rank(node, vip));
+        served
+            .filter(|((_, vip), place)| {
+                let is_other = |other: &&NodeName| *other != node && place.is_served_by(other);
+                !nodes.iter().any(is_other) || first(*vip) == Some(node)
+            })
+            .count()
+    };
+    let served = |node: &NodeName| votes.get(node).map_or(0, Vec::len);
+    nodes.into_iter().min_by_key(|node| (Reverse(places(node)), order(node, served(node))))
+}
+
+/// Which of several nodes is to have a unit, where nobody holds it.
+type Order<'w> = Box<dyn Fn(&NodeName, usize) -> (Reverse<usize>, bool, [u8; 32]) + 'w>;
+
+fn order<'w>(view: View<'w>, unit: &BTreeMap<PlaceKey<'w>, Place<'w>>) -> Option<Order<'w>> {
+    let members = unit.values().flat_map(|place| place.members.values());
+    // MetalLB ranks by a Service's first address.
+    let services = members.filter(|member| member.admitted).map(|member| member.service);
+    let first = services.min_by_key(|service| service.seniority())?;
+    let address = first.first_vip.or_else(|| first.vips.first().copied())?;
+    let is_cordoned = move |node: &NodeName| view.world.node(node).is_some_and(|node| node.cordoned);
+    Some(Box::new(move |node, served| (Reverse(served), is_cordoned(node), rank(node, address))))
 }
 
 /// Whether one ascending list has all of another.

@@ -83,8 +83,13 @@ impl<'w> Units<'w> {
         places.entry((&subnet.name, vip)).or_insert_with(|| Place::gather(*view, subnet, vip))
     }
 
-    /// Decides the unit of a place.
-    fn decide(&mut self, subnet: &'w Subnet, vip: IpAddr) {
+    /// Of two nodes that claimed a VIP in one instant the one that goes on.
+    pub fn goes_on(&self, subnet: &'w Subnet, vip: IpAddr, nodes: [&'w NodeName; 2]) -> Option<&'w NodeName> {
+        elect::goes_on(self.view, &self.gather(subnet, vip), nodes)
+    }
+
+    /// The unit of a place.
+    fn gather(&self, subnet: &'w Subnet, vip: IpAddr) -> BTreeMap<PlaceKey<'w>, Place<'w>> {
         let mut unit = BTreeMap::new();
         let mut ahead = vec![(subnet, vip)];
         while let Some((subnet, vip)) = ahead.pop() {
@@ -102,6 +107,12 @@ impl<'w> Units<'w> {
             }
             unit.insert((&subnet.name, vip), place);
         }
+        unit
+    }
+
+    /// Decides the unit of a place.
+    fn decide(&mut self, subnet: &'w Subnet, vip: IpAddr) {
+        let mut unit = self.gather(subnet, vip);
         let elected = elect::elected(self.view, &unit);
         for place in unit.values_mut() {
             place.elected = elected;

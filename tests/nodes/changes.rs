@@ -133,6 +133,24 @@ impl Lab {
         self.at(noticed, Event::See(node));
     }
 
+    /// OVN delivers every VIP on all nodes, or none anywhere; each node sees it within `spread`.
+    pub fn deliver_everywhere(&mut self, delivers: bool, spread: Duration) {
+        for node in 0..self.hosts.len() {
+            let switches = &mut self.hosts[node].switches;
+            for vip in &self.vips {
+                if delivers {
+                    switches.delivers.insert(*vip);
+                    switches.lost_at.remove(vip);
+                } else if switches.delivers.remove(vip) {
+                    switches.lost_at.insert(*vip, self.now);
+                }
+            }
+            let most = u64::try_from(spread.as_millis()).unwrap() + 2;
+            let noticed = self.random_millis(1, most);
+            self.at(noticed, Event::See(node));
+        }
+    }
+
     pub(super) fn switch_changed(&mut self, node: usize) {
         if let Some(agent) = &mut self.hosts[node].agent {
             agent.vswitch_changed();

@@ -13,6 +13,7 @@ use ovn_vip::l2::{Received, arp};
 use ovn_vip::model::{
     Endpoint, EndpointSlice, Family, Mac, Object, Protocol, ServiceKey, SliceKey, SlicePort,
 };
+use ovn_vip::node::News;
 
 use super::cluster::{bare, base, v4};
 use super::host::Host;
@@ -107,6 +108,10 @@ pub struct Lab {
     /// Set at the end: who answers each VIP; nothing may alter it.
     final_answerers: Option<BTreeMap<IpAddr, usize>>,
     faults: Vec<String>,
+    /// Who announces each VIP, by their own word, since when two do, and the longest that two did.
+    announcing: BTreeMap<IpAddr, BTreeSet<usize>>,
+    together_since: BTreeMap<IpAddr, Duration>,
+    longest_together: Duration,
 }
 
 impl Lab {
@@ -129,6 +134,9 @@ impl Lab {
             answers: Vec::new(),
             final_answerers: None,
             faults: Vec::new(),
+            announcing: BTreeMap::new(),
+            together_since: BTreeMap::new(),
+            longest_together: Duration::ZERO,
         };
         for object in base().into_iter().filter(|object| !matches!(object, Object::Node(_))) {
             lab.server.put(object);
@@ -314,10 +322,12 @@ impl Lab {
         agent.act(&host.switches, now);
         let frames: Vec<Vec<u8>> =
             std::iter::from_fn(|| agent.poll_transmit(now)).map(|(_, frame)| frame).collect();
+        let mut news = Vec::new();
         while let Some(told) = agent.poll_told(Timestamp::UNIX_EPOCH) {
             if std::env::var_os("NODES_TRACE").is_some() {
                 println!("{time:?} {}: {:?}", host.name, told.news);
             }
+            news.push(told.news);
         }
         let write = agent.take_writing_due() && host.write_at.is_none();
         let deadline = agent.deadline().map(|deadline| deadline.saturating_duration_since(self.start));
@@ -331,7 +341,29 @@ impl Lab {
             self.hosts[node].wake_at = Some(at);
             self.at(at - time, Event::Wake(node));
         }
+        news.iter().for_each(|news| self.note(node, news));
         frames.into_iter().for_each(|frame| self.send(node, frame));
+    }
+
+    fn note(&mut self, node: usize, news: &News) {
+        let (vip, announces) = match news {
+            News::Announced(vip) => (*vip, true),
+            News::Withdrawn(vip, _) => (*vip, false),
+            _ => return,
+        };
+        let nodes = self.announcing.entry(vip).or_default();
+        let _ = if announces { nodes.insert(node) } else { nodes.remove(&node) };
+        if nodes.len() > 1 {
+            self.together_since.entry(vip).or_insert(self.now);
+        } else if let Some(since) = self.together_since.remove(&vip) {
+            self.longest_together = self.longest_together.max(self.now - since);
+        }
+    }
+
+    /// The longest time for which two announced one VIP.
+    pub fn longest_together(&self) -> Duration {
+        let lasting = self.together_since.values().map(|since| self.now - *since);
+        lasting.fold(self.longest_together, Duration::max)
     }
 
     // ── the wire ────────────────────────────────────────────────────────────────────────────────────────────────────────

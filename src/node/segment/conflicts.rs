@@ -5,12 +5,33 @@ use std::time::{Duration, Instant};
 
 use super::{News, Segment};
 use crate::l2::Outcome;
-use crate::model::Mac;
+use crate::model::{Mac, Term};
 
 /// The conflicts over one VIP are told no more often, however many frames somebody sends.
 pub(super) const CONFLICT_PAUSE: Duration = Duration::from_secs(10);
 
 impl Segment {
+    /// The term of a claim here that another node may not know of.
+    pub fn fresh_claim(&self, vip: IpAddr, now: Instant) -> Option<Term> {
+        let is_fresh = self.answered.contains(vip) && self.tenure.is_fresh(vip, now);
+        self.tenure.term(vip).filter(|_| is_fresh)
+    }
+
+    /// Another node claimed a VIP in the same instant as this one: `goes_on`, whether it is this one that goes on.
+    pub fn settle_contest(&mut self, vip: IpAddr, goes_on: bool, now: Instant) {
+        if goes_on {
+            return self.responder.say_again(vip, now);
+        }
+        self.tenure.give_up(vip, now);
+        let rest = self.claimed.iter().filter(|claimed| **claimed != vip).copied().collect();
+        self.speak(rest, now);
+    }
+
+    /// Whether something that was given up for another node is to be asked for now.
+    pub fn take_given_up(&mut self, now: Instant) -> bool {
+        self.tenure.take_given_up(now)
+    }
+
     pub(super) fn contested(&mut self, vip: IpAddr, mac: Mac, outcome: Outcome, now: Instant) {
         self.hear_otherwise(mac);
         if outcome == Outcome::Peer && self.tenure.hear(vip, mac, &self.plan, now) {

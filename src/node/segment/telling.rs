@@ -109,6 +109,7 @@ impl Segment {
         match () {
             () if !self.located.carrier => "the NIC has no carrier, or is down",
             () if self.plan.handed_over.contains(&vip) => "another node has it",
+            () if self.tenure.has_given_up(vip) => "another node claimed it in the same instant, and goes on",
             () if !self.plan.steered.contains_key(&vip) => "nothing on this node can serve it any more",
             () if !self.plan.announced.contains_key(&vip) => "no node may announce it",
             () if self.socket != Socket::Open => "the interface cannot be spoken on; see the log",
