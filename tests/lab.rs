@@ -38,6 +38,8 @@ mod following;
 mod judges;
 #[path = "lab/kube_ovn.rs"]
 mod kube_ovn;
+#[path = "lab/kube_ovn_rows.rs"]
+mod kube_ovn_rows;
 #[path = "lab/kube_ovn_rules.rs"]
 mod kube_ovn_rules;
 #[path = "lab/migration.rs"]

@@ -70,6 +70,7 @@ pub fn services(names: &[&str], dual_stack: bool, template: bool) -> Vec<kube_ov
             (SocketAddr::new(history::v6(111), 8000), "p111.default".into()),
         ],
         template,
+        chassis: BTreeMap::new(),
     };
     names.iter().enumerate().map(service).collect()
 }
@@ -337,7 +338,10 @@ impl Together {
                         None => it.remove(&key),
                     });
                 }),
-                Write::SetVariable { name, value } => self.set_variable(&name, &value),
+                Write::SetVariable { chassis, name, value } => {
+                    assert_eq!(chassis, None, "one row has them all");
+                    self.set_variable(&name, &value);
+                }
             }
         }
     }

@@ -16,7 +16,7 @@ use crate::traffic::pods_on;
 use played::{KubeOvn, LOCAL, Release, Rows, Service, Write};
 
 #[path = "../support/kube_ovn.rs"]
-mod played;
+pub mod played;
 
 const SHARED: &str = "cluster-tcp-loadbalancer";
 const SWITCH: &str = "underlay-subnet";
@@ -24,7 +24,7 @@ const SWITCH: &str = "underlay-subnet";
 const ALT: u16 = 8080;
 
 /// A Service on the example's VIPs and pods.
-fn service(name: &str, port: u16, cluster_ip: &str) -> Service {
+pub fn service(name: &str, port: u16, cluster_ip: &str) -> Service {
     let backend = |pod: &str| {
         let address = [format!("10.180.204.1{}", &pod[1..]), format!("fd00:180:204::1{}", &pod[1..])];
         address.map(|address| (SocketAddr::new(address.parse().unwrap(), port), format!("{pod}.default")))
@@ -36,15 +36,16 @@ fn service(name: &str, port: u16, cluster_ip: &str) -> Service {
         port,
         backends: ["p11", "p12", "p21"].into_iter().flat_map(backend).collect(),
         template: false,
+        chassis: BTreeMap::new(),
     }
 }
 
-fn played(release: Release, services: Vec<Service>) -> KubeOvn {
+pub fn played(release: Release, services: Vec<Service>) -> KubeOvn {
     KubeOvn { release, native: true, services, announcer: None }
 }
 
 /// The load balancer rows that are there.
-fn rows(lab: &Lab) -> Rows {
+pub fn rows(lab: &Lab) -> Rows {
     let found = lab.northbound().into_iter().filter(|(key, _)| key.starts_with("Load_Balancer "));
     let vips = |row: &Value| -> BTreeMap<String, String> {
         let pairs = row["vips"][1].as_array().unwrap().iter();
@@ -56,12 +57,13 @@ fn rows(lab: &Lab) -> Rows {
 }
 
 /// Each in a transaction of its own, as kube-ovn-controller does it.
-fn execute(lab: &Lab, writes: Vec<Write>) {
+pub fn execute(lab: &Lab, writes: Vec<Write>) {
     for write in writes {
         let words = match write {
             Write::Create { row, external_ids } => {
                 let ids = external_ids.iter().map(|(key, value)| format!("external_ids:{key}={value}"));
-                let create = ["--id=@row", "create", "Load_Balancer", &format!("name={row}"), "protocol=tcp"];
+                let create =
+                    ["--id=@row", "create", "Load_Balancer", &format!("name=\"{row}\""), "protocol=tcp"];
                 let attach = ["--", "add", "Logical_Switch", SWITCH, "load_balancer", "@row"];
                 create.map(str::to_owned).into_iter().chain(ids).chain(attach.map(str::to_owned)).collect()
             }
@@ -80,10 +82,27 @@ fn execute(lab: &Lab, writes: Vec<Write>) {
             Write::Mark { row, key, port: None } => {
                 words(["remove", "Load_Balancer", &row, "external_ids", &format!("\"{LOCAL}{key}\"")])
             }
-            Write::SetVariable { name, value } => panic!("no template rows here: {name}={value}"),
+            Write::SetVariable { chassis, name, value } => {
+                set_variable(lab, chassis, &name, &value);
+                continue;
+            }
         };
         let arguments: Vec<&str> = ["nb"].into_iter().chain(words.iter().map(String::as_str)).collect();
         lab.run(&arguments);
+    }
+}
+
+/// A template variable, on a chassis or on all of them. A row of them is made once, and never deleted: ovn-controller would not
+/// survive that it comes back (OVN 23.03 to 26.03).
+fn set_variable(lab: &Lab, chassis: Option<String>, name: &str, value: &str) {
+    let all = || NODES.map(str::to_owned).to_vec();
+    for chassis in chassis.map_or_else(all, |chassis| vec![chassis]) {
+        let found = lab.nb(&format!("--bare --columns=_uuid find Chassis_Template_Var chassis={chassis}"));
+        let set = format!("variables:{name}=\"{value}\"");
+        match found.is_empty() {
+            true => lab.nb(&format!("create Chassis_Template_Var chassis={chassis} {set}")),
+            false => lab.nb(&format!("set Chassis_Template_Var {found} {set}")),
+        };
     }
 }
 
@@ -102,7 +121,7 @@ fn prefers_local(lab: &Lab) -> bool {
 }
 
 /// Waits until exactly one row has each VIP of a Service, and that is this one.
-fn is_in(stage: &Stage, row: &str, port: u16) {
+pub fn is_in(stage: &Stage, row: &str, port: u16) {
     for vip in VIPS {
         let key = SocketAddr::new(vip.parse().unwrap(), port).to_string();
         eventually(&format!("{key} is in {row} alone"), || {
@@ -114,13 +133,13 @@ fn is_in(stage: &Stage, row: &str, port: u16) {
     stage.lab.sync();
 }
 
-fn are_announced(stage: &Stage) {
+pub fn are_announced(stage: &Stage) {
     for vip in VIPS {
         stage.becomes_announced(vip);
     }
 }
 
-fn is_served(stage: &Stage) {
+pub fn is_served(stage: &Stage) {
     for vip in VIPS {
         let pods = pods_on(stage.says_announcing(vip).unwrap());
         stage.becomes_served("client", vip, pods);

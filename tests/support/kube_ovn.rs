@@ -33,6 +33,8 @@ pub struct Service {
     pub backends: Vec<(SocketAddr, String)>,
     /// Its VIPs stand in template variables (1.17).
     pub template: bool,
+    /// The chassis of each backend's port; where none is known each chassis has all backends.
+    pub chassis: BTreeMap<String, String>,
 }
 
 /// A row that is there: its `vips`, by its name.
@@ -74,8 +76,9 @@ pub enum Write {
         key: String,
         port: Option<String>,
     },
-    /// On every chassis.
+    /// On this chassis, or on every one.
     SetVariable {
+        chassis: Option<String>,
         name: String,
         value: String,
     },
@@ -102,7 +105,7 @@ impl KubeOvn {
         let mut play = Play { rows: rows.clone(), writes: Vec::new() };
         let mut known: BTreeSet<String> = SHARED.map(str::to_owned).into();
         if self.release == Release::V1_17 {
-            known = self.services.iter().filter(|_| self.native).map(Service::row).collect();
+            known = self.services.iter().filter(|_| self.native).flat_map(Service::rows).collect();
         } else {
             for row in SHARED {
                 let marked = [("vendor".to_owned(), "kube-ovn".to_owned())];
@@ -182,15 +185,16 @@ impl KubeOvn {
                 mark(play, address, Some(format!("node-{node}")));
             }
             if self.native {
-                play.map(SHARED[0], service);
+                service.map_ports(SHARED[0], play, ":0.0.0.0");
             }
         }
     }
 
     fn take_endpoints_scoped(&self, service: &Service, play: &mut Play) {
-        let row = service.row();
         if !self.native {
-            if play.rows.contains_key(&row) {
+            for row in
+                service.rows().into_iter().filter(|row| play.rows.contains_key(row)).collect::<Vec<_>>()
+            {
                 play.write(Write::Delete { row });
             }
             return;
@@ -203,28 +207,63 @@ impl KubeOvn {
             ("kube-ovn.io/lb-owner-name", service.name.clone()),
             ("kube-ovn.io/service-lb-version", "v1".to_owned()),
         ];
-        play.create(&row, ids.map(|(key, value)| (key.to_owned(), value)).into());
-        if service.template {
-            play.write(Write::SetOption { row: row.clone(), key: "template", value: "true".into() });
+        for row in service.rows() {
+            play.create(&row, ids.clone().map(|(key, value)| (key.to_owned(), value)).into());
+            let option = if service.template { "template" } else { "distributed" };
+            play.write(Write::SetOption { row: row.clone(), key: option, value: "true".into() });
+            if row.ends_with(":ipv6") {
+                let value = "ipv6".into();
+                play.write(Write::SetOption { row: row.clone(), key: "address-family", value });
+            }
         }
         for (number, vip) in service.vips.iter().enumerate() {
+            let row = service.row_of(*vip);
             if !service.template {
                 play.add_vip(&row, service, *vip);
+                service.map_ports(&row, play, "");
                 continue;
             }
             let variable = format!("kube_ovn_svc_{}_{number}", service.name);
-            play.write(Write::SetVariable { name: format!("{variable}_vip"), value: vip.to_string() });
-            play.write(Write::SetVariable { name: variable.clone(), value: service.backends_of(*vip) });
+            let (name, value) = (format!("{variable}_vip"), vip.to_string());
+            play.write(Write::SetVariable { chassis: None, name, value });
+            for (chassis, value) in service.local_backends_of(*vip) {
+                play.write(Write::SetVariable { chassis, name: variable.clone(), value });
+            }
             let key = format!("^{variable}_vip:{}", service.port);
-            play.write(Write::AddVip { row: row.clone(), key, backends: format!("^{variable}") });
+            play.write(Write::AddVip { row, key, backends: format!("^{variable}") });
         }
     }
 }
 
 impl Service {
-    /// Its row in 1.17.
-    fn row(&self) -> String {
-        format!("service:default/{}:tcp:external", self.name)
+    /// The row of one of its VIPs in 1.17. A template row is of one family (ovn-nb(5), `options:address-family`).
+    fn row_of(&self, vip: IpAddr) -> String {
+        let family = if self.template && vip.is_ipv6() { ":ipv6" } else { "" };
+        format!("service:default/{}:tcp:external{family}", self.name)
+    }
+
+    fn rows(&self) -> BTreeSet<String> {
+        self.vips.iter().map(|vip| self.row_of(*vip)).collect()
+    }
+
+    /// By chassis the backends there; all of them for every chassis, where it is not known where they are.
+    fn local_backends_of(&self, vip: IpAddr) -> BTreeMap<Option<String>, String> {
+        let mut local: BTreeMap<Option<String>, Vec<String>> = BTreeMap::new();
+        for (backend, port) in self.backends.iter().filter(|(backend, _)| backend.is_ipv4() == vip.is_ipv4())
+        {
+            local.entry(self.chassis.get(port).cloned()).or_default().push(backend.to_string());
+        }
+        local.into_iter().map(|(chassis, backends)| (chassis, backends.join(","))).collect()
+    }
+
+    fn map_ports(&self, row: &str, play: &mut Play, check: &str) {
+        for (backend, port) in &self.backends {
+            let address = match backend.ip() {
+                IpAddr::V4(address) => address.to_string(),
+                IpAddr::V6(address) => format!("[{address}]"),
+            };
+            play.write(Write::Map { row: row.into(), address, port: format!("{port}{check}") });
+        }
     }
 
     /// `getVipIps`: with the annotation that a VIP inside a Subnet always has.
@@ -268,16 +307,6 @@ impl Play {
             (true, _) => self.write(Write::DeleteVip { row: row.into(), key }),
             (false, true) => {}
             (false, false) => self.write(Write::AddVip { row: row.into(), key, backends }),
-        }
-    }
-
-    fn map(&mut self, row: &str, service: &Service) {
-        for (backend, port) in &service.backends {
-            let address = match backend.ip() {
-                IpAddr::V4(address) => address.to_string(),
-                IpAddr::V6(address) => format!("[{address}]"),
-            };
-            self.write(Write::Map { row: row.into(), address, port: format!("{port}:0.0.0.0") });
         }
     }
 
