@@ -7,9 +7,12 @@
 #   ovn-vip-VERSION-image-ARCH.tar         the image, as an OCI archive
 #   ovn-vip-VERSION-linux-ARCH.cdx.json    what it is made of (CycloneDX)
 #   ovn-vip-VERSION.tgz                    the Helm chart
+#   ovn-vip.yaml                           a manifest for krew: `kubectl ovn-vip`
 #   SHA256SUMS
 #
 # The same commit gives the same archives: files are sorted, nobody's, and as old as the commit.
+#
+# Environment: RELEASE_URL, where the archives will lie, for krew; without it `kubectl krew install --manifest=ovn-vip.yaml --archive=FILE`.
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -49,6 +52,37 @@ archive() { # VERSION ARCH
   rm -rf "$DIST/.making"
 }
 
+# kubectl finds `kubectl ovn-vip` as a program kubectl-ovn_vip; krew makes that name for what `bin` says.
+krew_manifest() { # VERSION ARCH…
+  local version=$1 arch name
+  cat <<HEAD
+apiVersion: krew.googlecontainertools.github.com/v1alpha2
+kind: Plugin
+metadata:
+  name: ovn-vip
+spec:
+  version: v$version
+  shortDescription: See MetalLB VIPs on Kube-OVN underlay subnets
+  description: |
+    Says of each VIP who announces it, what is wrong with it and what to do (explain, status, check, plan, support).
+    Reads the cluster of the kubeconfig, and writes nothing.
+  platforms:
+HEAD
+  for arch in "${@:2}"; do
+    name=ovn-vip-$version-linux-$arch
+    cat <<PLATFORM
+  - selector:
+      matchLabels: {os: linux, arch: $arch}
+    uri: ${RELEASE_URL:-https://localhost}/$name.tar.gz
+    sha256: $(sha256sum "$DIST/$name.tar.gz" | cut -d' ' -f1)
+    bin: ovn-vip
+    files:
+    - {from: $name/ovn-vip, to: .}
+    - {from: $name/LICENSE, to: .}
+PLATFORM
+  done
+}
+
 main() {
   local version arch own
   case ${1:-} in -*) sed -n '2,/^set -/{/^set -/!s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; [ "$1" = --help ] || exit 2; exit 0 ;; esac
@@ -61,8 +95,9 @@ main() {
   rm -rf "$DIST"
   mkdir -p "$DIST"
   for arch in "$@"; do archive "$version" "$arch"; done
+  krew_manifest "$version" "$@" >"$DIST/ovn-vip.yaml"
   "$HERE/helm.sh" package deploy/chart --destination "$DIST" >&2
-  (cd "$DIST" && sha256sum -- ovn-vip-* >SHA256SUMS && sha256sum --check --quiet SHA256SUMS)
+  (cd "$DIST" && sha256sum -- ovn-vip-* ovn-vip.yaml >SHA256SUMS && sha256sum --check --quiet SHA256SUMS)
   ls -l "$DIST" >&2
 }
 

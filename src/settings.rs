@@ -6,6 +6,7 @@ mod offline;
 mod package;
 mod remove;
 mod speaker;
+mod support;
 mod values;
 
 use std::path::PathBuf;
@@ -30,6 +31,8 @@ pub use package::{CompletionsArgs, ManArgs, VersionArgs};
 use remove::REMOVE_EXAMPLES;
 pub use remove::RemoveArgs;
 pub use speaker::{ConflictArg, LivenessArg, ProbeArg, SpeakerArgs};
+use support::SUPPORT_EXAMPLES;
+pub use support::SupportArgs;
 pub use values::DatabasesError;
 
 /// Makes MetalLB VIPs work on Kube-OVN underlay subnets.
@@ -81,6 +84,9 @@ pub enum Command {
     /// Follow one Service's or VIP's way, step by step, to the first thing that is wrong with it.
     #[command(after_long_help = EXPLAIN_EXAMPLES)]
     Explain(ExplainArgs),
+    /// Gather what somebody else needs to see what is wrong, without secrets, in a folder.
+    #[command(after_long_help = SUPPORT_EXAMPLES)]
+    Support(SupportArgs),
     /// Take every row of ours out of the northbound: says which, and does it with --yes.
     #[command(after_long_help = REMOVE_EXAMPLES)]
     Remove(RemoveArgs),

@@ -320,3 +320,50 @@ fn what_check_calls_an_error_of_a_service_explain_names_in_every_story() {
     }
     assert!(named > 15, "only {named} findings were compared");
 }
+
+#[test]
+fn support_gathers_and_no_secret_comes_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    for file in [golden.join("010-seed-example/world.yaml"), golden.join("base/topology.yaml")] {
+        std::fs::copy(&file, folder.path().join(file.file_name().unwrap())).unwrap();
+    }
+    let token = "eyJhbGciOiJIUzI1NiJ9.eyJwbGFudGVkIjoxfQ.c2VjcmV0";
+    let planted = format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\nstringData: {{password: planted-password}}\n---\n\
+         apiVersion: v1\nkind: Service\nmetadata: {{name: leaky, namespace: default}}\nspec:\n  type: LoadBalancer\n  \
+         loadBalancerSourceRanges: [\"{token}\"]\n  ports: [{{port: 80}}]\nstatus: {{loadBalancer: {{ingress: [{{ip: 10.180.204.253}}]}}}}\n"
+    );
+    std::fs::write(folder.path().join("planted.yaml"), planted).unwrap();
+    let made = folder.path().join("support");
+    let run = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ovn-vip"));
+        command.arg("support").arg(&made).arg("-f").arg(folder.path());
+        command.env_remove("OVN_NB_DB").env_remove("OVN_SB_DB").output().unwrap()
+    };
+    let ran = run();
+    assert!(ran.status.success(), "{ran:?}");
+    let read = |name: &str| std::fs::read_to_string(made.join(name)).unwrap();
+    assert!(read("version.txt").starts_with("ovn-vip "));
+    assert!(read("explain.txt").contains("Service default/leaky, VIP 10.180.204.253"));
+    // The range is named, without what it is.
+    assert!(read("check.txt").contains("source range \"(redacted)\""), "{}", read("check.txt"));
+    for file in std::fs::read_dir(&made).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        assert!(!text.contains("planted-password") && !text.contains(token), "{text}");
+    }
+    assert!(!run().status.success(), "a folder that is there is left alone");
+}
+
+#[test]
+fn as_a_plugin_of_kubectl_it_is_about_the_cluster() {
+    let folder = tempfile::tempdir().unwrap();
+    let plugin = folder.path().join("kubectl-ovn_vip");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_ovn-vip"), &plugin).unwrap();
+    let says = |arguments: &[&str]| {
+        let output = Command::new(&plugin).args(arguments).env("KUBECONFIG", "/nowhere").output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+    };
+    assert!(says(&["status", "--help"]).contains("Usage: kubectl ovn-vip status"));
+    assert!(says(&["status"]).contains("/nowhere"), "{}", says(&["status"]));
+}

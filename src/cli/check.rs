@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 use crate::io::manifests::Tally;
 use crate::nb::{NetworkIndex, Owner};
 use crate::ovsdb::Replica;
-use crate::plan::{Finding, Severity, check};
+use crate::plan::{Finding, Policy, Severity, check};
 use crate::settings::{CheckArgs, Output};
 
+use super::objects::Objects;
 use super::table::Table;
 use super::tally;
 use super::{northbound, objects};
@@ -17,24 +18,42 @@ use super::{northbound, objects};
 /// Checks, prints, and says by its exit code whether there are errors.
 pub async fn run(arguments: &CheckArgs) -> anyhow::Result<ExitCode> {
     let objects = objects::read(&arguments.objects).await?;
-    let mut index = NetworkIndex::default();
     let found = northbound::read(&arguments.northbound).await?;
-    if let Some((replica, _)) = &found {
-        let changes = Replica::new().become_level_with(replica.clone());
-        index.northbound_changed(&Owner::new(&arguments.cluster_name, 0), replica, &changes);
-    }
-    let world = objects.world();
-    let network = found.is_some().then(|| index.network());
-    let mut findings = objects.problems;
-    findings.extend(check(&world, network, &arguments.objects.policy.policy()));
-    findings.extend(tally::findings(&objects.tally));
-    findings.sort();
+    let replica = found.as_ref().map(|(replica, _)| replica);
+    let policy = arguments.objects.policy.policy();
+    let (findings, tally) = findings(objects, replica, &arguments.cluster_name, &policy);
     match arguments.objects.output {
-        Output::Table => print!("{}\n{}", tally::line(&objects.tally), table(&findings)),
-        Output::Json => println!("{:#}", as_json(&findings, &objects.tally)),
+        Output::Table => print!("{}", text(&findings, &tally)),
+        Output::Json => println!("{:#}", as_json(&findings, &tally)),
     }
     let errors = findings.iter().any(|finding| finding.severity == Severity::Error);
     Ok(if errors { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// What is wrong with objects, beside a northbound where one was read; and what was read.
+pub fn findings(
+    objects: Objects,
+    northbound: Option<&Replica>,
+    cluster_name: &str,
+    policy: &Policy,
+) -> (Vec<Finding>, Tally) {
+    let mut index = NetworkIndex::default();
+    if let Some(replica) = northbound {
+        let changes = Replica::new().become_level_with(replica.clone());
+        index.northbound_changed(&Owner::new(cluster_name, 0), replica, &changes);
+    }
+    let world = objects.world();
+    let network = northbound.map(|_| index.network());
+    let mut findings = objects.problems;
+    findings.extend(check(&world, network, policy));
+    findings.extend(tally::findings(&objects.tally));
+    findings.sort();
+    (findings, objects.tally)
+}
+
+/// For people.
+pub fn text(findings: &[Finding], tally: &Tally) -> String {
+    format!("{}\n{}", tally::line(tally), table(findings))
 }
 
 fn table(findings: &[Finding]) -> String {

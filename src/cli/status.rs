@@ -22,7 +22,7 @@ const PORT: u16 = 10_686;
 
 /// Asks, prints, and says by its exit code whether every speaker answered.
 pub async fn run(arguments: &StatusArgs) -> anyhow::Result<ExitCode> {
-    if arguments.kubeconfig.is_some() || arguments.kube_context.is_some() {
+    if arguments.whole_cluster || arguments.kubeconfig.is_some() || arguments.kube_context.is_some() {
         let target =
             KubeTarget { kubeconfig: arguments.kubeconfig.clone(), context: arguments.kube_context.clone() };
         return reported::run(target, arguments.output).await;
@@ -57,7 +57,7 @@ pub(super) async fn ask_all(
 }
 
 /// An address with the port that speakers have, where none is given; IPv6 with or without brackets.
-fn with_port(address: &str) -> String {
+pub(super) fn with_port(address: &str) -> String {
     match (address.parse::<IpAddr>(), address.rsplit_once(':')) {
         (Ok(IpAddr::V6(address)), _) => format!("[{address}]:{PORT}"),
         (Err(_), Some((_, port))) if port.parse::<u16>().is_ok() => address.to_owned(),

@@ -12,13 +12,25 @@ const COMMIT: Option<&str> = option_env!("OVN_VIP_COMMIT");
 
 /// Prints it.
 pub fn run(arguments: &VersionArgs) -> ExitCode {
-    let commit = COMMIT.unwrap_or("unknown");
-    let platform = format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH);
+    let (commit, platform) = (commit(), platform());
     match arguments.output {
-        Output::Table => println!("ovn-vip {VERSION} ({commit}, {platform})"),
+        Output::Table => print!("{}", line()),
         Output::Json => {
             println!("{}", json!({"version": VERSION, "commit": commit, "platform": platform}));
         }
     }
     ExitCode::SUCCESS
+}
+
+/// The same, for people.
+pub fn line() -> String {
+    format!("ovn-vip {VERSION} ({}, {})\n", commit(), platform())
+}
+
+fn commit() -> &'static str {
+    COMMIT.unwrap_or("unknown")
+}
+
+fn platform() -> String {
+    format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH)
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::time::Instant;
 
 use crate::io::cluster::Cluster;
@@ -57,8 +58,10 @@ impl Controller {
         let is_held = |vip: IpAddr, subnet| {
             matches!(announcer(world, self.heard.silent(), subnet, vip), Announcer::Node(_))
         };
-        let held = vips.into_iter().filter(|(vip, subnet)| is_held(**vip, subnet)).count();
-        self.metrics.vips_served.set(i64::try_from(held).unwrap_or(i64::MAX));
+        let held = vips.iter().filter(|(vip, subnet)| is_held(**vip, subnet)).count();
+        let set = |gauge: &Gauge, count: usize| gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        set(&self.metrics.vips_served, held);
+        set(&self.metrics.vips_without_holder, vips.len() - held);
     }
 
     /// Takes note of whose report was renewed, and whose was not.

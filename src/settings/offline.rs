@@ -58,6 +58,9 @@ pub struct StatusArgs {
     /// The same, by a context of the kubeconfig.
     #[arg(long, value_name = "NAME")]
     pub kube_context: Option<String>,
+    /// The cluster of the kubeconfig, where it is not named: as a plugin of kubectl.
+    #[arg(skip)]
+    pub whole_cluster: bool,
     /// A file with the token that speakers of other nodes want (their --status-token-file).
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,

@@ -197,6 +197,8 @@ pub struct ControllerMetrics {
     pub vips: Gauge,
     /// VIPs that are programmed, and that a speaker holds.
     pub vips_served: Gauge,
+    /// VIPs that are programmed, and that no speaker is known to hold.
+    pub vips_without_holder: Gauge,
     /// Services by the status of their condition.
     pub services: Family<Label, Gauge>,
     /// Speakers that have reported, by whether they are heard of still.
@@ -233,6 +235,10 @@ impl ControllerMetrics {
             vips: all.add("vips_programmed", "VIPs of Services that are programmed, announced or not"),
             vips_served: all
                 .add("vips_served", "VIPs that are programmed, and that a speaker says it announces"),
+            vips_without_holder: all.add(
+                "vips_without_holder",
+                "VIPs that are programmed, and that no speaker says it announces",
+            ),
             services: all.add(
                 "services",
                 "Services with a VIP of ours, by served: the status of their condition Served",

@@ -28,6 +28,7 @@ fn the_pages_tell_what_is_so() {
     becomes(&mut controller, r#"ovn_vip_database_connected{database="OVN_Southbound"}"#, 1.0);
     becomes(&mut controller, r#"ovn_vip_cluster_objects{kind="Subnet"}"#, 1.0);
     becomes(&mut controller, "ovn_vip_vips_served", 2.0);
+    becomes(&mut controller, "ovn_vip_vips_without_holder", 0.0);
 
     stage.set_endpoints(NGINX_V4, &[]);
     becomes(&mut controller, r#"ovn_vip_refusals{reason="NoReadyBackend"}"#, 1.0);

@@ -33,29 +33,7 @@ pub async fn run(arguments: &ExplainArgs) -> anyhow::Result<ExitCode> {
     }
     let world = objects.world();
     let services = asked(arguments, &world, &objects)?;
-    let ovn = Ovn::look(arguments, &world, &objects).await?;
-    let (speakers, errors) = status::ask_all(&arguments.speakers, arguments.token_file.as_deref()).await?;
-    errors.iter().for_each(|error| eprintln!("ovn-vip: {error}"));
-    let silent = objects.silent(Timestamp::now());
-    let explained: Vec<Explained> = services
-        .iter()
-        .flat_map(|(service, vips)| {
-            let said = objects.marks(&ObjectKey::Service(service.key.clone()));
-            let facts = Facts {
-                reconciler: &ovn.reconciler,
-                differences: ovn.differences.as_ref(),
-                fault: ovn.fault.as_ref(),
-                southbound: ovn.southbound,
-                disabled: &ovn.disabled,
-                live: objects.live.is_some(),
-                said: said.and_then(|marks| marks.served.as_ref()).map(|(served, _)| served),
-                silent: &silent,
-                asked: !arguments.speakers.is_empty(),
-                speakers: &speakers,
-            };
-            vips.iter().map(move |vip| explain(&facts, service, *vip)).collect::<Vec<_>>()
-        })
-        .collect();
+    let explained = follow(arguments, &objects, &world, &services).await?;
     match arguments.objects.output {
         Output::Table => print!("{}", print::text(&explained)),
         Output::Json => println!("{:#}", print::as_json(&explained)),
@@ -68,6 +46,43 @@ pub async fn run(arguments: &ExplainArgs) -> anyhow::Result<ExitCode> {
         eprintln!("ovn-vip: not all of the folder could be read: what is said above may be otherwise");
     }
     Ok(if wrong || unread { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Every Service, for people.
+pub async fn everything(arguments: &ExplainArgs, objects: &Objects) -> anyhow::Result<String> {
+    let world = objects.world();
+    let services: Vec<Asked<'_>> = world.services().map(with_its_vips).collect();
+    Ok(print::text(&follow(arguments, objects, &world, &services).await?))
+}
+
+/// Follows the way of each.
+async fn follow(
+    arguments: &ExplainArgs,
+    objects: &Objects,
+    world: &World,
+    services: &[Asked<'_>],
+) -> anyhow::Result<Vec<Explained>> {
+    let ovn = Ovn::look(arguments, world, objects).await?;
+    let (speakers, errors) = status::ask_all(&arguments.speakers, arguments.token_file.as_deref()).await?;
+    errors.iter().for_each(|error| eprintln!("ovn-vip: {error}"));
+    let silent = objects.silent(Timestamp::now());
+    let explained = services.iter().flat_map(|(service, vips)| {
+        let said = objects.marks(&ObjectKey::Service(service.key.clone()));
+        let facts = Facts {
+            reconciler: &ovn.reconciler,
+            differences: ovn.differences.as_ref(),
+            fault: ovn.fault.as_ref(),
+            southbound: ovn.southbound,
+            disabled: &ovn.disabled,
+            live: objects.live.is_some(),
+            said: said.and_then(|marks| marks.served.as_ref()).map(|(served, _)| served),
+            silent: &silent,
+            asked: !arguments.speakers.is_empty(),
+            speakers: &speakers,
+        };
+        vips.iter().map(move |vip| explain(&facts, service, *vip)).collect::<Vec<_>>()
+    });
+    Ok(explained.collect())
 }
 
 /// A Service with the VIPs to follow.
@@ -94,8 +109,12 @@ fn asked<'w>(arguments: &ExplainArgs, world: &'w World, objects: &Objects) -> an
     }
     let key = ServiceKey::new(namespace, name);
     let Some(service) = world.service(&key) else { anyhow::bail!("{}", unknown(world, objects, &key)) };
+    Ok(vec![with_its_vips(service)])
+}
+
+fn with_its_vips(service: &Service) -> Asked<'_> {
     let vips: Vec<Option<IpAddr>> = service.vips.iter().copied().map(Some).collect();
-    Ok(vec![(service, if vips.is_empty() { vec![None] } else { vips })])
+    (service, if vips.is_empty() { vec![None] } else { vips })
 }
 
 fn with_vip(world: &World, vip: IpAddr) -> anyhow::Result<Vec<Asked<'_>>> {

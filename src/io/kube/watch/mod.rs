@@ -7,6 +7,7 @@
 
 mod feed;
 mod follow;
+mod listing;
 mod raw;
 mod rewinding;
 mod trouble;
@@ -25,6 +26,7 @@ use crate::kube::{Kind, Problem};
 use crate::model::{Change, Gaps, ObjectKey};
 use feed::Feed;
 pub use follow::follow;
+pub use listing::list_all;
 pub use raw::Need;
 use raw::{Raw, WATCHED, Watched};
 use rewinding::Rewinding;
