@@ -179,6 +179,12 @@ fn of(writes: &Writes, resource: &str, verb: &str) -> u64 {
     writes.get(&(resource.to_owned(), verb.to_owned())).copied().unwrap_or_default()
 }
 
+/// MetalLB leaves `ipMode` out, the API server puts it in, and so MetalLB's controller writes what stands there already at each
+/// event of a Service, whoever caused it. That write changes nothing, and no event follows.
+fn answers_at_most_once(writes: &Writes) {
+    assert!(of(writes, "services", "PUT") <= of(writes, "services", "APPLY"), "{writes:?}");
+}
+
 /// MetalLB writes Services with PUT, ovn-vip with patches.
 #[test]
 #[ignore = "needs MetalLB's controller: hack/bench-allocate.sh"]
@@ -196,7 +202,7 @@ fn metallbs_controller_writes_nothing_for_what_we_say_on_services() {
     let told = at_rest_after(&stage, &allocated, services);
     let beside = between(&allocated, &told);
     println!("| {services} conditions and Events of ours: all writes | {beside:?} |");
-    assert_eq!(of(&beside, "services", "PUT"), 0, "MetalLB answers what we say");
+    answers_at_most_once(&beside);
 
     // Every condition changes.
     let closed = json!({"spec": {"enableExternalLBAddress": false}});
@@ -204,7 +210,7 @@ fn metallbs_controller_writes_nothing_for_what_we_say_on_services() {
     let dark = at_rest_after(&stage, &told, services);
     let changed = between(&told, &dark);
     println!("| every condition changes: all writes | {changed:?} |");
-    assert_eq!(of(&changed, "services", "PUT"), 0, "MetalLB answers what we say");
+    answers_at_most_once(&changed);
     let rested = writes(&stage);
     std::thread::sleep(Duration::from_secs(30));
     let rest = between(&rested, &writes(&stage));
