@@ -1,5 +1,6 @@
 //! What an operator can set: the command line, with the environment behind it.
 
+mod allocate;
 mod explain;
 mod import;
 mod offline;
@@ -18,6 +19,7 @@ use crate::io::kube::connect::KubeTarget;
 use crate::io::ovsdb_client::{TlsConfig, Verify};
 use crate::plan::{ClassRule, ExcludeIps, Policy};
 
+pub use allocate::{Allocate, AllocateArgs};
 use explain::EXPLAIN_EXAMPLES;
 pub use explain::ExplainArgs;
 use import::IMPORT_EXAMPLES;
@@ -231,6 +233,9 @@ pub struct ControllerArgs {
     /// Whether a switch of a plain upstream OVN gets a router port of ours, which such an OVN needs.
     #[arg(long, env = "OVN_VIP_OWN_ROUTER_PORT", default_value = "auto", value_name = "WHERE")]
     pub own_router_port: OwnRouterPort,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub allocate: AllocateArgs,
     /// Write what is missing, print it, and exit: 0 when the northbound is as it should be, 1 when it could not be
     /// made so.
     #[arg(long)]

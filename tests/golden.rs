@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Parser;
+use ovn_vip::allocate::{Allocator, Step};
 use ovn_vip::controller::{Reconciler, Rules};
 use ovn_vip::flows::{BridgePorts, answer_flows, flows_for};
 use ovn_vip::io::manifests::ManifestFolder;
@@ -22,7 +23,7 @@ use ovn_vip::model::{Change, Mac, NodeName, PlannedClaim, Protocol, SegmentPlan,
 use ovn_vip::nb::{Owner, transaction};
 use ovn_vip::ovsdb::Replica;
 use ovn_vip::plan::{Policy, announce_plan, check};
-use ovn_vip::settings::{Command, CommandLine};
+use ovn_vip::settings::{Command, CommandLine, ObjectsArgs};
 use serde_json::{Value, json};
 
 use support::northbound::Northbound;
@@ -100,6 +101,7 @@ fn play(story: &Path) -> BTreeMap<String, String> {
         writeln!(findings, "# {name}\n{}", program.findings(&policy)).unwrap();
     }
     let (announced, flows) = speak(&histories.concat(), &policy);
+    files.insert("addresses.txt".into(), addresses(story, &histories));
     files.insert("refusals.txt".into(), refusals);
     // Where nothing was found there is no file.
     let nothing = findings.lines().all(|line| line.is_empty() || line.starts_with('#'));
@@ -115,12 +117,53 @@ fn read(manifests: &mut ManifestFolder, story: &Path) -> Vec<Change> {
     reading.changes
 }
 
-/// The story's settings.
+/// Which addresses Services get, and why others get none; where that is of no interest nothing.
+fn addresses(story: &Path, histories: &[Vec<Change>]) -> String {
+    let flags = std::fs::read_to_string(story.join("flags.txt")).unwrap_or_default();
+    if !flags.contains("--allocate") {
+        return String::new();
+    }
+    let objects = settings(story);
+    let scope = objects.allocate.scope(&objects.policy);
+    let (mut allocator, mut world, mut text) = (Allocator::new(scope), World::default(), String::new());
+    for changes in histories {
+        for change in changes {
+            allocator.note(&world, change);
+            world.apply(change.clone());
+        }
+        for step in allocator.settle(&world, None, Duration::ZERO) {
+            let all = |addresses: &[IpAddr]| addresses.iter().map(|it| format!(" {it}")).collect::<String>();
+            match step {
+                Step::Given { service, addresses, pool } => {
+                    writeln!(text, "{service}: given{} of {pool}", all(&addresses)).unwrap();
+                }
+                Step::TakenBack { service, addresses, why } => {
+                    writeln!(text, "{service}: taken back{}: {why}", all(&addresses)).unwrap();
+                }
+                Step::Refused { service, why } => writeln!(text, "{service}: refused: {why}").unwrap(),
+            }
+        }
+        for (pool, fault) in allocator.pool_faults() {
+            writeln!(text, "IPAddressPool {pool}: {fault}").unwrap();
+        }
+        if let Some(rival) = allocator.rival() {
+            writeln!(text, "nobody: {rival}").unwrap();
+        }
+    }
+    text
+}
+
+/// The story's settings that change decisions.
 fn policy(story: &Path) -> Policy {
+    settings(story).policy.policy()
+}
+
+/// The story's settings.
+fn settings(story: &Path) -> ObjectsArgs {
     let flags = std::fs::read_to_string(story.join("flags.txt")).unwrap_or_default();
     let line = ["ovn-vip", "check", "-f", "x"].into_iter().chain(flags.split_whitespace());
     match CommandLine::parse_from(line).command {
-        Command::Check(arguments) => arguments.objects.policy.policy(),
+        Command::Check(arguments) => arguments.objects,
         other => panic!("{other:?}"),
     }
 }

@@ -24,6 +24,8 @@ mod beside_metallb;
 mod chart;
 #[path = "kube/following.rs"]
 mod following;
+#[path = "kube/giving.rs"]
+mod giving;
 #[path = "kube/harness.rs"]
 mod harness;
 #[path = "kube/leading.rs"]

@@ -12,7 +12,9 @@ use super::uses::{Key, PortKey, Uses};
 use super::want::Want;
 use super::why::{Blocked, Why};
 use super::{Counts, Scope, Step, Verdict};
-use crate::model::{AddressRequest, Change, Family, Mac, Network, Object, ObjectKey, ServiceKey, World};
+use crate::model::{
+    AddressRequest, Change, Family, Mac, Network, Object, ObjectKey, Service, ServiceKey, World,
+};
 
 /// What is looked at while it decides.
 #[derive(Clone, Copy)]
@@ -67,6 +69,8 @@ pub struct Allocator {
     pub(super) left: BTreeMap<ServiceKey, Option<AddressRequest>>,
     pub(super) refused: BTreeMap<ServiceKey, Why>,
     sightings: Sightings,
+    /// Those that get their addresses here.
+    clients: BTreeSet<ServiceKey>,
     dirt: Dirt,
     pub(super) started: bool,
     pub(super) steps: Vec<Step>,
@@ -79,6 +83,23 @@ impl Allocator {
         Self { scope, ..Self::default() }
     }
 
+    /// Whether a Service gets its addresses here.
+    pub fn takes(&self, service: &Service) -> bool {
+        self.scope.takes(service)
+    }
+
+    /// Whether any Service does.
+    pub fn has_clients(&self) -> bool {
+        !self.clients.is_empty()
+    }
+
+    /// Forgets everything but who else gives addresses out, and begins anew with what stands in Services.
+    pub fn start_over(&mut self) {
+        let (scope, sightings) = (self.scope.clone(), std::mem::take(&mut self.sightings));
+        let clients = std::mem::take(&mut self.clients);
+        *self = Self { scope, sightings, clients, ..Self::default() };
+    }
+
     /// Whether it gives nobody anything, by its settings.
     pub fn is_off(&self) -> bool {
         self.scope == Scope::Off
@@ -88,8 +109,19 @@ impl Allocator {
     pub fn note(&mut self, world: &World, change: &Change) {
         self.sightings.note(world, change);
         match change {
-            Change::Apply(Object::Service(service)) => drop(self.dirt.services.insert(service.key.clone())),
-            Change::Remove(ObjectKey::Service(key)) => drop(self.dirt.services.insert(key.clone())),
+            Change::Apply(Object::Service(service)) => {
+                let key = service.key.clone();
+                if self.scope.takes(service) {
+                    self.clients.insert(key.clone());
+                } else {
+                    self.clients.remove(&key);
+                }
+                self.dirt.services.insert(key);
+            }
+            Change::Remove(ObjectKey::Service(key)) => {
+                self.clients.remove(key);
+                self.dirt.services.insert(key.clone());
+            }
             Change::Apply(
                 Object::AddressPool(_) | Object::Subnet(_) | Object::Node(_) | Object::Namespace(_),
             )
@@ -185,8 +217,7 @@ impl Allocator {
     /// Somebody else does it. Nothing is remembered: it starts anew from what stands in the Services.
     fn stand_back(&mut self) {
         if self.started {
-            let (scope, sightings) = (self.scope.clone(), std::mem::take(&mut self.sightings));
-            *self = Self { scope, sightings, ..Self::default() };
+            self.start_over();
         }
     }
 

@@ -39,6 +39,8 @@ impl Allocator {
                     self.steps.push(Step::TakenBack { service: key.clone(), addresses, why });
                 }
                 self.wait(key);
+                // What stands there is to go, as often as it comes back.
+                self.changed.insert(key.clone());
             }
         }
     }

@@ -32,12 +32,6 @@ pub use why::{Blocked, Clash, ClashOf, Passed, Tried, Why};
 
 use crate::model::{Service, ServiceKey};
 
-/// The class of Services that get their addresses here, whatever else does.
-pub const CLASS: &str = "ovn-vip.io/ovn-vip";
-
-/// The field manager of what is written for it.
-pub const MANAGER: &str = "ovn-vip-allocate";
-
 /// Whose addresses are given here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Scope {

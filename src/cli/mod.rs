@@ -1,5 +1,6 @@
 //! From the command line to the program that runs.
 
+mod addresses;
 mod assumed;
 mod check;
 mod completions;

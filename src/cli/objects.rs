@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::controller::heard::{Silent, is_outdated};
 use crate::io::cluster::{Cluster, Source};
 use crate::io::kube::connect::{KubeTarget, answers, server};
-use crate::io::kube::watch::KubeWatch;
+use crate::io::kube::watch::{By, KubeWatch};
 use crate::io::manifests::{ManifestFolder, ManifestProblem, Tally};
 use crate::kube::Problem;
 use crate::kube::marks::Marks;
@@ -78,7 +78,7 @@ pub async fn read(arguments: &ObjectsArgs) -> anyhow::Result<Objects> {
 /// Everything that an API server has, once it has told of every kind.
 pub async fn from_api_server(target: KubeTarget) -> anyhow::Result<Objects> {
     answering(&target).await?;
-    let mut cluster = Cluster::open(&Source::Kube(target)).await?;
+    let mut cluster = Cluster::open(&Source::Kube(target), By::Givers).await?;
     let (mut changes, mut problems) = (Vec::new(), BTreeSet::new());
     let mut read = async |within: Duration| {
         let reading = async {

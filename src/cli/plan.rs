@@ -16,7 +16,7 @@ use crate::settings::{Output, PlanArgs};
 
 use super::table::Table;
 use super::writes::Step;
-use super::{assumed, mind, northbound, objects, tally};
+use super::{addresses, assumed, mind, northbound, objects, tally};
 
 /// Something would change.
 const CHANGES: u8 = 2;
@@ -32,15 +32,25 @@ pub async fn run(arguments: &PlanArgs) -> anyhow::Result<ExitCode> {
         Some(found) => found,
         None => (assumed::northbound(&objects.world(), arguments.ovn)?, Selection::full()),
     };
+    let cluster = objects.changes.clone();
     let (reconciler, changes) = plan(arguments, &replica, selection, objects.changes)?;
+    let scope = arguments.objects.allocate.scope(&arguments.objects.policy);
+    let (given, rival) = addresses::told(scope, &cluster, reconciler.network());
     let names = names(&changes);
     let steps: Vec<Step> = changes.all().map(|change| Step::of(change, &replica, &names)).collect();
     if objects.tally.objects.is_empty() && objects.problems.is_empty() {
         anyhow::bail!("this is not the whole plan: read nothing that anything is decided by");
     }
     match arguments.objects.output {
-        Output::Table => print!("{}{}{}", table(&steps), closed(&reconciler), refused(&reconciler)),
-        Output::Json => println!("{:#}", as_json(&steps, &reconciler)),
+        Output::Table => {
+            let given = addresses::table(&given, rival.as_deref());
+            print!("{}{given}{}{}", table(&steps), closed(&reconciler), refused(&reconciler));
+        }
+        Output::Json => {
+            let mut all = as_json(&steps, &reconciler);
+            all["addresses"] = addresses::as_json(&given);
+            println!("{all:#}");
+        }
     }
     let nothing = objects.tally.objects.is_empty();
     let unread = objects.problems.iter().any(|problem| problem.severity == Severity::Error);
@@ -49,7 +59,7 @@ pub async fn run(arguments: &PlanArgs) -> anyhow::Result<ExitCode> {
         eprintln!("ovn-vip: this is not the whole plan: {line}, and what is said above could not be read");
         return Ok(ExitCode::FAILURE);
     }
-    Ok(if steps.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(CHANGES) })
+    Ok(if steps.is_empty() && given.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(CHANGES) })
 }
 
 /// The controller's own mind, beside a northbound that it does not write to.

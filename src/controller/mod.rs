@@ -3,9 +3,11 @@
 pub mod announcer;
 mod commits;
 mod due;
+mod giving;
 pub mod heard;
 mod kept;
 mod leading;
+mod northbound;
 mod once;
 mod reconciler;
 mod report;
@@ -25,16 +27,16 @@ use anyhow::Context;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
+use crate::allocate::Scope;
 use crate::io::cluster::{Cluster, News};
 use crate::io::kube::voice::{Said, Tempo, Voice};
+use crate::io::kube::watch::By;
 use crate::io::ovsdb_client::{Client, Event};
 use crate::kube::Kind;
-use crate::model::{ObjectKey, SubnetName};
+use crate::model::{ObjectKey, Service, SubnetName};
 use crate::nb::diff::Changes;
 use crate::nb::router::foreign_router_mac;
-use crate::nb::rows::{
-    NORTHBOUND, SOUTHBOUND, Selection, needed_release, northbound_tables, southbound_tables,
-};
+use crate::nb::rows::{NORTHBOUND, SOUTHBOUND, needed_release, northbound_tables, southbound_tables};
 use crate::nb::{Owner, transaction};
 use crate::ovsdb::MissingRequired;
 use crate::settings::ControllerArgs;
@@ -42,14 +44,15 @@ use crate::telemetry::metrics::{ControllerMetrics, Health, replace};
 use crate::telemetry::{Shutdown, say_problems};
 
 use commits::Commits;
+use giving::{Giving, left_behind};
 use heard::Heard;
 use leading::Leading;
 use once::Once;
 pub use reconciler::{Outcome, Reconciler, RefusalChange, Rules};
 use southbound::client;
 use truth::Truth;
-use wanted::sayings;
-use words::{say_disconnected, say_refusals, too_old};
+use wanted::{Told, sayings};
+use words::{say_refusals, too_old};
 
 /// How long a stopping controller waits for the answers to what it sent.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
@@ -72,6 +75,7 @@ pub async fn run(arguments: ControllerArgs) -> anyhow::Result<ExitCode> {
             }
         };
         controller.take(input);
+        controller.give();
         if let Some(changes) = controller.settle(Instant::now()) {
             once.iter_mut().for_each(|once| once.wrote(&changes));
         }
@@ -101,6 +105,7 @@ struct Controller {
     commits: Commits,
     leading: Leading,
     voice: Voice,
+    giving: Giving,
     truth: Truth,
     heard: Heard,
     metrics: ControllerMetrics,
@@ -120,6 +125,7 @@ enum Input {
     Southbound(Event),
     Leading,
     Voice(Option<Said>),
+    Giving(giving::Happened),
     Retry,
     /// What Kube-OVN let go a while ago may be ours now.
     Patience,
@@ -141,12 +147,16 @@ impl Controller {
         let southbound = southbound.transpose().context("--ovn-sb")?;
         let (metrics, health) = ControllerMetrics::new();
         health.listen(&arguments.cluster).await?;
-        let cluster = Cluster::open(&arguments.cluster.source()).await?;
+        let scope = arguments.allocate.scope(&arguments.cluster.policy);
+        let by = if scope == Scope::Off { By::All } else { By::Givers };
+        let cluster = Cluster::open(&arguments.cluster.source(), by).await?;
+        let client_to_tell = cluster.client().filter(|_| !arguments.once);
         Ok(Self {
             leading: Leading::start(cluster.client(), arguments),
             truth: Truth::default(),
             heard: Heard::default(),
-            voice: Voice::new(cluster.client().filter(|_| !arguments.once), TEMPO),
+            giving: Giving::new(client_to_tell, scope, now()),
+            voice: Voice::new(client_to_tell, TEMPO),
             metrics,
             health,
             cluster,
@@ -181,6 +191,7 @@ impl Controller {
             event = southbound => Input::Southbound(event),
             () = self.leading.changed() => Input::Leading,
             said = self.voice.due() => Input::Voice(said),
+            happened = self.giving.next() => Input::Giving(happened),
             () = self.commits.retry_due() => Input::Retry,
             () = patience => Input::Patience,
         }
@@ -195,6 +206,7 @@ impl Controller {
             Input::Leading => self.settle_lead(),
             Input::Voice(None) => self.speak(now()),
             Input::Voice(Some(said)) => self.said(&said),
+            Input::Giving(happened) => self.giving.take(happened, now()),
             Input::Retry => self.reconciler.start_over(),
             Input::Patience => self.listen(),
         }
@@ -205,6 +217,7 @@ impl Controller {
         self.problems = news.problems;
         self.metrics.rewinds.inc_by(news.rewinds);
         self.say_problems();
+        self.giving.note(self.reconciler.world(), &news.changes);
         self.reconciler.cluster_changed(news.changes);
         self.listen();
         // Most news are speakers' that say they are there.
@@ -224,7 +237,11 @@ impl Controller {
         let stands = |key: &ObjectKey| Some((watch.marks_of(key)?, watch.problems_of(key)));
         self.truth.begin(now.into_std());
         let marked = watch.marked(Kind::Service);
-        let sayings = sayings(&self.reconciler, stands, marked, &self.heard, &mut self.truth, router_mac);
+        let unaddressed = |service: &Service| self.giving.why(service);
+        let told = Told { heard: &self.heard, unaddressed: &unaddressed };
+        let mut sayings = sayings(&self.reconciler, stands, marked, told, &mut self.truth, router_mac);
+        sayings.extend(left_behind(watch, self.reconciler.world()));
+        sayings.extend(self.giving.counts(watch, self.reconciler.world()));
         self.voice.speak(sayings, now);
         // A doubt is looked at again once it would have lasted.
         if self.truth.due().is_some() {
@@ -246,7 +263,7 @@ impl Controller {
     fn say_problems(&mut self) {
         let troubles =
             [self.lease_trouble.clone(), self.voice_trouble.clone(), self.reconciler.unread()].into_iter();
-        let troubles = troubles.flatten().chain(self.reconciler.misnamed());
+        let troubles = troubles.flatten().chain(self.reconciler.misnamed()).chain(self.giving.troubles());
         say_problems(&mut self.said, self.problems.iter().cloned().chain(troubles));
     }
 
@@ -264,41 +281,6 @@ impl Controller {
             warn!("stopping before the northbound answered; the next run compares again");
         }
         self.leading.release().await;
-    }
-
-    fn northbound_event(&mut self, event: Event) {
-        match event {
-            Event::Connected { endpoint, missing } => {
-                self.schema_refused = None;
-                info!(%endpoint, "connected to the northbound");
-                for column in &missing.0 {
-                    warn!(%column, "this northbound lacks an optional column; its feature is off");
-                }
-                let selection = self.northbound.schema().map(Selection::read).unwrap_or_default();
-                self.reconciler.set_selection(selection);
-            }
-            Event::Disconnected { endpoint, reason, said_before, retry_in } => {
-                say_disconnected("northbound", &endpoint, &reason, said_before, retry_in);
-            }
-            Event::SchemaRefused(missing) => {
-                error!(%missing, needed = needed_release(&missing), "this northbound cannot be used");
-                self.schema_refused = Some(missing);
-            }
-            Event::Synced => {
-                debug!("the northbound's replica is level");
-                self.settle_lead();
-            }
-            Event::Changed(changes) => {
-                self.reconciler.northbound_changed(self.northbound.replica(), &changes);
-            }
-            Event::Committed { id, result } => self.committed(id, result.err()),
-            Event::Locked { name } => {
-                debug!(lock = name, "the northbound's lock is ours");
-                self.listen();
-                self.voice.stir(now());
-            }
-            Event::Unlocked { name } => debug!(lock = name, "the northbound's lock is lost"),
-        }
     }
 
     /// Plans and writes what is missing, once nothing of ours is under way; what it wrote, if anything.

@@ -21,6 +21,15 @@ use super::undeliverable::undeliverable;
 const LINES: usize = 100;
 /// Lines of the annotation that speakers read, of some 50 bytes each.
 const VIP_LINES: usize = 3000;
+/// What is known besides what is planned.
+#[derive(Clone, Copy)]
+pub struct Told<'a> {
+    /// Whose speakers were heard.
+    pub heard: &'a Heard,
+    /// Why a Service has no address.
+    pub unaddressed: &'a dyn Fn(&Service) -> Option<String>,
+}
+
 /// What differs from what stands there, in order; each with the Event that goes with it. `stands` is what we said on an
 /// object, and what of it could not be understood; `marked`: the objects that have
 /// something of ours.
@@ -28,7 +37,7 @@ pub fn sayings<'m>(
     reconciler: &Reconciler,
     stands: impl Fn(&ObjectKey) -> Option<(&'m Marks, &'m [Problem])>,
     marked: impl Iterator<Item = &'m ObjectKey>,
-    heard: &Heard,
+    Told { heard, unaddressed }: Told<'_>,
     truth: &mut Truth,
     router_mac: impl Fn(&SubnetName) -> Option<Mac>,
 ) -> Vec<Saying> {
@@ -37,6 +46,7 @@ pub fn sayings<'m>(
         let Some(service) = reconciler.world().service(key) else { continue };
         let marks = stands(&ObjectKey::Service(key.clone())).map(|(marks, _)| marks);
         let served = served(reconciler.world(), heard.silent(), outcome, reconciler.refusals().get(key));
+        let served = served.or_else(|| unaddressed(service).map(no_address));
         let is_early = marks.is_some_and(|marks| is_early(reconciler, heard, outcome, marks));
         if truth.tell(key, served.as_ref()) && !is_early {
             say_service(service, served, marks, &mut sayings);
@@ -82,6 +92,11 @@ fn is_early(reconciler: &Reconciler, heard: &Heard, outcome: &Outcome, marks: &M
     };
     let was_silent = marks.served.as_ref().is_some_and(|(served, _)| served.reason == NOT_HEARD);
     was_silent && outcome.vips.iter().any(is_doubtful)
+}
+
+/// It waits for an address, and it is known why.
+fn no_address(message: String) -> Served {
+    Served { status: Status::False, reason: "NoAddress".to_owned(), message }
 }
 
 fn say_service(service: &Service, wanted: Option<Served>, marks: Option<&Marks>, sayings: &mut Vec<Saying>) {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::kube::connect::{ConnectError, KubeTarget, connect};
-use super::kube::watch::{KubeReading, KubeWatch};
+use super::kube::watch::{By, KubeReading, KubeWatch};
 use super::manifests::{ManifestError, ManifestFolder, Reading, Tally};
 use crate::model::Change;
 
@@ -61,15 +61,15 @@ pub enum ClusterError {
 }
 
 impl Cluster {
-    /// Opens the folder, or finds out where the API server is. Nothing is read yet.
-    pub async fn open(source: &Source) -> Result<Self, ClusterError> {
+    /// Opens the folder, or finds out where the API server is. Nothing is read yet. Of an API server what `by` needs.
+    pub async fn open(source: &Source, by: By) -> Result<Self, ClusterError> {
         Ok(match source {
             Source::Folder(dir) => {
                 Self::Folder(Box::new(ManifestFolder::open(dir)?.as_cluster()), Read::NotYet)
             }
             Source::Kube(target) => {
                 let client = connect(target).await?;
-                Self::Kube(Box::new(KubeWatch::new(&client)), client)
+                Self::Kube(Box::new(KubeWatch::new(&client, by)), client)
             }
         })
     }

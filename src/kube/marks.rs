@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::convert::writes;
+
 /// The type of our condition on a Service.
 pub const SERVED: &str = "ovn-vip.io/Served";
 /// Annotation of a Subnet: the VIPs that are served in it.
@@ -17,6 +19,11 @@ pub const WARNINGS: &str = "ovn-vip.io/warnings";
 pub const STEERING_MAC: &str = "ovn-vip.io/steering-mac";
 /// A Subnet's annotation: the endpoints that OVN cannot deliver to, `address` or `address@node`, for speakers.
 pub const UNDELIVERABLE: &str = "ovn-vip.io/undeliverable";
+
+/// The field manager of the addresses that we give.
+pub const ALLOCATOR: &str = "ovn-vip-allocate";
+/// The fields of an IPAddressPool's status.
+pub const COUNTS: [&str; 4] = ["assignedIPv4", "assignedIPv6", "availableIPv4", "availableIPv6"];
 
 /// `status` of a condition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,6 +88,10 @@ pub struct Marks {
     pub exclude_ips: Option<Vec<String>>,
     /// Of a Lease.
     pub pulse: Option<Pulse>,
+    /// A Service has the pool's name of us, and so its addresses.
+    pub given: bool,
+    /// An IPAddressPool's counts: assigned IPv4 and IPv6 addresses, and available ones.
+    pub counts: Option<[u64; 4]>,
 }
 
 impl Marks {
@@ -110,12 +121,20 @@ impl Marks {
         let list = object["spec"]["excludeIps"].as_array();
         let exclude_ips = list.map(|list| list.iter().map(text).collect());
         let pulse = Pulse::read(&object["spec"]);
-        Self { uid, served, annotations, exclude_ips, pulse }
+        let managed = object["metadata"]["managedFields"].as_array();
+        let given = managed
+            .into_iter()
+            .flatten()
+            .any(|entry| entry["manager"] == ALLOCATOR && writes(&entry["fieldsV1"]));
+        let count = |name: &str| object["status"][name].as_u64().unwrap_or(0);
+        let counts = object["status"].get("availableIPv4").is_some();
+        let counts = counts.then(|| COUNTS.map(count));
+        Self { uid, served, annotations, exclude_ips, pulse, given, counts }
     }
 
     /// Whether nothing of ours stands there.
     pub fn is_empty(&self) -> bool {
-        self.served.is_none() && self.annotations.is_empty()
+        self.served.is_none() && self.annotations.is_empty() && !self.given && self.counts.is_none()
     }
 }
 

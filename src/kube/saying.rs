@@ -1,12 +1,16 @@
 //! What may be said on objects of the cluster: plain values, so that whoever decides needs no client.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
 use super::marks::Served;
-use crate::model::{InterfaceName, L2StatusKey, NodeName, ReportKey, ServiceKey, SpeakerReport, SubnetName};
+use crate::model::{
+    InterfaceName, L2StatusKey, NodeName, PoolKey, ReportKey, ServiceKey, SpeakerReport, SubnetName,
+};
 
 /// The namespace. `deploy/` makes it.
 pub const NAMESPACE: &str = "ovn-vip";
@@ -29,6 +33,24 @@ pub enum Saying {
         subnet: SubnetName,
         /// By name.
         annotations: BTreeMap<String, Option<String>>,
+    },
+    /// The addresses of a Service, in its status, and the pool that they are of; none of both takes them away.
+    Addresses {
+        /// The Service.
+        service: ServiceKey,
+        /// `metadata.resourceVersion` of the Service that it was decided by: of a later one nothing is written.
+        version: String,
+        /// In order.
+        addresses: Vec<IpAddr>,
+        /// The pool.
+        pool: Option<Arc<str>>,
+    },
+    /// The status of an IPAddressPool: assigned IPv4 and IPv6 addresses, and available ones.
+    PoolCounts {
+        /// The pool.
+        pool: PoolKey,
+        /// As MetalLB counts them.
+        counts: [u64; 4],
     },
     /// A Subnet's `spec.excludeIps`, where an operator asked for it to be fixed.
     ExcludeIps {

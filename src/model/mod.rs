@@ -37,7 +37,7 @@ pub use ranges::RangeSet;
 pub use report::{LAST_TERM, SegmentReport, SpeakerReport, Term};
 pub use request::{AddressRequest, Asked, FamilyPolicy};
 pub use selector::{Labels, Requirement, Selector};
-pub use service::{Endpoint, EndpointSlice, Service, ServicePort, SlicePort, TrafficPolicy};
+pub use service::{CLASS, Endpoint, EndpointSlice, Service, ServicePort, SlicePort, TrafficPolicy};
 pub use sources::{BadRange, Sources, whole};
 pub use topology::{
     Allocation, CustomInterface, ExcludeIps, Node, ProviderNetwork, Subnet, SubnetWishes, Vlan,

@@ -6,6 +6,9 @@ use std::sync::Arc;
 
 use super::{AddressRequest, BadRange, Family, Labels, NodeName, Protocol, ServiceKey, SliceKey, Sources};
 
+/// `spec.loadBalancerClass` of Services that are ours alone: no other load balancer has it.
+pub const CLASS: &str = "ovn-vip.io/ovn-vip";
+
 /// A Service of type LoadBalancer. Others are not part of the world.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {

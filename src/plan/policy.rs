@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{ExcludeIps, Service, Subnet};
+use crate::model::{CLASS, ExcludeIps, Service, Subnet};
 
 /// What an operator can choose.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct Policy {
 /// Which Services are ours, by `spec.loadBalancerClass`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ClassRule {
-    /// Those without a class, as MetalLB does without `--lb-class`.
+    /// Those without a class, as MetalLB does without `--lb-class`, and those of our own.
     #[default]
     Classless,
     /// Those of this class only, as MetalLB does with `--lb-class`.
@@ -29,7 +29,7 @@ impl Policy {
     /// Whether a Service is ours to serve. Of one that is not nothing is said either: it is somebody else's.
     pub fn serves(&self, service: &Service) -> bool {
         match &self.load_balancer_class {
-            ClassRule::Classless => service.class.is_none(),
+            ClassRule::Classless => service.class.as_deref().is_none_or(|class| class == CLASS),
             ClassRule::Only(class) => service.class.as_ref() == Some(class),
             ClassRule::Any => true,
         }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{OvnTlsArgs, OwnRouterPort, PolicyArgs};
+use super::{AllocateArgs, OvnTlsArgs, OwnRouterPort, PolicyArgs};
 use crate::io::cluster::Source;
 use crate::io::kube::connect::KubeTarget;
 
@@ -87,6 +87,9 @@ pub struct ObjectsArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub policy: PolicyArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub allocate: AllocateArgs,
     /// How to print.
     #[arg(short = 'o', long, default_value = "table", value_name = "FORMAT")]
     pub output: Output,

@@ -143,7 +143,7 @@ impl Speaker {
         let place = tokio::spawn(place::take(rundir.clone(), health.clone(), arguments.cluster.clone()));
         let vswitch = Client::new(ClientConfig::new(endpoints, bridge::DATABASE, bridge::tables()));
         let switches = Switches::new(rundir, vswitch);
-        let cluster = Cluster::open(&arguments.cluster.source()).await?;
+        let cluster = Cluster::open(&arguments.cluster.source(), crate::io::kube::watch::By::All).await?;
         let node = NodeName::from(arguments.node.as_str());
         // Where there is no API server, speakers do not know each other.
         let beats = if cluster.client().is_some() { identity(arguments, &node)? } else { None };

@@ -37,6 +37,11 @@ imagePullPolicy: {{ $image.pullPolicy }}
 {{- end }}
 {{- end }}
 
+{{/* Who gives out addresses; YAML takes a bare off for false. */}}
+{{- define "ovn-vip.allocate" -}}
+{{- ternary "off" (toString .Values.allocate) (eq (toString .Values.allocate) "false") -}}
+{{- end }}
+
 {{- define "ovn-vip.probes" -}}
 {{- $host := eq .root.Values.http.bind "localhost" -}}
 {{- if and $host (eq .component "controller") (not .values.hostNetwork) -}}

@@ -4,6 +4,7 @@
 //! else of an object is touched.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use hyper::http::Request;
 use k8s_openapi::api::core::v1 as core;
@@ -15,10 +16,11 @@ use serde_json::{Value, json};
 
 use super::publish;
 use super::watch::{forbidden, root};
+use crate::kube::convert::FROM_POOL;
 use crate::kube::crd;
-use crate::kube::marks::{SERVED, Served, shortened};
+use crate::kube::marks::{ALLOCATOR, COUNTS, SERVED, Served, shortened};
 use crate::kube::saying::{NAMESPACE, Regarding, Saying};
-use crate::model::{ServiceKey, SubnetName};
+use crate::model::{PoolKey, ServiceKey, SubnetName};
 
 const MANAGER: &str = "ovn-vip";
 /// The longest `note` of an Event (Kubernetes API, Event v1).
@@ -35,6 +37,12 @@ pub async fn say(client: &Client, saying: &Saying) -> Result<(), String> {
         }
         Saying::ExcludeIps { subnet, found, wanted } => {
             (exclude(client, subnet, found.as_deref(), wanted).await, "patch", "subnets.kubeovn.io")
+        }
+        Saying::Addresses { service, version, addresses, pool } => {
+            (give(client, service, version, addresses, pool.as_deref()).await, "patch", "services/status")
+        }
+        Saying::PoolCounts { pool, counts } => {
+            (count(client, pool, *counts).await, "patch", "ipaddresspools/status.metallb.io")
         }
         Saying::Event { regarding, warning, reason, note, about: _ } => {
             (event(client, regarding, *warning, reason, note).await, "create", "events.events.k8s.io")
@@ -66,6 +74,10 @@ pub async fn say(client: &Client, saying: &Saying) -> Result<(), String> {
         Err(kube::Error::Api(status))
             if status.code == 422 && matches!(saying, Saying::ExcludeIps { .. }) =>
         {
+            Ok(())
+        }
+        // The Service is another one than it was decided by: it is decided anew.
+        Err(kube::Error::Api(status)) if status.code == 409 && matches!(saying, Saying::Addresses { .. }) => {
             Ok(())
         }
         // An admission policy's word is in its message; RBAC's needs the cure.
@@ -106,6 +118,36 @@ async fn condition(
     api.patch_status(&service.name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(patch))
         .await
         .map(drop)
+}
+
+/// In one write, so that nobody sees half of it: annotations may be written with the status, as MetalLB does.
+async fn give(
+    client: &Client,
+    service: &ServiceKey,
+    version: &str,
+    addresses: &[IpAddr],
+    pool: Option<&str>,
+) -> kube::Result<()> {
+    let ingress: Vec<Value> =
+        addresses.iter().map(|address| json!({ "ip": address, "ipMode": "VIP" })).collect();
+    let patch = json!({
+        "metadata": { "resourceVersion": version, "annotations": { FROM_POOL: pool } },
+        "status": { "loadBalancer": { "ingress": if ingress.is_empty() { Value::Null } else { ingress.into() } } },
+    });
+    let api: Api<core::Service> = Api::namespaced(client.clone(), &service.namespace);
+    let how = PatchParams { field_manager: Some(ALLOCATOR.to_owned()), ..PatchParams::default() };
+    api.patch_status(&service.name, &how, &Patch::Merge(patch)).await.map(drop)
+}
+
+async fn count(client: &Client, pool: &PoolKey, counts: [u64; 4]) -> kube::Result<()> {
+    let (group, version) = crd::METALLB_VERSION.split_once('/').unwrap_or_default();
+    let kind = GroupVersionKind::gvk(group, version, "IPAddressPool");
+    let kind = ApiResource::from_gvk_with_plural(&kind, "ipaddresspools");
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &pool.namespace, &kind);
+    let status: serde_json::Map<String, Value> =
+        COUNTS.iter().zip(counts).map(|(name, count)| ((*name).to_owned(), count.into())).collect();
+    let how = PatchParams { field_manager: Some(ALLOCATOR.to_owned()), ..PatchParams::default() };
+    api.patch_status(&pool.name, &how, &Patch::Merge(json!({ "status": status }))).await.map(drop)
 }
 
 async fn annotate(

@@ -24,6 +24,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 pub use metallb::{address_pool, advertisement, l2_status, namespace};
 pub use node::node;
 pub use report::{REPORT, report, written};
+pub use request::{FROM_POOL, writes};
 pub use service::service;
 pub use slice::{endpoint_slice, slice_owner};
 pub use subnet::{allocation, subnet, vip};

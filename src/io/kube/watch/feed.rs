@@ -38,6 +38,8 @@ pub(super) struct Feed {
     marks: BTreeMap<ObjectKey, Marks>,
     /// Speakers' reports as they were told: they are written again and again though they say the same.
     reports: BTreeMap<ObjectKey, Object>,
+    /// The versions of Services, for whoever writes by them.
+    versions: BTreeMap<ObjectKey, u64>,
 }
 
 #[derive(Debug, Default)]
@@ -58,6 +60,7 @@ impl Feed {
             owners: BTreeMap::new(),
             marks: BTreeMap::new(),
             reports: BTreeMap::new(),
+            versions: BTreeMap::new(),
         }
     }
 
@@ -72,6 +75,11 @@ impl Feed {
     /// Whether every object was told once.
     pub fn was_listed(&self) -> bool {
         self.known == Known::All
+    }
+
+    /// The version of a Service, as it was told last; also of one that is no LoadBalancer.
+    pub fn version_of(&self, key: &ObjectKey) -> Option<u64> {
+        self.versions.get(key).copied()
     }
 
     /// What stands on an object of what we say.
@@ -154,6 +162,7 @@ impl Feed {
         }
         self.problems.retain(|key, _| list.keys.contains(key));
         self.marks.retain(|key, _| list.keys.contains(key));
+        self.versions.retain(|key, _| list.keys.contains(key));
         changes.extend(list.changes);
         (self.known, self.is_behind) = (Known::All, false);
     }
@@ -170,6 +179,11 @@ impl Feed {
             if let Some(owner) = slice_owner(&key, &object.body) {
                 self.owners.insert(key.clone(), owner);
             }
+        }
+        if self.watched.kind == Kind::Service
+            && let Some(version) = object.body["metadata"]["resourceVersion"].as_str()
+        {
+            self.versions.insert(key.clone(), version.parse().unwrap_or(0));
         }
         let marks = Marks::read(&object.body);
         // An Event on a Subnet needs its uid, and so does what belongs to a Node, and whoever takes a status of ours
@@ -214,6 +228,7 @@ impl Feed {
     fn remove(&mut self, key: ObjectKey, changes: &mut Vec<Change>) {
         self.problems.remove(&key);
         self.marks.remove(&key);
+        self.versions.remove(&key);
         if self.keys.remove(&key) {
             changes.push(Change::Remove(key));
         }

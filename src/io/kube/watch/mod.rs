@@ -23,11 +23,11 @@ use tokio::time::Instant;
 
 use crate::kube::marks::Marks;
 use crate::kube::{Kind, Problem};
-use crate::model::{Change, Gaps, ObjectKey};
+use crate::model::{Change, Gaps, ObjectKey, ServiceKey};
 use feed::Feed;
 pub use follow::follow;
 pub use listing::list_all;
-pub use raw::Need;
+pub use raw::{By, Need};
 use raw::{Raw, WATCHED, Watched};
 use rewinding::Rewinding;
 use trouble::Pace;
@@ -48,6 +48,7 @@ type Told = (usize, Paced<Raw>);
 /// Every kind, watched.
 pub struct KubeWatch {
     client: Client,
+    watched: Vec<&'static Watched>,
     told: SelectAll<BoxStream<'static, Told>>,
     feeds: Vec<Feed>,
     /// For each kind: what is the matter.
@@ -71,14 +72,18 @@ pub struct KubeReading {
 }
 
 impl KubeWatch {
-    /// Watches everything; the first requests go out with the first [`KubeWatch::next`].
-    pub fn new(client: &Client) -> Self {
+    /// Watches what serving takes, or, for who gives out addresses, everything; the first requests go out with the first
+    /// [`KubeWatch::next`].
+    pub fn new(client: &Client, by: By) -> Self {
         let (look, looked) = signal::channel(0);
+        let watched: Vec<&Watched> =
+            WATCHED.iter().filter(|watched| by == By::Givers || watched.by == By::All).collect();
         Self {
             client: client.clone(),
-            told: watch_all(client, &looked),
-            feeds: WATCHED.iter().map(Feed::new).collect(),
-            troubles: vec![None; WATCHED.len()],
+            told: watch_all(client, &watched, &looked),
+            feeds: watched.iter().map(|watched| Feed::new(watched)).collect(),
+            troubles: vec![None; watched.len()],
+            watched,
             gaps: Gaps::default(),
             look,
             rewinding: None,
@@ -119,6 +124,12 @@ impl KubeWatch {
     /// What stands on one object.
     pub fn marks_of(&self, key: &ObjectKey) -> Option<&Marks> {
         self.feeds.iter().find_map(|feed| feed.marks().get(key))
+    }
+
+    /// The version of a Service, as it was told last.
+    pub fn version_of(&self, service: &ServiceKey) -> Option<u64> {
+        let key = ObjectKey::Service(service.clone());
+        self.feeds.iter().find_map(|feed| feed.version_of(&key))
     }
 
     /// The objects of a kind that have something of ours, in order.
@@ -184,8 +195,8 @@ impl KubeWatch {
     /// The state went back: what was told is not so any more, for any kind.
     fn start_over(&mut self, at: usize, rewind: Rewind) {
         self.feeds.iter_mut().for_each(Feed::start_over);
-        self.told = watch_all(&self.client, &self.look.subscribe());
-        let kind = WATCHED.get(at).map_or("", |watched| watched.name);
+        self.told = watch_all(&self.client, &self.watched, &self.look.subscribe());
+        let kind = self.watched.get(at).map_or("", |watched| watched.name);
         self.rewinding = Some(Rewinding::begin(self.rewinding.take(), kind, rewind, Instant::now()));
     }
 
@@ -228,8 +239,12 @@ impl KubeWatch {
 }
 
 /// Every kind's events, from their beginning.
-fn watch_all(client: &Client, look: &signal::Receiver<u64>) -> SelectAll<BoxStream<'static, Told>> {
-    let kinds = WATCHED.iter().enumerate();
+fn watch_all(
+    client: &Client,
+    watched: &[&'static Watched],
+    look: &signal::Receiver<u64>,
+) -> SelectAll<BoxStream<'static, Told>> {
+    let kinds = watched.iter().copied().enumerate();
     kinds.map(|(at, watched)| watch(client, at, watched, look.clone())).collect()
 }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::kube::Kind;
+use crate::kube::convert::writes;
 use crate::kube::saying::NAMESPACE;
 
 /// Whether a cluster without this kind can be served.
@@ -33,6 +34,17 @@ pub(super) struct Watched {
     pub need: Need,
     /// Where; everywhere, where there is none.
     pub namespace: Option<&'static str>,
+    /// Who watches it.
+    pub by: By,
+}
+
+/// Who watches a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// Whoever serves VIPs.
+    All,
+    /// Only who gives out addresses.
+    Givers,
 }
 
 const KUBE_OVN: &str = "kubeovn.io";
@@ -42,17 +54,19 @@ const METALLB: &str = "metallb.io";
 /// namespace in a Role, on the others in a ClusterRole.
 #[rustfmt::skip]
 pub(super) const WATCHED: &[Watched] = &[
-    Watched { kind: Kind::Service, name: "Service", group: "", version: "v1", plural: "services", need: Need::Required, namespace: None },
-    Watched { kind: Kind::EndpointSlice, name: "EndpointSlice", group: "discovery.k8s.io", version: "v1", plural: "endpointslices", need: Need::Required, namespace: None },
-    Watched { kind: Kind::Node, name: "Node", group: "", version: "v1", plural: "nodes", need: Need::Required, namespace: None },
-    Watched { kind: Kind::Subnet, name: "Subnet", group: KUBE_OVN, version: "v1", plural: "subnets", need: Need::Required, namespace: None },
-    Watched { kind: Kind::Vlan, name: "Vlan", group: KUBE_OVN, version: "v1", plural: "vlans", need: Need::Required, namespace: None },
-    Watched { kind: Kind::ProviderNetwork, name: "ProviderNetwork", group: KUBE_OVN, version: "v1", plural: "provider-networks", need: Need::Required, namespace: None },
-    Watched { kind: Kind::Allocation, name: "IP", group: KUBE_OVN, version: "v1", plural: "ips", need: Need::Optional, namespace: None },
-    Watched { kind: Kind::AddressPool, name: "IPAddressPool", group: METALLB, version: "v1beta1", plural: "ipaddresspools", need: Need::Optional, namespace: None },
-    Watched { kind: Kind::Advertisement, name: "L2Advertisement", group: METALLB, version: "v1beta1", plural: "l2advertisements", need: Need::Optional, namespace: None },
-    Watched { kind: Kind::L2Status, name: "ServiceL2Status", group: METALLB, version: "v1beta1", plural: "servicel2statuses", need: Need::Optional, namespace: None },
-    Watched { kind: Kind::Report, name: "Lease", group: "coordination.k8s.io", version: "v1", plural: "leases", need: Need::Optional, namespace: Some(NAMESPACE) },
+    Watched { kind: Kind::Service, name: "Service", group: "", version: "v1", plural: "services", need: Need::Required, namespace: None, by: By::All },
+    Watched { kind: Kind::EndpointSlice, name: "EndpointSlice", group: "discovery.k8s.io", version: "v1", plural: "endpointslices", need: Need::Required, namespace: None, by: By::All },
+    Watched { kind: Kind::Node, name: "Node", group: "", version: "v1", plural: "nodes", need: Need::Required, namespace: None, by: By::All },
+    Watched { kind: Kind::Subnet, name: "Subnet", group: KUBE_OVN, version: "v1", plural: "subnets", need: Need::Required, namespace: None, by: By::All },
+    Watched { kind: Kind::Vlan, name: "Vlan", group: KUBE_OVN, version: "v1", plural: "vlans", need: Need::Required, namespace: None, by: By::All },
+    Watched { kind: Kind::ProviderNetwork, name: "ProviderNetwork", group: KUBE_OVN, version: "v1", plural: "provider-networks", need: Need::Required, namespace: None, by: By::All },
+    Watched { kind: Kind::Allocation, name: "IP", group: KUBE_OVN, version: "v1", plural: "ips", need: Need::Optional, namespace: None, by: By::All },
+    Watched { kind: Kind::AddressPool, name: "IPAddressPool", group: METALLB, version: "v1beta1", plural: "ipaddresspools", need: Need::Optional, namespace: None, by: By::All },
+    Watched { kind: Kind::Advertisement, name: "L2Advertisement", group: METALLB, version: "v1beta1", plural: "l2advertisements", need: Need::Optional, namespace: None, by: By::All },
+    Watched { kind: Kind::L2Status, name: "ServiceL2Status", group: METALLB, version: "v1beta1", plural: "servicel2statuses", need: Need::Optional, namespace: None, by: By::All },
+    Watched { kind: Kind::Report, name: "Lease", group: "coordination.k8s.io", version: "v1", plural: "leases", need: Need::Optional, namespace: Some(NAMESPACE), by: By::All },
+    Watched { kind: Kind::Vip, name: "Vip", group: KUBE_OVN, version: "v1", plural: "vips", need: Need::Optional, namespace: None, by: By::Givers },
+    Watched { kind: Kind::Namespace, name: "Namespace", group: "", version: "v1", plural: "namespaces", need: Need::Optional, namespace: None, by: By::Givers },
 ];
 
 impl Watched {
@@ -95,8 +109,13 @@ impl Raw {
 impl<'de> Deserialize<'de> for Raw {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let mut body = Value::deserialize(from)?;
-        // Half of an object's size, and nothing for us.
-        if let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) {
+        // Half of an object's size, and nothing for us but who gave a Service its addresses.
+        let managed = body.get_mut("metadata").and_then(Value::as_object_mut).and_then(|metadata| {
+            let managed = metadata.get_mut("managedFields").and_then(Value::as_array_mut)?;
+            managed.retain(|entry| writes(&entry["fieldsV1"]));
+            managed.is_empty().then_some(metadata)
+        });
+        if let Some(metadata) = managed {
             metadata.remove("managedFields");
         }
         Ok(Self::new(body))
@@ -148,6 +167,16 @@ mod tests {
     }
 
     #[test]
+    fn who_gave_a_service_its_addresses_is_kept() {
+        let fields =
+            json!({ "f:metadata": { "f:annotations": { "f:metallb.io/ip-allocated-from-pool": {} } } });
+        let managed = json!([{ "manager": "a", "fieldsV1": {} }, { "manager": "b", "fieldsV1": fields }]);
+        let raw: Raw =
+            serde_json::from_str(&json!({ "metadata": { "managedFields": managed } }).to_string()).unwrap();
+        assert_eq!(raw.body["metadata"]["managedFields"], json!([managed[1]]));
+    }
+
+    #[test]
     fn every_row_of_the_table_is_the_kind_that_it_converts_as() {
         for watched in WATCHED {
             let api_version = watched.resource().api_version;
@@ -178,9 +207,9 @@ mod tests {
         granted
     }
 
-    fn watched_in(namespace: Option<&str>) -> Verbs {
+    fn watched_in(namespace: Option<&str>, by: &[By]) -> Verbs {
         let verbs = || ["list", "watch"].map(str::to_owned).into();
-        let watched = WATCHED.iter().filter(|watched| watched.namespace == namespace);
+        let watched = WATCHED.iter().filter(|it| it.namespace == namespace && by.contains(&it.by));
         watched.map(|watched| (watched.resource_name(), verbs())).collect()
     }
 
@@ -195,12 +224,18 @@ mod tests {
     #[test]
     fn deploy_grants_what_is_watched_and_written_and_nothing_else() {
         let event: (&str, &[&str]) = ("events.events.k8s.io", &["create"]);
-        let wanted = and(watched_in(None), &[event]);
+        let wanted = and(watched_in(None, &[By::All]), &[event]);
         assert_eq!(granted("ClusterRole", None, "ovn-vip-speaker"), wanted);
-        let wanted = and(wanted, &[("services/status", &["patch"]), ("subnets.kubeovn.io", &["patch"])]);
+        let wanted = and(watched_in(None, &[By::All, By::Givers]), &[event]);
+        let written: &[(&str, &[&str])] = &[
+            ("services/status", &["patch"]),
+            ("subnets.kubeovn.io", &["patch"]),
+            ("ipaddresspools/status.metallb.io", &["patch"]),
+        ];
+        let wanted = and(wanted, written);
         assert_eq!(granted("ClusterRole", None, "ovn-vip-controller"), wanted);
 
-        let here = watched_in(Some(NAMESPACE));
+        let here = watched_in(Some(NAMESPACE), &[By::All]);
         assert_eq!(granted("Role", Some(NAMESPACE), "ovn-vip-controller"), here);
         let written: &[(&str, &[&str])] = &[
             ("leases.coordination.k8s.io", &["create", "patch"]),
