@@ -85,7 +85,10 @@ fn what_somebody_else_writes_over_it_is_put_right_and_what_cannot_be_given_is_sa
     has(&stage, "web", Some("10.99.0.0"));
     stage.assign(&path("web"), &["192.0.2.7"]);
     has(&stage, "web", Some("10.99.0.0"));
-    stage.server.cluster.post(SERVICES, &service("late"));
+    // The example has a pool of its own.
+    let mut late = service("late");
+    late["metadata"]["annotations"] = json!({ "metallb.io/address-pool": "given" });
+    stage.server.cluster.post(SERVICES, &late);
     eventually("the condition says what was tried", || {
         let found = stage.server.cluster.get(&path("late"))?;
         let condition = found["status"]["conditions"][0].clone();
