@@ -48,8 +48,8 @@ mod tests {
         assert_eq!(
             told,
             [
-                "spec.enableExternalLbAddress write enableExternalLBAddress",
-                "spec.excludeIPs write excludeIps"
+                "spec.excludeIPs write excludeIps",
+                "spec.enableExternalLbAddress write enableExternalLBAddress"
             ]
         );
     }
