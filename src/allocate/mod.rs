@@ -26,6 +26,7 @@ mod why;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+pub use crate::model::CLASS;
 pub use allocator::Allocator;
 pub use rival::Rival;
 pub use why::{Blocked, Clash, ClashOf, Passed, Tried, Why};

@@ -3,8 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::PolicyArgs;
-use crate::allocate::Scope;
-use crate::model::CLASS;
+use crate::allocate::{CLASS, Scope};
 use crate::plan::ClassRule;
 
 /// Who gives Services their addresses.
