@@ -58,7 +58,8 @@ pub fn served(
         };
         format!("{vip} is programmed in Subnet {subnet}{only}")
     });
-    let wrong = doubt.filter(|_| serves).map(|(_, _, words)| words);
+    // What a refusal says already is not said twice.
+    let wrong = doubt.filter(|(.., words)| serves && !words.is_empty()).map(|(.., words)| words);
     let message: Vec<String> = match status {
         // What is wrong comes first: many tools cut a message short.
         Status::False | Status::Unknown => {
@@ -154,7 +155,7 @@ fn doubt(
             Status::False,
             "NotAnnounced",
             format!(
-                "no node announces {vip}: `ovn-vip status {vip}` says what each waits for, and so do the logs of ovn-vip-speaker"
+                "no node announces {vip}: `ovn-vip explain {vip}` says why, and so do the logs of ovn-vip-speaker"
             ),
         )),
         Announcer::Unreported => Some((
