@@ -244,7 +244,8 @@ fn addresses_for_many_services_at_once() {
     for run in 1..=runs {
         let mut metallb = start_metallb(&stage, &program);
         theirs.push(until_all_have_addresses(&stage, services));
-        metallb.terminate();
+        // It still ran 30 s after SIGTERM.
+        metallb.kill();
         clear(&stage);
         let mut command = stage.controller_command(&format!("run{run}"));
         let mut controller =
