@@ -165,6 +165,58 @@ fn who_loses_its_bridge_says_that_it_let_go_and_the_next_one_asks_nobody() {
     }
 }
 
+/// Its beats began at one again on a bridge that was made anew, so that the others took them for old ones, and it for dead as long as
+/// it had beaten before; and what it took over was claimed by the one before as soon as that one could.
+#[test]
+fn whose_bridge_was_made_anew_is_not_taken_for_dead() {
+    for seed in [BEATING, BEATING + 2, BEATING + 3] {
+        let mut lab = Lab::new(2, 1, seed);
+        lab.take(&Step::Wait(Duration::from_secs(60)));
+        let (first, _) = lab.answerer(0).unwrap();
+        lab.take(&Step::Bridge { node: first, there: false });
+        lab.take(&Step::Wait(Duration::from_secs(20)));
+        let (second, _) = lab.answerer(0).unwrap();
+        assert_ne!(second, first, "seed {seed}");
+        lab.take(&Step::Bridge { node: first, there: true });
+        lab.take(&Step::Wait(Duration::from_secs(20)));
+        lab.take(&Step::Ovn { node: second, vip: 0, delivers: false });
+        lab.take(&Step::Wait(Duration::from_secs(3)));
+        assert_eq!(lab.answerer(0).unwrap().0, first, "seed {seed}");
+        lab.take(&Step::Ovn { node: second, vip: 0, delivers: true });
+        lab.take(&Step::Wait(Duration::from_secs(5)));
+        assert_eq!(
+            (lab.answerer(0).unwrap().0, lab.longest_together()),
+            (first, Duration::ZERO),
+            "seed {seed}"
+        );
+        lab.settle();
+        assert_eq!(lab.into_faults(), Vec::<String>::new(), "seed {seed}");
+    }
+}
+
+/// Who hears nothing because its own ovs-vswitchd is away takes nobody for dead: back, it would claim what another holds.
+#[test]
+fn who_was_deaf_claims_nothing_back() {
+    for seed in [BEATING, BEATING + 2, BEATING + 3] {
+        let mut lab = Lab::new(2, 1, seed);
+        lab.take(&Step::Wait(Duration::from_secs(10)));
+        let (first, _) = lab.answerer(0).unwrap();
+        lab.take(&Step::Switch { node: first, runs: false });
+        lab.take(&Step::Wait(Duration::from_secs(10)));
+        let (second, _) = lab.answerer(0).unwrap();
+        assert_ne!(second, first, "seed {seed}");
+        lab.take(&Step::Switch { node: first, runs: true });
+        lab.take(&Step::Wait(Duration::from_secs(5)));
+        assert_eq!(
+            (lab.answerer(0).unwrap().0, lab.longest_together()),
+            (second, Duration::ZERO),
+            "seed {seed}"
+        );
+        lab.settle();
+        assert_eq!(lab.into_faults(), Vec::<String>::new(), "seed {seed}");
+    }
+}
+
 /// One that was stopped while it asked went on where it had been, told of a claim, and let go; and the other believed it.
 #[test]
 fn who_was_stopped_while_it_asked_asks_anew() {

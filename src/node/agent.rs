@@ -72,6 +72,8 @@ pub struct Agent {
     pub(super) status_stale: bool,
     /// Segments whose bridge or port went: somebody may take what this node holds there before it is back.
     lost: BTreeSet<SubnetName>,
+    /// The highest number of a beat on segments that have ended: the others take no lower one from this process.
+    last_beat: u64,
     problems: BTreeSet<String>,
     /// Who is dead, by segment, as far as this node hears.
     absent: Absent,
@@ -100,6 +102,7 @@ impl Agent {
             writing_due: false,
             status_stale: true,
             lost: BTreeSet::new(),
+            last_beat: 0,
             problems: BTreeSet::new(),
             absent: Absent::new(),
         }
@@ -216,12 +219,17 @@ impl Agent {
     fn end_others(&mut self, now: Instant) {
         let plan = self.announcer.plan();
         let gone = self.segments.extract_if(.., |subnet, _| !plan.segments.contains_key(subnet));
-        for (subnet, mut segment) in gone {
-            segment.fall_silent(now);
+        for (subnet, segment) in gone.collect::<Vec<_>>() {
             self.absent.remove(&subnet);
-            self.ended.push((subnet, segment));
+            self.end(subnet, segment, now);
         }
         self.report_stale = true;
+    }
+
+    fn end(&mut self, subnet: SubnetName, mut segment: Segment, now: Instant) {
+        segment.fall_silent(now);
+        self.last_beat = self.last_beat.max(segment.last_beat());
+        self.ended.push((subnet, segment));
     }
 
     /// What it waits for before it does anything.
@@ -257,6 +265,7 @@ impl Agent {
                     let held = held.map(|segment| segment.held.clone()).unwrap_or_default();
                     let manner = self.settings.manner.clone();
                     let mut segment = Segment::new(subnet.clone(), plan, located, held, manner);
+                    segment.beat_after(self.last_beat);
                     if self.lost.remove(&subnet) {
                         segment.comes_back(now);
                     }
@@ -266,10 +275,9 @@ impl Agent {
                     if !plan.steered.is_empty() {
                         self.problems.insert(format!("Subnet {subnet}: {error}"));
                     }
-                    if let Some(mut segment) = old {
-                        segment.fall_silent(now);
+                    if let Some(segment) = old {
                         self.lost.insert(subnet.clone());
-                        self.ended.push((subnet, segment));
+                        self.end(subnet, segment, now);
                     }
                 }
             }

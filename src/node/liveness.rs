@@ -60,7 +60,8 @@ pub struct Liveness {
     heard_any: Option<Instant>,
     /// When the next beat of our own is due; none without a socket.
     next: Option<Instant>,
-    sequence: u64,
+    /// The number of the last beat. On a segment that is made anew it goes on: a lower one would be taken for an old one.
+    pub(super) sequence: u64,
 }
 
 #[derive(Debug)]
@@ -104,6 +105,11 @@ impl Liveness {
     pub fn close(&mut self) {
         self.next = None;
         self.heard_any = None;
+    }
+
+    /// Nothing can be heard: nobody is dead, until it can be and they are silent then. Whether somebody was.
+    pub fn judge_nobody(&mut self) -> bool {
+        !std::mem::take(&mut self.dead).is_empty()
     }
 
     /// Nothing could be heard for a while: everybody has its patience once more.

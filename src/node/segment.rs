@@ -208,7 +208,7 @@ impl Segment {
     /// that is not answered for yet, before the others can know whose MAC this is.
     pub fn speak_what_is_delivered(&mut self, ready: &Ready<'_>, now: Instant) {
         self.note_delivery(ready, now);
-        self.see_beat_rules(ready.is_on_bridge);
+        self.see_beat_rules(ready.is_on_bridge, now);
         let is_open = self.socket == Socket::Open;
         let speakable = if is_open { self.speakable(ready, now) } else { BTreeSet::new() };
         self.speak(speakable, now);

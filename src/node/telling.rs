@@ -10,7 +10,7 @@ use super::departed::{departed, is_over};
 use super::segment::{News, Segment};
 use super::sight::see;
 use super::status::Status;
-use super::tenure::is_only_more;
+use super::tenure::{Word, is_only_more};
 use super::{Located, Sight};
 use crate::kube::saying::{Owner, Regarding, Saying, l2_status_key, report_key};
 use crate::l2::Outcome;
@@ -114,10 +114,14 @@ impl Agent {
     pub(super) fn settle_rivals(&mut self, now: Instant) {
         let world = &self.world;
         for (subnet, segment) in &mut self.segments {
-            segment.forget_rivals(now, |vip, mac, held| {
-                let of = world.reports().filter_map(|report| report.segments.get(subnet));
-                let mut of = of.filter(|segment| segment.mac == mac && !segment.held.contains_key(&vip));
-                of.any(|segment| segment.left.get(&vip).is_some_and(|left| *left >= held))
+            segment.forget_rivals(now, |vip, mac| {
+                let mut of = world.reports().filter_map(|report| report.segments.get(subnet));
+                let Some(rival) = of.find(|segment| segment.mac == mac) else { return Word::Nothing };
+                match rival.left.get(&vip) {
+                    _ if rival.held.contains_key(&vip) => Word::Holds,
+                    Some(left) => Word::Left(*left),
+                    None => Word::Nothing,
+                }
             });
         }
     }

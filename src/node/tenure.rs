@@ -54,6 +54,27 @@ pub enum Probe {
     Never,
 }
 
+/// Another node that claimed what is held here.
+#[derive(Debug)]
+struct Rival {
+    mac: Mac,
+    /// Until when the cluster may tell why.
+    until: Instant,
+    /// Whether its report has told, since it was heard last, that it holds it.
+    said_so: bool,
+}
+
+/// What a rival says in its report of the VIP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// Nothing.
+    Nothing,
+    /// It holds it.
+    Holds,
+    /// It let it go, which it held with this term.
+    Left(Term),
+}
+
 /// What a node holds on a segment by its own word, and whom it has heard.
 #[derive(Debug, Default)]
 pub struct Tenure {
@@ -62,8 +83,8 @@ pub struct Tenure {
     heard: BTreeMap<IpAddr, (Mac, Instant)>,
     /// What somebody may have taken while this node could not hear.
     doubted: BTreeSet<IpAddr>,
-    /// Held here, and claimed by another node: by which, and until when the cluster may tell why.
-    rivals: BTreeMap<IpAddr, (Mac, Instant)>,
+    /// Held here, and claimed by another node.
+    rivals: BTreeMap<IpAddr, Rival>,
     /// When what is held was claimed.
     claimed: BTreeMap<IpAddr, Instant>,
     /// Let go for another that claimed it in the same instant, and until when the cluster may tell so.
@@ -174,23 +195,27 @@ impl Tenure {
 
     /// What has been claimed by another node for so long that this one asks whose it is.
     pub fn take_rivals(&mut self, now: Instant) -> Vec<IpAddr> {
-        self.rivals.extract_if(.., |_, (_, until)| now >= *until).map(|(vip, _)| vip).collect()
+        self.rivals.extract_if(.., |_, rival| now >= rival.until).map(|(vip, _)| vip).collect()
     }
 
-    /// Forgets rivals that have let go, by their own word (`has_let_go`: the MAC that was heard, and the term of what is held here),
-    /// and that are not heard any more: one that claims anew may have an old report.
-    pub fn forget_rivals(&mut self, now: Instant, has_let_go: impl Fn(IpAddr, Mac, Term) -> bool) {
+    /// Forgets rivals that have let go, by their own word, and that are not heard any more: one that claims anew may have an old
+    /// report. What one let go is what it claimed where the term is not lower than the one here, or where it said before that it
+    /// holds it.
+    pub fn forget_rivals(&mut self, now: Instant, word: impl Fn(IpAddr, Mac) -> Word) {
         let Self { rivals, held, heard, .. } = self;
         let is_silent = |vip: &IpAddr| heard.get(vip).is_none_or(|(_, at)| now >= *at + SILENT_FOR);
-        rivals.retain(|vip, (mac, _)| {
-            !is_silent(vip) || held.get(vip).is_none_or(|term| !has_let_go(*vip, *mac, *term))
+        rivals.retain(|vip, rival| {
+            let word = word(*vip, rival.mac);
+            rival.said_so |= word == Word::Holds;
+            let is_over = |held: &Term| matches!(word, Word::Left(left) if rival.said_so || left >= *held);
+            !is_silent(vip) || !held.get(vip).is_none_or(is_over)
         });
     }
 
     /// When to look again, though nothing happens.
     pub fn deadline(&self) -> Option<Instant> {
         let dark = self.dark.iter().filter(|(vip, _)| !self.undelivered.contains(vip));
-        let rivals = self.rivals.values().map(|(_, at)| at);
+        let rivals = self.rivals.values().map(|rival| &rival.until);
         dark.map(|(_, at)| at).chain(rivals).chain(self.yielded.values()).min().copied()
     }
 
@@ -209,7 +234,8 @@ impl Tenure {
         self.heard.retain(|_, (_, at)| now < *at + HEARD_FOR);
         self.heard.insert(vip, (mac, now));
         if plan.peers.is_some() && plan.announced.contains_key(&vip) && self.holds(vip) {
-            self.rivals.entry(vip).or_insert((mac, now + RIVAL_PATIENCE));
+            let rival = Rival { mac, until: now + RIVAL_PATIENCE, said_so: false };
+            self.rivals.entry(vip).or_insert(rival).said_so = false;
         }
         plan.handed_over.contains(&vip) && is_successor(vip, mac, plan)
     }
@@ -287,13 +313,20 @@ mod tests {
         let mut tenure = Tenure::new([(vip, 7)].into());
         let rivals = |tenure: &Tenure| tenure.rivals.len();
         tenure.heard.insert(vip, (OTHER, start));
-        tenure.rivals.insert(vip, (OTHER, start + RIVAL_PATIENCE));
-        tenure.forget_rivals(start, |_, mac, term| mac == OTHER && term == 7);
+        let until = start + RIVAL_PATIENCE;
+        tenure.rivals.insert(vip, Rival { mac: OTHER, until, said_so: false });
+        tenure.forget_rivals(start, |_, _| Word::Left(7));
         assert_eq!(rivals(&tenure), 1, "it was heard a moment ago: its report may be an old one");
-        tenure.forget_rivals(start + SILENT_FOR, |_, _, _| false);
+        tenure.forget_rivals(start + SILENT_FOR, |_, _| Word::Nothing);
         assert_eq!(rivals(&tenure), 1, "it does not say so");
-        tenure.forget_rivals(start + SILENT_FOR, |_, mac, term| mac == OTHER && term == 7);
-        assert!(tenure.take_rivals(start + RIVAL_PATIENCE).is_empty());
+        tenure.forget_rivals(start + SILENT_FOR, |_, _| Word::Left(6));
+        assert_eq!(rivals(&tenure), 1, "that may have been another time");
+        tenure.forget_rivals(start + SILENT_FOR, |_, mac| Word::Left(if mac == OTHER { 7 } else { 0 }));
+        assert!(tenure.take_rivals(until).is_empty());
+        tenure.rivals.insert(vip, Rival { mac: OTHER, until, said_so: false });
+        tenure.forget_rivals(start, |_, _| Word::Holds);
+        tenure.forget_rivals(start + SILENT_FOR, |_, _| Word::Left(6));
+        assert_eq!(rivals(&tenure), 0, "it claimed with an old term, and let go of that");
     }
 
     #[test]

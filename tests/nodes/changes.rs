@@ -35,6 +35,10 @@ impl Lab {
                     self.switch_changed(*node);
                 }
             }
+            Step::Switch { node, runs } => {
+                self.hosts[*node].switches.runs = *runs;
+                self.soon(Event::See(*node));
+            }
             Step::Carrier { node, carrier } => {
                 self.hosts[*node].switches.carrier = *carrier;
                 self.switch_changed(*node);

@@ -37,6 +37,8 @@ pub struct Host {
 pub struct Switches {
     pub mac: Mac,
     pub bridge: bool,
+    /// Whether ovs-vswitchd runs.
+    pub runs: bool,
     pub carrier: bool,
     pub rules: BTreeSet<Flow>,
     /// What the agent said last that it wants.
@@ -54,6 +56,7 @@ impl Host {
         let switches = Switches {
             mac,
             bridge: true,
+            runs: true,
             carrier: true,
             rules: BTreeSet::new(),
             handed: BTreeSet::new(),
@@ -103,8 +106,8 @@ impl Host {
 
     /// Whether it could serve the VIP of that number.
     pub fn is_able(&self, number: usize, vip: IpAddr) -> bool {
-        let Switches { bridge, carrier, delivers, .. } = &self.switches;
-        let delivered = *bridge && *carrier && delivers.contains(&vip);
+        let Switches { bridge, runs, carrier, delivers, .. } = &self.switches;
+        let delivered = *bridge && *runs && *carrier && delivers.contains(&vip);
         self.runs() && self.reachable && self.node_ready && self.backends.contains(&number) && delivered
     }
 }
@@ -123,10 +126,10 @@ impl Sight for Switches {
     }
 
     fn is_on_bridge(&self, _bridge: &InterfaceName, flow: &Flow) -> bool {
-        self.bridge && self.rules.contains(flow)
+        self.bridge && self.runs && self.rules.contains(flow)
     }
 
     fn is_delivered(&self, _subnet: &SubnetName, vip: IpAddr) -> bool {
-        self.seen.contains(&vip)
+        self.runs && self.seen.contains(&vip)
     }
 }

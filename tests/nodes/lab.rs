@@ -64,6 +64,11 @@ pub enum Step {
         node: usize,
         there: bool,
     },
+    /// ovs-vswitchd: without it nothing is sent, heard, confirmed or delivered.
+    Switch {
+        node: usize,
+        runs: bool,
+    },
     Carrier {
         node: usize,
         carrier: bool,
@@ -232,7 +237,7 @@ impl Lab {
 
     fn hear(&mut self, node: usize, bytes: Vec<u8>) {
         let (now, host) = (self.instant(), &mut self.hosts[node]);
-        if !host.has_socket || !host.switches.carrier {
+        if !host.has_socket || !host.switches.carrier || !host.switches.runs {
             return;
         }
         if host.stopped.is_some() {

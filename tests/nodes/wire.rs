@@ -4,7 +4,8 @@ use super::*;
 
 impl Lab {
     pub(super) fn send(&mut self, from: usize, frame: Vec<u8>) {
-        if !self.hosts[from].switches.carrier || !self.hosts[from].has_socket {
+        let switches = &self.hosts[from].switches;
+        if !switches.carrier || !switches.runs || !self.hosts[from].has_socket {
             return;
         }
         let (header, payload) = ethernet::Repr::parse(&frame).unwrap();

@@ -61,14 +61,32 @@ impl Segment {
         is_steered && self.is_beating() && self.located.carrier
     }
 
-    /// Looks whether the rules for beats are on the bridge.
-    pub(super) fn see_beat_rules(&mut self, is_on_bridge: &dyn Fn(&Flow) -> bool) {
+    /// The number of the last beat here.
+    pub fn last_beat(&self) -> u64 {
+        self.beats.as_ref().map_or(0, |beats| beats.liveness.sequence)
+    }
+
+    /// The segment was there before, in this process, and beats were sent on it.
+    pub fn beat_after(&mut self, last: u64) {
         if let Some(beats) = &mut self.beats {
-            beats.is_steered = beat_flows(&self.plan, &self.located.ports).iter().all(is_on_bridge);
+            beats.liveness.sequence = last;
         }
     }
 
-    /// Time passed. Whether others are dead than before. Whoever has no carrier hears nobody, and judges nobody.
+    /// Looks whether the rules for beats are on the bridge. While they are not (ovs-vswitchd is away) beats may not come through: whoever is
+    /// silent then has its patience anew.
+    pub(super) fn see_beat_rules(&mut self, is_on_bridge: &dyn Fn(&Flow) -> bool, now: Instant) {
+        if let Some(beats) = &mut self.beats {
+            let is_steered = beat_flows(&self.plan, &self.located.ports).iter().all(is_on_bridge);
+            if is_steered && !std::mem::replace(&mut beats.is_steered, is_steered) {
+                beats.liveness.listen_anew(now);
+            }
+            beats.is_steered = is_steered;
+        }
+    }
+
+    /// Time passed. Whether others are dead than before. Whoever has no carrier, or no rules for beats, hears nobody, and judges
+    /// nobody.
     pub(super) fn tick_beats(&mut self, now: Instant) -> bool {
         let is_late = self.beat_deadline().is_some_and(|due| now >= due + LATE);
         let carrier = self.located.carrier;
@@ -76,7 +94,8 @@ impl Segment {
         if is_late {
             beats.liveness.read_first(now);
         }
-        let changed = beats.liveness.tick(now);
+        let can_hear = beats.is_steered;
+        let changed = if can_hear { beats.liveness.tick(now) } else { beats.liveness.judge_nobody() };
         if changed {
             self.changed = true;
             self.news.push_back(News::Silent(beats.liveness.dead().clone()));
@@ -147,6 +166,7 @@ impl Segment {
     /// When the next beat is due, or another node's patience ends.
     pub(super) fn beat_deadline(&self) -> Option<Instant> {
         let beats = self.beats.as_ref().filter(|_| self.located.carrier)?;
+        let beats = Some(beats).filter(|beats| beats.is_steered)?;
         let own = self.can_beat().then(|| beats.liveness.next_beat()).flatten();
         own.into_iter().chain(beats.liveness.next_death()).min()
     }

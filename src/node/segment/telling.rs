@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::{News, Ready, Segment, Socket};
 use crate::model::{Mac, SegmentReport, Steered, Term, VlanId};
 use crate::node::status::{Facts, State, VipStatus, state};
+use crate::node::tenure::Word;
 
 impl Segment {
     /// How far each VIP is that this node can deliver.
@@ -76,8 +77,8 @@ impl Segment {
     }
 
     /// Forgets the nodes that claimed what is held here and have let it go since.
-    pub fn forget_rivals(&mut self, now: Instant, has_let_go: impl Fn(IpAddr, Mac, Term) -> bool) {
-        self.tenure.forget_rivals(now, has_let_go);
+    pub fn forget_rivals(&mut self, now: Instant, word: impl Fn(IpAddr, Mac) -> Word) {
+        self.tenure.forget_rivals(now, word);
     }
 
     /// Forgets what it let go and somebody else has, or nobody wants.
