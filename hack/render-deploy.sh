@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Writes the manifests in deploy/ that kustomize reads, from the chart: deploy/chart is the one source.
 #
-#   hack/render-deploy.sh [FOLDER]    into deploy/, or into FOLDER; tests/kube/chart.rs holds them equal
+#   hack/render-deploy.sh [FOLDER]    into deploy/ and deploy/remove/, or into FOLDER and below; tests/kube/chart.rs holds them equal
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -24,6 +24,11 @@ main() {
   mkdir -p "$folder/openshift"
   text=$(rendered openshift --set-string openshift.scc=true)
   printf '%s\n' "$text" >"$folder/openshift/scc.yaml"
+  mkdir -p "$folder/remove"
+  for name in rbac controller speaker; do
+    text=$(rendered "$name" --set remove=true)
+    printf '%s\n' "$text" >"$folder/remove/$name.yaml"
+  done
 }
 
 main "$@"

@@ -89,7 +89,7 @@ pub enum Command {
     /// Gather what somebody else needs to see what is wrong, without secrets, in a folder.
     #[command(after_long_help = SUPPORT_EXAMPLES)]
     Support(SupportArgs),
-    /// Take every row of ours out of the northbound: says which, and does it with --yes.
+    /// Take everything of ours out: rows of the northbound, what stands on objects, a node's rules. Says what, and does it with --yes.
     #[command(after_long_help = REMOVE_EXAMPLES)]
     Remove(RemoveArgs),
     /// Print the configuration of another load balancer as MetalLB's objects. Nothing is written.

@@ -58,6 +58,8 @@ mod ports;
 mod ranges;
 #[path = "lab/refusing.rs"]
 mod refusing;
+#[path = "lab/removing.rs"]
+mod removing;
 #[path = "lab/repair.rs"]
 mod repair;
 #[path = "lab/seen.rs"]

@@ -25,6 +25,8 @@ pub enum Spared {
     /// None.
     #[default]
     Nothing,
+    /// All of them: the bridge is looked at, and left as it is.
+    All,
     /// Those for a VIP, or for a port of one, that no wanted flow is for.
     Unknown {
         /// But for these VIPs: not everybody may reach them.
@@ -61,9 +63,9 @@ impl Wanted {
         Self { kept, ..self }
     }
 
-    /// Whether a bridge may have flows of [`keeping`](Self::keeping).
+    /// Whether a bridge may have flows of [`keeping`](Self::keeping) or [`sparing`](Self::sparing).
     pub fn keeps_others(&self) -> bool {
-        !self.kept.is_empty()
+        !self.kept.is_empty() || self.spared != Spared::Nothing
     }
 
     /// Of what a bridge has, what has to be as it is wanted.
@@ -72,7 +74,11 @@ impl Wanted {
         let is_kept =
             |one: &&Found| place(one).and_then(|key| kept.get(&key)).is_some_and(|flow| one.is(flow));
         let found: Vec<Found> = found.iter().filter(|one| !is_kept(one)).cloned().collect();
-        let Spared::Unknown { closed, known } = &self.spared else { return found };
+        let (closed, known) = match &self.spared {
+            Spared::Nothing => return found,
+            Spared::All => return Vec::new(),
+            Spared::Unknown { closed, known } => (closed, known),
+        };
         let vips = self.flows.iter().filter_map(|flow| flow.matches.vip());
         let wanted: BTreeSet<IpAddr> = vips.clone().map(|vip| vip.destination).collect();
         let ports: BTreeSet<(IpAddr, Traffic)> = vips.map(|vip| (vip.destination, vip.traffic)).collect();

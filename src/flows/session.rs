@@ -140,6 +140,8 @@ pub struct Session {
     leaving: Leaving,
     /// Flows that are nobody's here, by priority and match, with their cookies.
     others: BTreeMap<(u16, Match), u64>,
+    /// How many flows with our cookie the bridge had when it was read last.
+    found: usize,
     /// What the switch did not take, and is not asked to again until `retry_refused_at`.
     refused: BTreeMap<Flow, OpenFlowError>,
     /// What was refused before the last retry: to be told only once.
@@ -184,6 +186,7 @@ impl Session {
             installed: None,
             leaving: Leaving::default(),
             others: BTreeMap::new(),
+            found: 0,
             refused: BTreeMap::new(),
             reported: BTreeMap::new(),
             retry_refused_at: now,
@@ -214,6 +217,11 @@ impl Session {
     pub fn confirms(&self, flow: &Flow) -> bool {
         self.installed.as_ref().is_some_and(|installed| installed.contains(flow))
             && !self.refused.contains_key(flow)
+    }
+
+    /// How many flows with our cookie the bridge had when it was read last.
+    pub fn found(&self) -> usize {
+        self.found
     }
 
     /// Bytes for the switch; drop from the front what was sent.

@@ -104,6 +104,14 @@ impl Switch {
             || self.excuse.before().is_some_and(|before| before.confirms(flow))
     }
 
+    /// How many flows of ours the bridge had when it was read last; none where it was not.
+    pub fn found(&self) -> usize {
+        match &self.link {
+            Link::Up { session, .. } => session.found(),
+            Link::Down { .. } => 0,
+        }
+    }
+
     /// Drives everything until something is worth telling. Cancel-safe: nothing is lost when the future is dropped. It
     /// must be awaited again and again: nothing happens in between.
     pub async fn next_event(&mut self) -> SwitchEvent {

@@ -199,6 +199,11 @@ impl World {
         self.reports.values().filter(|report| self.nodes.contains_key(&report.node))
     }
 
+    /// The same, also of nodes that are gone.
+    pub fn every_report(&self) -> impl Iterator<Item = &SpeakerReport> {
+        self.reports.values()
+    }
+
     /// What a node's speaker says.
     pub fn report_of(&self, node: &NodeName) -> Option<&SpeakerReport> {
         self.reports_of.get(node)?.iter().find_map(|key| self.reports.get(key))

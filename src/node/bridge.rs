@@ -103,6 +103,13 @@ pub fn integration_bridge(replica: &Replica) -> InterfaceName {
     InterfaceName::from(named.unwrap_or("br-int"))
 }
 
+/// Every bridge but OVN's own, in order.
+pub fn names(replica: &Replica) -> std::collections::BTreeSet<InterfaceName> {
+    let integration = integration_bridge(replica);
+    let names = replica.rows("Bridge").map(|(_, row)| InterfaceName::from(text(row, "name")));
+    names.filter(|name| *name != integration).collect()
+}
+
 /// Whether the bridge exists.
 pub fn exists(replica: &Replica, bridge: &InterfaceName) -> bool {
     replica.rows("Bridge").any(|(_, row)| text(row, "name") == bridge.as_str())

@@ -26,6 +26,14 @@ image: {{ $image.repository }}{{ if $image.digest }}@{{ $image.digest }}{{ else 
 imagePullPolicy: {{ $image.pullPolicy }}
 {{- end }}
 
+{{/* The flags of a Pod that takes everything of ours out. */}}
+{{- define "ovn-vip.removeArgs" -}}
+- --yes
+- --log={{ .root.Values.log.level }}
+- --log-format={{ .root.Values.log.format }}
+- --http={{ if eq .root.Values.http.bind "localhost" }}127.0.0.1{{ end }}:{{ .port }}
+{{- end }}
+
 {{/* The flags that controller and speaker share. */}}
 {{- define "ovn-vip.args" -}}
 - --log={{ .root.Values.log.level }}
@@ -34,6 +42,9 @@ imagePullPolicy: {{ $image.pullPolicy }}
 - --exclude-ips={{ .root.Values.policy.excludeIps }}
 {{- with .root.Values.policy.loadBalancerClass }}
 - {{ printf "--load-balancer-class=%s" . | quote }}
+{{- end }}
+{{- with .root.Values.policy.metallbNamespace }}
+- --metallb-namespace={{ . }}
 {{- end }}
 {{- end }}
 

@@ -75,6 +75,7 @@ impl Session {
             self.retry_refused_at = now + self.retry_pause;
             self.reported = std::mem::take(&mut self.refused);
         }
+        self.found = found.len();
         let target = Arc::clone(&self.wanted);
         let left_before = self.leaving.decide(now, &target);
         self.refused.retain(|flow, _| target.contains(flow) && !self.leaving.is_left(flow));

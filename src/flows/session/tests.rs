@@ -368,3 +368,15 @@ proptest! {
         let _ = pair.session.receive(pair.now, &bytes);
     }
 }
+
+#[test]
+fn what_was_only_looked_at_is_read_again_before_it_is_changed() {
+    let mut pair = Pair::new(Fake::new(), [80, 443]);
+    pair.talk().unwrap();
+    // Another conversation with the same switch: somebody who looks.
+    pair.session = Session::new(pair.now, Arc::new(Wanted::default().sparing(crate::flows::Spared::All)));
+    assert!(pair.talk().unwrap().contains(&Event::Installed { added: 0, removed: 0 }));
+    assert_eq!((pair.session.found(), pair.count()), (2, 2));
+    assert_eq!(pair.want([]).unwrap(), [Event::Installed { added: 0, removed: 2 }]);
+    assert_eq!(pair.count(), 0);
+}

@@ -7,3 +7,4 @@ mod publish;
 pub mod status;
 pub mod voice;
 pub mod watch;
+pub mod withdraw;

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use futures::stream::{self, BoxStream, SelectAll};
 use futures::{FutureExt, Stream, StreamExt};
+use kube::api::ApiResource;
 use kube::runtime::watcher::Event;
 use kube::{Api, Client};
 use tokio::sync::watch as signal;
@@ -236,6 +237,12 @@ impl KubeWatch {
         let fields = self.feeds.iter().flat_map(Feed::problems).map(ToString::to_string);
         troubles.chain(fields).chain(self.rewinding()).collect()
     }
+}
+
+/// A kind as the API server has it, and its name there.
+pub fn resource_of(kind: Kind) -> Option<(ApiResource, String)> {
+    let watched = WATCHED.iter().find(|watched| watched.kind == kind)?;
+    Some((watched.resource(), watched.resource_name()))
 }
 
 /// Every kind's events, from their beginning.

@@ -1,44 +1,87 @@
 //! `ovn-vip remove`: everything of ours goes, where that is said.
 
+mod node;
+mod objects;
+
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use tracing::info;
 
+use crate::io::http::serve;
 use crate::io::ovsdb_client::{Client, ClientConfig, Endpoint, Event};
 use crate::nb::diff::Changes;
 use crate::nb::rows::{NORTHBOUND, northbound_tables};
 use crate::nb::{Owner, removal, transaction};
 use crate::settings::RemoveArgs;
+use crate::telemetry::Shutdown;
+use crate::telemetry::metrics::Metrics;
 
 use super::northbound::synced;
 
 /// Something would be removed, and was not.
 const UNSAID: u8 = 2;
 
+/// What became of a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Outcome {
+    /// Nothing of ours is left there.
+    Clean,
+    /// There is something, and `--yes` was not said.
+    Unsaid,
+    /// There is something under another name.
+    Misnamed,
+}
+
 /// Says what would go; with `--yes` takes it out.
 pub async fn run(arguments: &RemoveArgs) -> anyhow::Result<ExitCode> {
-    let address = arguments.northbound()?;
+    let mut shutdown = Shutdown::listen()?;
+    let health = Metrics::default().finish();
+    if let Some(address) = &arguments.http {
+        let address = serve(address, health.clone()).await?;
+        info!(%address, "serving /healthz and /readyz");
+    }
+    let mut last = String::from("it does not answer");
+    let work = parts(arguments, &mut last);
+    let outcome = match tokio::time::timeout(Duration::from_secs(arguments.timeout), work).await {
+        Ok(done) => done?,
+        Err(_) => anyhow::bail!("not done after {} s: {last}", arguments.timeout),
+    };
+    if arguments.http.is_some() && outcome == Outcome::Clean {
+        health.set_ready(None);
+        shutdown.requested().await;
+    }
+    Ok(match outcome {
+        Outcome::Clean => ExitCode::SUCCESS,
+        Outcome::Unsaid => ExitCode::from(UNSAID),
+        Outcome::Misnamed => ExitCode::FAILURE,
+    })
+}
+
+async fn parts(arguments: &RemoveArgs, last: &mut String) -> anyhow::Result<Outcome> {
+    if arguments.node_rules {
+        return node::remove(arguments, last).await;
+    }
+    let rows = match arguments.northbound() {
+        Err(_) if arguments.objects => Outcome::Clean,
+        address => northbound(arguments, &address?, last).await?,
+    };
+    let objects = if arguments.objects { objects::remove(arguments, last).await? } else { Outcome::Clean };
+    Ok(rows.max(objects))
+}
+
+async fn northbound(arguments: &RemoveArgs, address: &str, last: &mut String) -> anyhow::Result<Outcome> {
+    *last =
+        format!("the northbound at {address} does not answer; is --ovn-nb right, and ovsdb-server running?");
     let config = ClientConfig::new(
-        Endpoint::parse_list(&address).context("--ovn-nb")?,
+        Endpoint::parse_list(address).context("--ovn-nb")?,
         NORTHBOUND,
         northbound_tables(),
     );
     let tls = Some(arguments.tls.config());
     let mut client = Client::new(ClientConfig { leader_only: arguments.yes, tls, ..config });
-    let mut last = String::from("it does not answer");
-    let work = remove(arguments, &mut client, &mut last);
-    match tokio::time::timeout(Duration::from_secs(arguments.timeout), work).await {
-        Ok(done) => done,
-        Err(_) => anyhow::bail!(
-            "not done after {} s: the northbound at {address}: {last}; is --ovn-nb right, and ovsdb-server running?",
-            arguments.timeout
-        ),
-    }
-}
-
-async fn remove(arguments: &RemoveArgs, client: &mut Client, last: &mut String) -> anyhow::Result<ExitCode> {
-    synced(client, last).await?;
+    synced(&mut client, last).await?;
     let mut owner = Owner::new(&arguments.cluster_name, 0);
     let changes = removal::everything(&mut owner, client.replica());
     print!("{changes}");
@@ -50,7 +93,7 @@ async fn remove(arguments: &RemoveArgs, client: &mut Client, last: &mut String) 
             names => format!("only of {}: is --cluster-name right?", names.join(", ")),
         };
         println!("there is no row of cluster {}, {others}", arguments.cluster_name);
-        return Ok(if names.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        return Ok(if names.is_empty() { Outcome::Clean } else { Outcome::Misnamed });
     }
     if !arguments.yes {
         println!(
@@ -58,18 +101,17 @@ async fn remove(arguments: &RemoveArgs, client: &mut Client, last: &mut String) 
             arguments.cluster_name
         );
         println!("Stop the speakers and the controllers first: a controller that runs puts all of it back.");
-        return Ok(ExitCode::from(UNSAID));
+        return Ok(Outcome::Unsaid);
     }
     let mut rest = changes;
     while !rest.is_empty() {
         let (now, _) = rest.next_step();
-        commit(client, &now, last).await?;
+        commit(&mut client, &now, last).await?;
         rest = removal::everything(&mut owner, client.replica());
     }
     println!("{count} writes: nothing of cluster {} is left in the northbound", arguments.cluster_name);
-    println!("On each node, for its provider bridge, once its speaker is stopped:");
-    println!("  ovs-ofctl del-flows BRIDGE cookie=0x6f766e2d76697000/0xffffffffffffff00");
-    Ok(ExitCode::SUCCESS)
+    println!("On each node, once its speaker is stopped: ovn-vip remove --node-rules --yes");
+    Ok(Outcome::Clean)
 }
 
 /// Writes, and waits until it is there.
