@@ -142,6 +142,10 @@ pub struct PolicyArgs {
     /// MetalLB does. Give what MetalLB's --lb-class has.
     #[arg(long, env = "OVN_VIP_LOAD_BALANCER_CLASS", value_name = "CLASS")]
     pub load_balancer_class: Option<String>,
+    /// MetalLB's namespace. A ServiceL2Status elsewhere does not count: whoever may write one there could take a VIP away. By default
+    /// each namespace that has an IPAddressPool is MetalLB's.
+    #[arg(long, env = "OVN_VIP_METALLB_NAMESPACE", value_name = "NAME")]
+    pub metallb_namespace: Option<String>,
 }
 
 /// `--exclude-ips`.
@@ -186,7 +190,8 @@ impl PolicyArgs {
             Some("*") => ClassRule::Any,
             Some(class) => ClassRule::Only(class.into()),
         };
-        Policy { exclude_ips, load_balancer_class }
+        let namespace = self.metallb_namespace.as_deref().filter(|name| !name.is_empty());
+        Policy { exclude_ips, load_balancer_class, metallb_namespace: namespace.map(Into::into) }
     }
 }
 

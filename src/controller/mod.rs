@@ -263,7 +263,8 @@ impl Controller {
     fn say_problems(&mut self) {
         let troubles =
             [self.lease_trouble.clone(), self.voice_trouble.clone(), self.reconciler.unread()].into_iter();
-        let troubles = troubles.flatten().chain(self.reconciler.misnamed()).chain(self.giving.troubles());
+        let troubles = troubles.flatten().chain(self.reconciler.misnamed()).chain(self.strangers());
+        let troubles = troubles.chain(self.giving.troubles());
         say_problems(&mut self.said, self.problems.iter().cloned().chain(troubles));
     }
 

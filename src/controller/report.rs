@@ -14,6 +14,7 @@ use crate::model::ObjectKey;
 use crate::nb::diff::Changes;
 use crate::nb::rows::{NORTHBOUND, SOUTHBOUND};
 use crate::ovsdb::TransactionError;
+use crate::plan::strangers;
 use crate::telemetry::metrics::{label, observe, replace};
 
 use super::announcer::{Announcer, announcer};
@@ -62,6 +63,12 @@ impl Controller {
         let set = |gauge: &Gauge, count: usize| gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
         set(&self.metrics.vips_served, held);
         set(&self.metrics.vips_without_holder, vips.len() - held);
+    }
+
+    /// Who says things in MetalLB's name that do not count.
+    pub(super) fn strangers(&self) -> Vec<String> {
+        let strangers = strangers(self.reconciler.world(), self.reconciler.policy());
+        strangers.map(|found| format!("{}: {}; {}", found.object, found.message, found.cure)).collect()
     }
 
     /// Takes note of whose report was renewed, and whose was not.

@@ -183,10 +183,10 @@ impl World {
         self.advertisements.values()
     }
 
-    /// Who says that a Service's VIPs are announced by somebody other than us.
-    pub fn announced_by_others(&self, key: &ServiceKey) -> Option<&L2Status> {
-        let mut statuses = self.statuses_of.get(key).into_iter().flatten();
-        statuses.find_map(|status| self.statuses.get(status).filter(|status| !status.ours))
+    /// Who says that a Service is announced, in order.
+    pub fn statuses_of(&self, key: &ServiceKey) -> impl Iterator<Item = &L2Status> {
+        let statuses = self.statuses_of.get(key).into_iter().flatten();
+        statuses.filter_map(|status| self.statuses.get(status))
     }
 
     /// All ServiceL2Statuses, in order.

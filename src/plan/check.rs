@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{Network, ObjectKey, RangeSet, Service, ServiceKey, Subnet, World};
+use crate::model::{L2Status, Network, ObjectKey, RangeSet, Service, ServiceKey, Subnet, World};
 
 use super::announce::segment_refusals;
 use super::backends::lack;
@@ -28,6 +28,7 @@ pub fn check(world: &World, network: Option<&Network>, policy: &Policy) -> Vec<F
     }
     let others = world.services().filter(|found| !policy.serves(found));
     findings.extend(others.map(of_another_class));
+    findings.extend(strangers(world, policy));
     findings.extend(segment_refusals(world).map(|refusal| of_segment(&refusal)));
     for subnet in world.subnets() {
         findings.extend(of_subnet(subnet));
@@ -44,6 +45,12 @@ fn follows_from_a_gap(world: &World, refusal: &Refusal) -> bool {
     }
 }
 
+/// The ServiceL2Statuses that do not count.
+pub fn strangers<'w>(world: &'w World, policy: &'w Policy) -> impl Iterator<Item = Finding> + 'w {
+    let strangers = world.statuses().filter(|status| !status.ours && !policy.believes(world, status));
+    strangers.map(|status| of_status(world, status))
+}
+
 /// A Service that is left to somebody else.
 fn of_another_class(service: &Service) -> Finding {
     let message = match &service.class {
@@ -57,6 +64,27 @@ fn of_another_class(service: &Service) -> Finding {
         reason: "OtherClass",
         message,
         cure: "--load-balancer-class says which Services are served".to_owned(),
+    }
+}
+
+/// A ServiceL2Status that does not count.
+fn of_status(world: &World, status: &L2Status) -> Finding {
+    let node = &status.node;
+    let why = match world.node(node) {
+        Some(_) => format!("{} is not MetalLB's namespace", status.key.namespace),
+        None => format!("there is no Node {node}"),
+    };
+    Finding {
+        severity: Severity::Warning,
+        object: ObjectKey::L2Status(status.key.clone()).to_string(),
+        field: "status".to_owned(),
+        reason: "StatusDoesNotCount",
+        message: format!(
+            "it says that {node} announces Service {}, and does not count: {why}",
+            status.service
+        ),
+        cure: "ask who wrote it, and delete it; where it is MetalLB's own, --metallb-namespace says so"
+            .to_owned(),
     }
 }
 

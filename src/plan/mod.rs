@@ -26,7 +26,7 @@ mod wires;
 pub use crate::model::ExcludeIps;
 pub use announcer::{Announcer, Replanned, announce_plan};
 pub use backends::lack;
-pub use check::check;
+pub use check::{check, strangers};
 pub use elect::rank;
 pub use exclude_ips::{fixed_exclude_ips, missing_exclude_ips};
 pub use finding::{Finding, Severity};

@@ -148,7 +148,8 @@ impl<'w> Place<'w> {
             .map(|service| (&service.key, Member::new(view, subnet, vip, service, &owners, &mut candidates)));
         let members = members.collect();
         // Two that answer for one address are worse than none of ours.
-        let others = view.services_at(vip).find_map(|sharer| view.world.announced_by_others(&sharer.key));
+        let others =
+            view.services_at(vip).find_map(|sharer| view.policy.announced_by_others(view.world, &sharer.key));
         Self { members, others, elected: None, announcer: None, owners }
     }
 

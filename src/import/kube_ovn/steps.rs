@@ -146,7 +146,7 @@ fn announcing(native: Native<'_>) -> Vec<String> {
     }
     let mut announced: BTreeMap<String, Vec<&ServiceKey>> = BTreeMap::new();
     for service in world.services() {
-        if let Some(status) = world.announced_by_others(&service.key) {
+        if let Some(status) = world.statuses_of(&service.key).find(|status| !status.ours) {
             announced.entry(status.node.to_string()).or_default().push(&service.key);
         }
     }
