@@ -27,6 +27,7 @@ pub struct ImportArgs {
 
 /// What to bring over.
 #[derive(Clone, Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one in a process")]
 pub enum ImportSource {
     /// The ConfigMap of MetalLB 0.8 to 0.12: pools, BGP peers and advertisements, BFD profiles, communities.
     MetallbConfigmap {

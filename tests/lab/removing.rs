@@ -114,6 +114,36 @@ fn neighbours_are_there(stage: &Stage) {
     assert_eq!(cluster.get(SUBNET).unwrap()["metadata"]["annotations"]["example.com/theirs"], "yes");
 }
 
+/// Without --yes it is said, and nothing is done.
+fn without_yes_it_is_only_said(stage: &Stage) {
+    let unsaid: Vec<String> = ["remove", "--node-rules"].map(str::to_owned).into();
+    let (ok, said) = try_run(&mut on_node(stage, "node1", &unsaid));
+    assert!(!ok && said.contains("bridge br-provider: ") && said.contains("say --yes"), "{said}");
+    let unsaid: Vec<String> = ["remove", "--objects"].map(str::to_owned).into();
+    let (ok, said) = try_run(&mut in_cluster(stage, &unsaid));
+    for words in ["Subnet underlay-subnet: ", "Lease ovn-vip/speaker.node1", "ServiceL2Status", "say --yes"] {
+        assert!(!ok && said.contains(words), "{words}: {said}");
+    }
+    assert!(!rows_of_ours(stage).is_empty() && !words_of_ours(stage).is_empty());
+    assert!(!stage.lab.rules("node1").is_empty());
+}
+
+/// `kubectl rollout status`, of one Pod.
+fn becomes_ready(stage: &Stage, pod: &mut Process, place: &str) {
+    pod.says("serving /healthz and /readyz");
+    let log = pod.log();
+    let address = log.split("\"address\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let page = format!("http://{address}/readyz");
+    eventually("it is ready", || {
+        let mut curl = match place {
+            "central" => Command::new("curl"),
+            node => stage.lab.command_in(node, "curl"),
+        };
+        let (ok, said) = try_run(curl.args(["-sSf", "--max-time", "5", &page]));
+        holds(ok, said)
+    });
+}
+
 #[test]
 fn nothing_of_ours_is_left_and_everything_of_others() {
     let mut stage = Stage::balanced_in_kubernetes(&Topology::default());
@@ -137,18 +167,7 @@ fn nothing_of_ours_is_left_and_everything_of_others() {
     stage.speakers.clear();
     stage.controller = None;
 
-    // Without --yes it is said, and nothing is done.
-    let unsaid: Vec<String> = ["remove", "--node-rules"].map(str::to_owned).into();
-    let (ok, said) = try_run(&mut on_node(&stage, "node1", &unsaid));
-    assert!(!ok && said.contains("bridge br-provider: ") && said.contains("say --yes"), "{said}");
-    let unsaid: Vec<String> = ["remove", "--objects"].map(str::to_owned).into();
-    let (ok, said) = try_run(&mut in_cluster(&stage, &unsaid));
-    for words in ["Subnet underlay-subnet: ", "Lease ovn-vip/speaker.node1", "ServiceL2Status", "say --yes"] {
-        assert!(!ok && said.contains(words), "{words}: {said}");
-    }
-    assert!(!rows_of_ours(&stage).is_empty() && !words_of_ours(&stage).is_empty());
-    assert!(!stage.lab.rules("node1").is_empty());
-
+    without_yes_it_is_only_said(&stage);
     let folder = stage.folder.path().to_owned();
     let start =
         |name: &str, mut command: Command| Process::start(&format!("remove-{name}"), &mut command, &folder);
@@ -156,21 +175,8 @@ fn nothing_of_ours_is_left_and_everything_of_others() {
     let mut pods: Vec<Process> =
         NODES.iter().map(|node| start(node, on_node(&stage, node, &speaker))).collect();
     pods.push(start("cluster", in_cluster(&stage, &arguments("controller.yaml"))));
-    // `kubectl rollout status`.
     for (pod, place) in pods.iter_mut().zip(NODES.into_iter().chain(["central"])) {
-        pod.says("serving /healthz and /readyz");
-        let log = pod.log();
-        let address = log.split("address=").nth(1).or_else(|| log.split("\"address\":\"").nth(1)).unwrap();
-        let address = address.split([' ', '"', '\n']).next().unwrap().to_owned();
-        let page = format!("http://{address}/readyz");
-        eventually("it is ready", || {
-            let mut curl = match place {
-                "central" => Command::new("curl"),
-                node => stage.lab.command_in(node, "curl"),
-            };
-            let (ok, said) = try_run(curl.args(["-sSf", "--max-time", "5", &page]));
-            holds(ok, said)
-        });
+        becomes_ready(&stage, pod, place);
     }
 
     assert_eq!(rows_of_ours(&stage), Vec::<String>::new());
