@@ -10,6 +10,7 @@ use crate::ovsdb::Replica;
 use crate::plan::{Finding, Policy, Severity, check};
 use crate::settings::{CheckArgs, Output};
 
+use super::grouped::{Group, grouped};
 use super::objects::Objects;
 use super::table::Table;
 use super::tally;
@@ -61,9 +62,18 @@ fn table(findings: &[Finding]) -> String {
         return "nothing found\n".to_owned();
     }
     let mut table = Table::new(&["SEVERITY", "OBJECT", "FIELD", "REASON"]);
-    for Finding { severity, object, field, reason, message, cure } in findings {
-        let cells = vec![severity.to_string(), object.clone(), field.clone(), (*reason).to_owned()];
-        table.push(cells, vec![message.clone(), format!("cure: {cure}")]);
+    for Group { first, object, names, count } in grouped(findings) {
+        let Finding { severity, object: _, field, reason, message, cure } = first;
+        let cells = vec![severity.to_string(), object, field.clone(), (*reason).to_owned()];
+        let (names, others) = match count {
+            1 => (None, String::new()),
+            count => (
+                Some(names).filter(|names| !names.is_empty()),
+                format!(" ({} more like it: -o json)", count - 1),
+            ),
+        };
+        let below = names.into_iter().chain([format!("{message}{others}"), format!("cure: {cure}")]);
+        table.push(cells, below.collect());
     }
     let [errors, warnings, infos] = counts(findings);
     format!("{table}\nerrors: {errors}, warnings: {warnings}, notes: {infos}\n")

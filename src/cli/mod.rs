@@ -5,6 +5,7 @@ mod assumed;
 mod check;
 mod completions;
 mod explain;
+mod grouped;
 mod import;
 mod mind;
 mod northbound;

@@ -46,6 +46,7 @@ enum Announced {
     NodeNotReady,
     NotHeard,
     Unknown,
+    Declined,
 }
 
 impl Announced {
@@ -57,6 +58,7 @@ impl Announced {
             Announced::NodeNotReady => "its node is not ready",
             Announced::NotHeard => "unknown: its speaker is not heard",
             Announced::Unknown => "unknown: no speaker reports",
+            Announced::Declined => "not served",
         }
     }
 }
@@ -74,7 +76,7 @@ pub async fn run(target: KubeTarget, output: Output) -> anyhow::Result<ExitCode>
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Every VIP that lies in a Subnet of ours, in order.
+/// Every VIP that lies in a Subnet of ours, in order; then those that the controller declines though they lie in none.
 fn reported<'m>(
     world: &World,
     silent: &Silent,
@@ -91,8 +93,8 @@ fn reported<'m>(
     let why = |service: &&crate::model::Service| {
         let marks = marks_of(&ObjectKey::Service(service.key.clone()))?;
         let (served, _) = marks.served.as_ref()?;
-        (served.status != crate::kube::marks::Status::True)
-            .then(|| format!("{}: {}: {}", service.key, served.reason, served.message))
+        // Also what of a Service that is served is not.
+        (served.reason != "Served").then(|| format!("{}: {}: {}", service.key, served.reason, served.message))
     };
     let vips = services.into_iter().map(|((vip, subnet), services)| {
         let (announced, node) = match announcer(world, silent, subnet, vip) {
@@ -117,7 +119,27 @@ fn reported<'m>(
             why: services.iter().filter_map(why).collect(),
         }
     });
-    vips.collect()
+    let mut vips: Vec<Reported> = vips.collect();
+    for service in world.services() {
+        let declined: Vec<String> = why(&service).into_iter().collect();
+        let is_told = |vip: &&IpAddr| vips.iter().any(|told| told.vip == **vip);
+        let untold: Vec<IpAddr> = if declined.is_empty() {
+            Vec::new()
+        } else {
+            service.vips.iter().filter(|vip| !is_told(vip)).copied().collect()
+        };
+        vips.extend(untold.into_iter().map(|vip| Reported {
+            vip,
+            subnet: "-".to_owned(),
+            services: vec![service.key.to_string()],
+            announced: Announced::Declined,
+            node: None,
+            mac: None,
+            heard: None,
+            why: declined.clone(),
+        }));
+    }
+    vips
 }
 
 fn table(vips: &[Reported], now: Timestamp) -> String {

@@ -75,6 +75,8 @@ fn a_vip_that_is_declined_is_said_on_the_service_and_on_the_subnet() {
     stage.assign(NGINX, &["10.180.204.200"]);
     let declined = becomes(&stage, NGINX, "False", "NotExcluded");
     assert!(declined["message"].as_str().unwrap().contains("excludeIps"), "{declined}");
+    let (well, said) = status(&stage);
+    assert!(!well && said.contains("default/nginx: NotExcluded: ") && said.contains("excludeIps"), "{said}");
     annotation(&stage, "ovn-vip.io/warnings", |text| text.contains("default/nginx NotExcluded"));
     assert_eq!(events(&stage, "Subnet", "underlay-subnet"), ["VipsDeclined"]);
     assert!(events(&stage, "Service", "nginx").contains(&"NotExcluded".to_owned()));
