@@ -24,7 +24,7 @@ pub use self::delivery::{DeliveryEvent, Integration};
 use self::event::Broken;
 pub use self::event::{SwitchError, SwitchEvent};
 use self::excuse::Excuse;
-use crate::flows::{Flow, Session, Wanted};
+use crate::flows::{Flow, Session, Spared, Wanted};
 use crate::io::unix_socket::explain;
 
 /// Waits between attempts to connect grow by this much …
@@ -91,6 +91,16 @@ impl Switch {
         if let Link::Up { session, .. } = &mut self.link {
             session.set_wanted(self.origin.elapsed(), wanted);
         }
+    }
+
+    /// The bridge is looked at, and left as it is.
+    pub fn only_look(&mut self) {
+        self.set_wanted(Wanted::default().sparing(Spared::All));
+    }
+
+    /// No flow of ours is wanted on the bridge.
+    pub fn clear(&mut self) {
+        self.set_wanted(Wanted::default());
     }
 
     /// Whether everything wanted was on the bridge when last looked at, a few seconds ago at most.

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use crate::flows::{Spared, Wanted};
 use crate::io::ovsdb_client::{Client, ClientConfig, Endpoint};
 use crate::io::switch::{Switch, SwitchError, SwitchEvent};
 use crate::node::bridge;
@@ -30,7 +29,7 @@ pub(super) async fn remove(arguments: &RemoveArgs, last: &mut String) -> anyhow:
     for name in bridge::names(vswitch.replica()) {
         *last = format!("bridge {name} does not answer: is ovs-vswitchd running?");
         let mut switch = Switch::new(rundir.join(format!("{name}.mgmt")));
-        switch.set_wanted(Wanted::default().sparing(Spared::All));
+        switch.only_look();
         if let Some(why) = is_foreign(&mut switch, last).await? {
             println!("bridge {name}: none of ours can be there: {why}");
             continue;
@@ -39,7 +38,7 @@ pub(super) async fn remove(arguments: &RemoveArgs, last: &mut String) -> anyhow:
         println!("bridge {name}: {found} rules");
         count += found;
         if arguments.yes && found > 0 {
-            switch.set_wanted(Wanted::default());
+            switch.clear();
             is_foreign(&mut switch, last).await?;
         }
     }
