@@ -5,7 +5,7 @@ use std::fmt;
 use crate::io::cluster::{Cluster, Source};
 use crate::io::kube::connect::KubeTarget;
 use crate::io::kube::status::say;
-use crate::io::kube::watch::KubeWatch;
+use crate::io::kube::watch::{By, KubeWatch};
 use crate::io::kube::withdraw::{delete, is_there};
 use crate::kube::Kind;
 use crate::kube::saying::Saying;
@@ -37,7 +37,7 @@ impl fmt::Display for Ours {
 pub(super) async fn remove(arguments: &RemoveArgs, last: &mut String) -> anyhow::Result<Outcome> {
     let target =
         KubeTarget { kubeconfig: arguments.kubeconfig.clone(), context: arguments.kube_context.clone() };
-    let mut cluster = Cluster::open(&Source::Kube(target)).await?;
+    let mut cluster = Cluster::open(&Source::Kube(target), By::All).await?;
     let mut world = World::default();
     while !cluster.is_complete() {
         let news = cluster.next().await;
