@@ -144,11 +144,14 @@ impl Flows {
         let flows = self.balancing.get(&hint_of(row)).into_iter().flat_map(BTreeMap::values);
         let flows: Vec<&Balancing> =
             flows.filter(|flow| (flow.address, flow.port) == (key.ip(), key.port())).collect();
-        // Of Kube-OVN's flows one is for all nodes, and one for each with a backend.
+        // Of Kube-OVN's flows one is for all nodes, and one for each with a backend. The first may bear the hint of another row that had
+        // the same key: northd keeps a flow that two rows made, as the first of them left it. Then those of the nodes tell.
+        let of_nodes = flows.iter().filter(|flow| flow.local).flat_map(|flow| flow.backends.iter().copied());
+        let is_whole = !backends.is_empty() && of_nodes.collect::<BTreeSet<_>>() == *backends;
         let is_current = |flow: &&Balancing| {
             flow.backends == *backends || (flow.handed_on && flow.backends.is_subset(backends))
         };
-        if !flows.iter().copied().any(|flow| is_current(&flow)) {
+        if !is_whole && !flows.iter().copied().any(|flow| is_current(&flow)) {
             return Seen::Nothing;
         }
         if flows.iter().any(|flow| flow.local) { Seen::Local } else { Seen::Anywhere }
@@ -248,6 +251,18 @@ mod tests {
         );
         let patched = flows(&[plain, here]);
         assert_eq!(patched.seen(ROW, V4.parse().unwrap(), &all), Seen::Local);
+        let there = (
+            "ls_in_lb",
+            "ct.new && ip4.dst == 10.180.204.252 && tcp.dst == 80 && is_chassis_resident(\"p21.default\")",
+            "reg1 = 10.180.204.252; reg2[0..15] = 80; ct_lb_mark(backends=10.180.204.121:80);",
+        );
+        let key = V4.parse().unwrap();
+        assert_eq!(
+            flows(&[here, there]).seen(ROW, key, &all),
+            Seen::Local,
+            "the one for all bears another hint"
+        );
+        assert_eq!(flows(&[here]).seen(ROW, key, &all), Seen::Nothing, "a node's is missing");
         let another = backends(&["10.180.204.112:80"]);
         assert_eq!(patched.seen(ROW, V4.parse().unwrap(), &another), Seen::Nothing, "the row is newer");
         assert_eq!(patched.seen(Uuid::nil(), V4.parse().unwrap(), &all), Seen::Nothing, "another row's");

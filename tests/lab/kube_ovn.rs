@@ -159,10 +159,19 @@ fn what_kube_ovn_left_over_is_served_and_nothing_is_lost_from_then_on() {
     is_served(&stage);
 
     kube_ovn.native = false;
+    let mark = stage.controller().mark();
     execute(&stage.lab, kube_ovn.start(&rows(&stage.lab)));
     is_in(&stage, "default/nginx/tcp", 80);
     are_announced(&stage);
     is_served(&stage);
+    // A flow that both rows made keeps the hint of the one that is gone: what is served is not doubted for it.
+    let began = std::time::Instant::now();
+    eventually("more than the controller's patience is over", || {
+        let over = began.elapsed() > Duration::from_secs(4);
+        holds(over, over)
+    });
+    let log = stage.controller().log();
+    assert!(!log[mark..].contains("NorthdSilent"), "{log}");
     let loads = VIPS.map(|vip| stage.load(vip));
     let left = rows(&stage.lab)[SHARED].clone();
     assert_eq!(left.keys().collect::<Vec<_>>(), ["10.96.0.10:80"], "its own key stays");
