@@ -4,6 +4,7 @@
 //! decisions; [`render`] and [`gate`] turn a plan into rows; [`diff`] compares them with what is there; [`transaction`]
 //! writes the difference. Nothing here remembers what was written: the replica is the only memory.
 
+mod attached;
 pub mod diff;
 pub mod flows;
 pub mod foreign;

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::model::{ChassisName, LspName, Network, NodeName, Port, ServiceKey, SubnetName};
 use crate::ovsdb::{Datum, Replica, Row, RowChange};
 
+use super::attached::Attached;
 use super::foreign::{Foreign, Key};
 use super::rows::{
     CHASSIS, LOAD_BALANCER, NB_GLOBAL, PORT_BINDING, ROUTER_PORT, SWITCH, SWITCH_PORT, TEMPLATE_VAR, map,
@@ -40,6 +41,7 @@ pub struct NetworkIndex {
     router_ports: RouterPorts,
     pub(super) bindings: BTreeMap<LspName, Uuid>,
     pub(super) foreign: Foreign,
+    pub(super) attached: Attached,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,9 +79,6 @@ impl NetworkIndex {
                     if let Some(row) = ours {
                         self.put_served(row, &mut dirty);
                     }
-                    let foreign = row.filter(|row| !owner.owns_load_balancer(uuid, row));
-                    let keys = self.foreign.put(uuid, foreign, replica);
-                    self.settle_holders(keys, &mut dirty);
                 }
                 TEMPLATE_VAR => {
                     let keys = self.foreign.put_variables(uuid, replica.row(TEMPLATE_VAR, &uuid), replica);
@@ -93,6 +92,7 @@ impl NetworkIndex {
                 _ => {}
             }
         }
+        self.foreign_changed(owner, replica, changes, &mut dirty);
         dirty
     }
 

@@ -231,7 +231,7 @@ pub fn subnet_of_group(name: &str) -> Option<SubnetName> {
     name.strip_prefix(PREFIX).map(SubnetName::from)
 }
 
-const PREFIX: &str = "ovn-vip.";
+pub(super) const PREFIX: &str = "ovn-vip.";
 
 impl SubnetRow {
     /// All of them.

@@ -48,6 +48,7 @@ pub fn northbound_tables() -> TablesWanted {
         .prefer_table(TEMPLATE_VAR, &["variables"])
         .require(GROUP, &["name", "load_balancer"])
         .require(SWITCH, &["name", "ports", "load_balancer_group", "acls", "external_ids"])
+        .prefer(SWITCH, &["load_balancer"])
         .require(ACL, &["name", "direction", "priority", "match", "action", "external_ids"])
         .prefer(ACL, &["tier"])
         .require(SWITCH_PORT, &["name", "type", "addresses", "options", "external_ids"])

@@ -165,7 +165,7 @@ fn what_kube_ovn_left_over_is_served_and_nothing_is_lost_from_then_on() {
     are_announced(&stage);
     is_served(&stage);
     // A flow that both rows made keeps the hint of the one that is gone: what is served is not doubted for it.
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     eventually("more than the controller's patience is over", || {
         let over = began.elapsed() > Duration::from_secs(4);
         holds(over, over)

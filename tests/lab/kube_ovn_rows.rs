@@ -7,7 +7,7 @@ use crate::kube_ovn::played::{KubeOvn, Release, Service};
 use crate::kube_ovn::{are_announced, execute, is_in, is_served, played, rows, service};
 use crate::lab::{Lab, Topology};
 use crate::process::{eventually, holds};
-use crate::stage::{Stage, VIPS};
+use crate::stage::{Stage, VIP4, VIPS};
 
 const OURS: &str = "default/nginx/tcp";
 const ITS: &str = "service:default/nginx:tcp:external";
@@ -108,4 +108,27 @@ fn a_row_for_one_service_is_kube_ovns_and_taken_by_consent_each_time_that_it_wri
         is_served(&stage);
     }
     ends(&stage, &mut kube_ovn);
+}
+
+/// Another network's row, or one that is attached nowhere (`enableLb: false`), takes no VIP, whatever it is called.
+#[test]
+fn a_row_that_no_switch_on_the_wire_has_takes_nothing() {
+    let mut stage = Stage::serving();
+    let load = stage.load(VIP4);
+    stage.lab.nb("ls-add other");
+    let key = format!("vips:\"{VIP4}:80\"=\"10.180.204.111:80\"");
+    for (name, switch) in [("cluster-tcp-loadbalancer", None), ("vpc-other-tcp-load", Some("other"))] {
+        let create = ["nb", "--id=@row", "create", "Load_Balancer", &format!("name={name}"), "protocol=tcp"];
+        let rest = ["options:prefer_local_backend=true", &key];
+        let attach = switch.map(|switch| ["--", "add", "Logical_Switch", switch, "load_balancer", "@row"]);
+        let words: Vec<&str> = create.into_iter().chain(rest).chain(attach.into_iter().flatten()).collect();
+        stage.lab.run(&words);
+    }
+    stage.lab.sync();
+    // Whatever is written after it is planned with it.
+    stage.cluster.remove_backend("p12");
+    stage.becomes_served("client", VIP4, &["p11"]);
+    let sample = load.end();
+    assert!(sample.failures.is_empty() && sample.ok > 10, "{sample:?}");
+    assert!(!stage.controller().log().contains("NativeOwner"));
 }
