@@ -295,7 +295,7 @@ impl<'f> Way<'f> {
         }
         let Some(Served { status, reason, message }) = self.facts.said else {
             let fault = "it has said nothing of this Service: there is no condition ovn-vip.io/Served";
-            let cure = "does ovn-vip-controller run, has it a leader (`kubectl get lease ovn-vip-controller`), and may it patch services/status?";
+            let cure = "does ovn-vip-controller run, has it a leader (`kubectl -n kube-system get lease ovn-vip-controller`), and may it patch services/status?";
             let mut step = wrong(Stage::Controller, fault.to_owned(), cure.to_owned());
             if self.sees_databases() {
                 step.mark = Mark::Doubtful;
