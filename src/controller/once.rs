@@ -37,14 +37,15 @@ impl Once {
 
     /// Prints what was written; an error where something could not be read, so that not all may be as it should be.
     pub fn end(&self, now: Instant, unread: Option<String>) -> anyhow::Result<ExitCode> {
-        print!("{}", self.summary(now));
+        print!("{}", self.summary(now, unread.is_none()));
         unread.map_or(Ok(ExitCode::SUCCESS), |why| anyhow::bail!("{why}"))
     }
 
     /// What to print at the end.
-    fn summary(&self, now: Instant) -> String {
+    fn summary(&self, now: Instant, is_whole: bool) -> String {
         let took = (now - self.started).as_millis();
         match self.writes {
+            0 if !is_whole => format!("nothing was written, and not all could be read ({took} ms)\n"),
             0 => format!("nothing to write: the northbound is as it should be ({took} ms)\n"),
             writes => format!("{}{writes} writes, {took} ms\n", self.lines),
         }
