@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::controller::announcer::{Announcer, announcer};
 use crate::controller::heard::Silent;
 use crate::io::kube::connect::KubeTarget;
-use crate::kube::marks::Marks;
+use crate::kube::marks::{Marks, Status};
 use crate::model::{ObjectKey, SubnetName, World};
 use crate::plan::is_eligible;
 use crate::settings::Output;
@@ -63,16 +63,23 @@ impl Announced {
     }
 }
 
-/// Reads the cluster, prints, and says by its exit code whether every VIP is announced.
+/// Reads the cluster, prints, and says by its exit code whether every VIP is announced, and no Service declined.
 pub async fn run(target: KubeTarget, output: Output) -> anyhow::Result<ExitCode> {
     let objects = objects::from_api_server(target).await?;
     let now = Timestamp::now();
-    let vips = reported(&objects.world(), &objects.silent(now), |key| objects.marks(key));
+    let world = objects.world();
+    let vips = reported(&world, &objects.silent(now), |key| objects.marks(key));
+    let is_declined = |service: &crate::model::Service| {
+        let marks = objects.marks(&ObjectKey::Service(service.key.clone()));
+        let served = marks.and_then(|marks| marks.served.as_ref());
+        served.is_some_and(|(served, _)| served.status == Status::False)
+    };
     match output {
         Output::Table => print!("{}", table(&vips, now)),
         Output::Json => println!("{:#}", json!({ "vips": vips })),
     }
-    let well = vips.iter().all(|vip| vip.announced == Announced::Yes);
+    let is_announced = vips.iter().all(|vip| vip.announced == Announced::Yes);
+    let well = is_announced && !world.services().any(is_declined);
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
