@@ -76,7 +76,7 @@ pub struct Agent {
     last_beat: u64,
     problems: BTreeSet<String>,
     /// Who is dead, by segment, as far as this node hears.
-    absent: Absent,
+    pub(super) absent: Absent,
 }
 
 impl Agent {

@@ -17,6 +17,10 @@ impl Agent {
         let Verdict::Conflict { vip, mac, outcome: Outcome::Peer } = verdict else { return };
         let claim = self.segments.get(subnet).and_then(|segment| segment.fresh_claim(vip, now));
         let Some((own, other)) = claim.zip(self.who_is(subnet, mac)) else { return };
+        // Whom this node took for dead speaks of what it held before.
+        if self.absent.get(subnet).is_some_and(|dead| dead.contains(&other)) {
+            return;
+        }
         let report = self.world.report_of(&other);
         if report.and_then(|report| report.term(subnet, vip)).is_some_and(|term| term != own) {
             return;

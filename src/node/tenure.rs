@@ -29,8 +29,9 @@ const HEARD_FOR: Duration = Duration::from_secs(3);
 /// How long another node's claim of what is held here may go without the cluster's telling why: longer than a report takes.
 const RIVAL_PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long a claim may be unknown to another node that claims the same: as long as a report takes, with some room.
-const FRESH: Duration = Duration::from_secs(1);
+/// How long a claim may be unknown to another node that claims the same: as long as a report takes. Not longer: what a switch
+/// that was stopped sends late is of the past.
+const FRESH: Duration = Duration::from_millis(400);
 
 /// After so long without a word a node that claimed a VIP does not claim it any more: it would have said so again.
 const SILENT_FOR: Duration = Duration::from_millis(1_200);
