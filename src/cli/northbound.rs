@@ -6,10 +6,8 @@ use anyhow::Context;
 use tokio::time::timeout;
 
 use crate::io::ovsdb_client::{Client, ClientConfig, Endpoint, Event};
-use crate::nb::flows;
-use crate::nb::rows::{
-    LOGICAL_FLOW, NORTHBOUND, SOUTHBOUND, Selection, needed_release, northbound_tables, southbound_tables,
-};
+use crate::nb::rows::{LOGICAL_FLOW, NORTHBOUND, SOUTHBOUND, Selection, needed_release, northbound_tables};
+use crate::nb::{flows, translated};
 use crate::ovsdb::Replica;
 use crate::settings::NorthboundArgs;
 
@@ -37,7 +35,7 @@ pub async fn northbound(address: &str, arguments: &NorthboundArgs) -> anyhow::Re
 /// Reads the southbound at an address.
 pub async fn southbound(address: &str, arguments: &NorthboundArgs) -> anyhow::Result<Replica> {
     let endpoints = Endpoint::parse_list(address).context("--ovn-sb")?;
-    let config = ClientConfig::new(endpoints, SOUTHBOUND, southbound_tables());
+    let config = ClientConfig::new(endpoints, SOUTHBOUND, translated::tables());
     let mut client = Client::new(ClientConfig { tls: Some(arguments.tls.config()), ..config });
     client.filter(LOGICAL_FLOW, flows::filter());
     let client = whole(client, "southbound", "--ovn-sb", address, arguments.timeout).await?;

@@ -16,7 +16,7 @@ use crate::ovsdb::{Condition, Datum, Function, Replica, Row, RowChange, RowFilte
 
 use super::rows::{LOGICAL_FLOW, text};
 
-const BALANCES: &str = "ls_in_lb";
+pub(super) const BALANCES: &str = "ls_in_lb";
 const PREPARES: &str = "ls_in_pre_lb";
 const FORWARDS: &str = "ls_in_l2_lkup";
 /// Of the flows that bring what was translated to its pod (`build_lswitch_dnat_mod_dl_dst_rules`).

@@ -23,6 +23,7 @@ pub mod rows;
 pub mod seen;
 mod subnet_diff;
 pub mod transaction;
+pub mod translated;
 mod wires;
 
 pub use diff::{Changes, Touched};

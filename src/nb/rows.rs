@@ -35,6 +35,10 @@ pub const PORT_BINDING: &str = "Port_Binding";
 
 /// `Logical_Flow`, of the southbound.
 pub const LOGICAL_FLOW: &str = "Logical_Flow";
+/// `Datapath_Binding`, of the southbound.
+pub const DATAPATH: &str = "Datapath_Binding";
+/// `Logical_DP_Group`, of the southbound.
+pub const DATAPATH_GROUP: &str = "Logical_DP_Group";
 /// `Chassis`, of the southbound.
 pub const CHASSIS: &str = "Chassis";
 

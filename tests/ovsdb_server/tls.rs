@@ -134,7 +134,10 @@ async fn what_another_authority_signed_is_refused_on_both_sides() {
     let path = |name: &str| folder.path().join(name);
 
     let reason = with(&|tls| tls.ca = path("other.crt")).disconnected().await;
-    assert!(reason.contains("did not sign the server's certificate") && reason.contains("other.crt"), "{reason}");
+    assert!(
+        reason.contains("did not sign the server's certificate") && reason.contains("other.crt"),
+        "{reason}"
+    );
     let mut stranger = with(&|tls| (tls.certificate, tls.key) = (path("stranger.crt"), path("stranger.key")));
     let reason = stranger.disconnected().await;
     assert!(!stranger.client.is_synced(), "{reason}");

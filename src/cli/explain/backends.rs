@@ -51,7 +51,9 @@ impl Way<'_> {
         let switches = &self.facts.reconciler.network().switches;
         let switch = self.subnet.and_then(|subnet| switches.get(&subnet.name));
         match switch.and_then(|switch| switch.ports.get(&address)) {
-            Some(port) if port.chassis.is_none() && self.facts.southbound => Binding::Nowhere(&port.name),
+            Some(port) if port.chassis.is_none() && self.facts.southbound.is_some() => {
+                Binding::Nowhere(&port.name)
+            }
             Some(_) | None => Binding::Fine,
         }
     }

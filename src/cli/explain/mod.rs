@@ -2,6 +2,7 @@
 
 mod backends;
 mod holder;
+mod left;
 mod ovn;
 mod print;
 mod rows;
@@ -38,7 +39,10 @@ pub async fn run(arguments: &ExplainArgs) -> anyhow::Result<ExitCode> {
         Output::Table => print!("{}", print::text(&explained)),
         Output::Json => println!("{:#}", print::as_json(&explained)),
     }
-    let wrong = explained.iter().any(|found| found.verdict == Verdict::NotServed);
+    let wrong = explained.iter().any(|found| match found.verdict {
+        Verdict::NotServed | Verdict::LeftUnseen => true,
+        Verdict::Served | Verdict::SaidToBeServed | Verdict::Unknown => false,
+    });
     // What cannot be read may be the Service's, or another's that has its port.
     let unread = objects.live.is_none()
         && objects.problems.iter().any(|problem| problem.severity == crate::plan::Severity::Error);
@@ -72,7 +76,7 @@ async fn follow(
             reconciler: &ovn.reconciler,
             differences: ovn.differences.as_ref(),
             fault: ovn.fault.as_ref(),
-            southbound: ovn.southbound,
+            southbound: ovn.southbound.as_ref(),
             disabled: &ovn.disabled,
             live: objects.live.is_some(),
             said: said.and_then(|marks| marks.served.as_ref()).map(|(served, _)| served),

@@ -34,8 +34,8 @@ pub struct Ovn {
     pub differences: Option<BTreeMap<ServiceKey, Vec<Difference>>>,
     /// Why nothing can be served at all, with what to do.
     pub fault: Option<Wrong>,
-    /// The southbound was read.
-    pub southbound: bool,
+    /// The southbound, where it was read.
+    pub southbound: Option<Replica>,
     /// Addresses whose port is disabled.
     pub disabled: BTreeMap<IpAddr, LspName>,
 }
@@ -51,7 +51,7 @@ impl Ovn {
         let fault = match northbound {
             Some(address) => match northbound::northbound(&address, &arguments.northbound).await {
                 Ok((replica, selection)) => {
-                    match Self::read(arguments, objects, &replica, selection, southbound.as_ref())? {
+                    match Self::read(arguments, objects, &replica, selection, southbound)? {
                         Ok(found) => return Ok(found),
                         Err(fault) => Some(fault),
                     }
@@ -65,7 +65,7 @@ impl Ovn {
         };
         let replica = assumed::northbound(world, AssumedOvn::KubeOvn)?;
         let (reconciler, _) = plan(arguments, objects, &replica, Selection::full(), None);
-        Ok(Self { reconciler, differences: None, fault, southbound: false, disabled: BTreeMap::new() })
+        Ok(Self { reconciler, differences: None, fault, southbound: None, disabled: BTreeMap::new() })
     }
 
     fn read(
@@ -73,9 +73,9 @@ impl Ovn {
         objects: &Objects,
         replica: &Replica,
         selection: Selection,
-        southbound: Option<&Replica>,
+        southbound: Option<Replica>,
     ) -> anyhow::Result<Result<Self, Wrong>> {
-        let (reconciler, changes) = plan(arguments, objects, replica, selection, southbound);
+        let (reconciler, changes) = plan(arguments, objects, replica, selection, southbound.as_ref());
         if let Some(is) = mind::without_locality(&reconciler) {
             let cure = "use the OVN that Kube-OVN ships, or OVN 26.03 or newer".to_owned();
             return Ok(Err(Wrong { is, cure }));
@@ -85,7 +85,7 @@ impl Ovn {
         }
         let differences = Some(differences(&reconciler, &changes, replica));
         let disabled = disabled_ports(replica);
-        Ok(Ok(Self { reconciler, differences, fault: None, southbound: southbound.is_some(), disabled }))
+        Ok(Ok(Self { reconciler, differences, fault: None, southbound, disabled }))
     }
 }
 

@@ -26,12 +26,15 @@ pub fn text(explained: &[Explained]) -> String {
             }
         }
         let verdict = match found.verdict {
-            Verdict::Served => "served",
-            Verdict::SaidToBeServed => {
-                "served, by what controller and speakers have said; --ovn-nb, --ovn-sb and --speakers look"
+            Verdict::Served => "served".to_owned(),
+            Verdict::SaidToBeServed => said_to_be_served(&found.unasked),
+            Verdict::NotServed => "not served".to_owned(),
+            Verdict::LeftUnseen => {
+                "left to another, and nobody looked whether that serves it; --ovn-sb looks".to_owned()
             }
-            Verdict::NotServed => "not served",
-            Verdict::Unknown => "nothing was found that darkens it; whether it is served is not known",
+            Verdict::Unknown => {
+                "nothing was found that darkens it; whether it is served is not known".to_owned()
+            }
         };
         let is_doubtful = found.steps.iter().any(|step| step.mark == Mark::Doubtful);
         let look =
@@ -39,6 +42,16 @@ pub fn text(explained: &[Explained]) -> String {
         let _ = writeln!(text, "= {verdict}{look}");
     }
     text
+}
+
+/// Names what was not given only.
+fn said_to_be_served(unasked: &[&str]) -> String {
+    let further = match unasked {
+        [] => "no speaker that was asked says so".to_owned(),
+        [flag] => format!("{flag} looks"),
+        [flags @ .., last] => format!("{} and {last} look", flags.join(", ")),
+    };
+    format!("served, by what controller and speakers have said; {further}")
 }
 
 fn put(text: &mut String, Step { step, mark, says, reasons: _, wrongs }: &Step) {

@@ -51,7 +51,7 @@ impl Way<'_> {
         }
     }
 
-    pub(super) fn row_words(&self) -> String {
+    fn row_words(&self) -> String {
         let desired = self.facts.reconciler.desired();
         let rows = self.backends.keys().map(|(protocol, _)| *protocol).collect::<BTreeSet<_>>();
         let names = rows.into_iter().filter_map(|protocol| {
@@ -59,6 +59,9 @@ impl Way<'_> {
             desired.load_balancers.get(&row).map(|row| row.name.clone())
         });
         let names: Vec<String> = names.collect();
+        if names.is_empty() {
+            return "no row of ours is to be there for this VIP, and none is".to_owned();
+        }
         format!("Load_Balancer {}, in the group of the Subnet's switch", names.join(" and "))
     }
 }

@@ -14,6 +14,7 @@ use crate::model::{
     Family, LspName, Protocol, Service, ServiceKey, Sources, Subnet, SubnetName, TrafficPolicy,
 };
 use crate::node::status::{State, Status};
+use crate::ovsdb::Replica;
 use crate::plan::{Refusal, is_eligible, lack, steering_mac};
 
 /// What is known.
@@ -24,8 +25,8 @@ pub struct Facts<'f> {
     pub differences: Option<&'f BTreeMap<ServiceKey, Vec<Difference>>>,
     /// Why nothing can be served at all.
     pub fault: Option<&'f Wrong>,
-    /// The southbound was read.
-    pub southbound: bool,
+    /// The southbound, where it was read.
+    pub southbound: Option<&'f Replica>,
     /// Addresses whose port is disabled, as far as a northbound was read.
     pub disabled: &'f BTreeMap<IpAddr, LspName>,
     /// An API server was read: speakers' reports and the controller's conditions are there.
@@ -88,6 +89,8 @@ pub enum Verdict {
     SaidToBeServed,
     /// Something is wrong.
     NotServed,
+    /// All its ports are left to somebody else's row, and nobody looked whether that serves them.
+    LeftUnseen,
     /// Nothing was found to be wrong, and not everything was looked at.
     Unknown,
 }
@@ -101,13 +104,16 @@ pub struct Explained {
     pub vip: Option<IpAddr>,
     /// What it comes to.
     pub verdict: Verdict,
+    /// The flags that were not given, each of which looks further.
+    pub unasked: Vec<&'static str>,
     /// In order.
     pub steps: Vec<Step>,
 }
 
 /// Follows a Service's VIP.
 pub fn explain(facts: &Facts<'_>, service: &Service, vip: Option<IpAddr>) -> Explained {
-    let steps = Way::new(facts, service, vip).steps();
+    let way = Way::new(facts, service, vip);
+    let steps = way.steps();
     let wrong = steps.iter().any(|step| step.mark == Mark::Wrong);
     let announced = vip.is_some() && steps.last().is_some_and(|step| step.mark == Mark::Right);
     let is_unseen = steps.iter().any(|step| step.mark == Mark::Unknown);
@@ -117,11 +123,18 @@ pub fn explain(facts: &Facts<'_>, service: &Service, vip: Option<IpAddr>) -> Exp
         .any(|status| status.vips.iter().any(|said| Some(said.vip) == vip && said.state == State::Announced));
     let verdict = match (wrong, announced) {
         (true, _) => Verdict::NotServed,
+        (false, _) if way.is_left_unseen() => Verdict::LeftUnseen,
         (false, true) if is_heard && !is_unseen => Verdict::Served,
         (false, true) => Verdict::SaidToBeServed,
         (false, false) => Verdict::Unknown,
     };
-    Explained { service: service.key.to_string(), vip, verdict, steps }
+    let looks = [
+        ("--ovn-nb", facts.differences.is_some()),
+        ("--ovn-sb", facts.southbound.is_some()),
+        ("--speakers", facts.asked),
+    ];
+    let unasked = looks.iter().filter(|(_, given)| !given).map(|(flag, _)| *flag).collect();
+    Explained { service: service.key.to_string(), vip, verdict, unasked, steps }
 }
 
 pub(super) struct Way<'f> {
@@ -130,7 +143,7 @@ pub(super) struct Way<'f> {
     pub(super) vip: Option<IpAddr>,
     pub(super) subnet: Option<&'f Subnet>,
     /// What is said of this VIP.
-    refusals: Vec<&'f Refusal>,
+    pub(super) refusals: Vec<&'f Refusal>,
     /// By protocol and port, what OVN balances to.
     pub(super) backends: BTreeMap<(Protocol, u16), Vec<SocketAddr>>,
     is_placed: bool,
@@ -180,14 +193,12 @@ impl<'f> Way<'f> {
         ]);
         steps.extend(self.controller_step());
         steps.push(self.northbound_step());
-        let looked = |seen: bool| if seen { Mark::Right } else { Mark::Unknown };
-        steps.push(self.localnet_step());
-        let southbound = match self.facts.southbound {
-            true => "northd took the row up, and translates on the announcing node",
-            false => "not looked at: --ovn-nb and --ovn-sb say where the databases are",
-        };
-        steps.push(self.step(Stage::Southbound, looked(self.facts.southbound), vec![southbound.to_owned()]));
-        steps.extend([self.nodes_step(), self.announced_step()]);
+        steps.extend([
+            self.localnet_step(),
+            self.southbound_step(),
+            self.nodes_step(),
+            self.announced_step(),
+        ]);
         steps
     }
 
@@ -285,7 +296,7 @@ impl<'f> Way<'f> {
 
     /// Then what is wrong is seen in them, not heard of.
     fn sees_databases(&self) -> bool {
-        self.facts.differences.is_some() && self.facts.southbound
+        self.facts.differences.is_some() && self.facts.southbound.is_some()
     }
 
     /// What the controller says, where there is an API server to say it to.
