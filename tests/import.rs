@@ -104,7 +104,11 @@ fn rows_of_kube_ovns_are_named_and_a_strangers_stays_in_the_way() {
     let with = |holder| {
         let row = NativeRow { holder, uuid: Uuid::nil(), name: "a-row".into() };
         let switches = [(SubnetName::from("underlay"), Switch::default())].into();
-        let network = Network { native: [(key, row)].into(), switches, ..Network::default() };
+        let network = Network {
+            native: [(key, [("underlay".into(), row)].into())].into(),
+            switches,
+            ..Network::default()
+        };
         let policy = Policy::default();
         let native = Native { world: &world, network: Some(&network), policy: &policy, deployment: None };
         let imported = kube_ovn(native);

@@ -66,8 +66,8 @@ pub struct Network {
     pub skipped_cidrs: Vec<IpNet>,
     /// The logical switches, by name.
     pub switches: BTreeMap<SubnetName, Switch>,
-    /// Which row that is not ours has a VIP and port already, or had it a moment ago.
-    pub native: BTreeMap<(Protocol, SocketAddr), NativeRow>,
+    /// Which row that is not ours has a VIP and port already, or had it a moment ago, on the switches that have a row.
+    pub native: BTreeMap<(Protocol, SocketAddr), BTreeMap<SubnetName, NativeRow>>,
     /// The nodes that have a port of their own in Kube-OVN's network (`node-<node>`, in its switch `join`), bound to a chassis.
     pub node_ports: BTreeSet<NodeName>,
     /// The southbound's chassis, by their rows: none where no southbound is watched.

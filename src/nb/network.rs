@@ -13,8 +13,8 @@ use crate::ovsdb::{Datum, Replica, Row, RowChange};
 use super::attached::Attached;
 use super::foreign::{Foreign, Key};
 use super::rows::{
-    CHASSIS, LOAD_BALANCER, NB_GLOBAL, PORT_BINDING, ROUTER_PORT, SWITCH, SWITCH_PORT, TEMPLATE_VAR, map,
-    strings, text, uuids,
+    CHASSIS, LOAD_BALANCER, NB_GLOBAL, PORT_BINDING, ROUTER_PORT, SWITCH, SWITCH_PORT, map, strings, text,
+    uuids,
 };
 use super::wires::{RouterPorts, Tie};
 use super::{Owner, globals};
@@ -79,10 +79,6 @@ impl NetworkIndex {
                     if let Some(row) = ours {
                         self.put_served(row, &mut dirty);
                     }
-                }
-                TEMPLATE_VAR => {
-                    let keys = self.foreign.put_variables(uuid, replica.row(TEMPLATE_VAR, &uuid), replica);
-                    self.settle_holders(keys, &mut dirty);
                 }
                 ROUTER_PORT if self.router_ports.put(uuid, replica) => self.settle_routers(&mut dirty),
                 NB_GLOBAL => {
@@ -257,15 +253,14 @@ impl NetworkIndex {
     /// A row that is not ours may hold a VIP and port: two of them on one switch is undefined in OVN.
     pub(super) fn settle_holders(&mut self, keys: BTreeSet<Key>, dirty: &mut NetworkDirty) {
         for key in keys {
-            let holder = self.foreign.holder(&key);
-            if self.network.native.get(&key) == holder.as_ref() {
-                continue;
+            let on = self.foreign.holders(&key);
+            let old = self.network.native.remove(&key).unwrap_or_default();
+            if old != on {
+                dirty.addresses.insert(key.1.ip());
             }
-            dirty.addresses.insert(key.1.ip());
-            match holder {
-                Some(holder) => self.network.native.insert(key, holder),
-                None => self.network.native.remove(&key),
-            };
+            if !on.is_empty() {
+                self.network.native.insert(key, on);
+            }
         }
     }
 

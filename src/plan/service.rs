@@ -168,7 +168,8 @@ fn plan_port(
         plan.refusals.insert(Refusal::PortTaken { key, protocol, by: by.clone() });
         return;
     }
-    let native = view.network.and_then(|network| network.native.get(&(protocol, key)));
+    let natives = view.network.and_then(|network| network.native.get(&(protocol, key)));
+    let native = natives.and_then(|on| on.get(&subnet.name));
     let taken_over = native.filter(|row| is_taken_over(row.holder, subnet));
     let left = native.filter(|_| taken_over.is_none());
     if let Some(NativeRow { holder, uuid: _, name }) = left {

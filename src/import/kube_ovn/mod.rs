@@ -63,7 +63,7 @@ pub fn kube_ovn(native: Native<'_>) -> Imported {
 
 fn without_kube_ovn(network: &Network) -> Network {
     let mut freed = network.clone();
-    freed.native.retain(|_, row| row.holder == Holder::Stranger);
+    freed.native.values_mut().for_each(|on| on.retain(|_, row| row.holder == Holder::Stranger));
     freed
 }
 
@@ -90,8 +90,11 @@ fn balanced<'a>(native: Native<'a>, flags: Option<&Flags>) -> Vec<Balanced<'a>> 
 
 fn rows_of(network: &Network, service: &Service, vip: IpAddr) -> BTreeSet<String> {
     let ports = service.ports.iter();
-    let rows = ports.filter_map(|port| network.native.get(&(port.protocol, (vip, port.port).into())));
-    rows.filter(|row| row.holder != Holder::Stranger).map(|NativeRow { name, .. }| name.clone()).collect()
+    let on = ports.filter_map(|port| network.native.get(&(port.protocol, (vip, port.port).into())));
+    on.flat_map(BTreeMap::values)
+        .filter(|row| row.holder != Holder::Stranger)
+        .map(|NativeRow { name, .. }| name.clone())
+        .collect()
 }
 
 fn say_what_is_unknown(native: Native<'_>, findings: &Findings) {

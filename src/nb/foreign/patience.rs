@@ -7,9 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::model::{Holder, NativeRow};
+use crate::model::{Holder, NativeRow, SubnetName};
 
-use super::Key;
+use super::{Key, Place};
 
 /// So long a key must be gone. Kube-OVN's own clean-up and its next event are milliseconds apart (measured); a VIP
 /// whose flows are gone is let go by its speaker after one second, and told after three.
@@ -25,8 +25,8 @@ const MEMORY: Duration = Duration::from_secs(600);
 #[derive(Clone, Debug, Default)]
 pub(super) struct Patience {
     now: Duration,
-    turns: BTreeMap<Key, Turn>,
-    due: BTreeSet<(Duration, Key)>,
+    turns: BTreeMap<Place, Turn>,
+    due: BTreeSet<(Duration, Place)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -45,7 +45,7 @@ impl Patience {
     /// A key has another holder, or none, and with its row or without. The first one that it ever has makes no difference.
     pub(super) fn saw(
         &mut self,
-        key: Key,
+        place: Place,
         before: Option<NativeRow>,
         after: Option<&NativeRow>,
         with_its_row: bool,
@@ -53,13 +53,13 @@ impl Patience {
         let now = self.now;
         let turn = match (before, after) {
             (Some(before), None) if before.holder != Holder::Stranger => {
-                let turn = self.turns.entry(key).or_default();
+                let turn = self.turns.entry(place.clone()).or_default();
                 turn.gone_from = Some(before);
                 turn.with_its_row = with_its_row;
                 turn
             }
             (None, Some(_)) => {
-                let Some(turn) = self.turns.get_mut(&key) else { return };
+                let Some(turn) = self.turns.get_mut(&place) else { return };
                 turn.returns = if turn.is_forgotten(now) { 1 } else { turn.returns + 1 };
                 let left = LEFT * 2_u32.saturating_pow(turn.returns - 1).min(1 << 8);
                 turn.left_until = now + left.min(LEFT_AT_MOST);
@@ -70,21 +70,31 @@ impl Patience {
         };
         turn.changed = now;
         let due = [turn.free_at(), now + MEMORY];
-        self.due.extend(due.map(|due| (due, key)));
+        self.due.extend(due.map(|due| (due, place.clone())));
     }
 
     /// It is this late; the keys that may be judged otherwise now.
-    pub(super) fn advance(&mut self, now: Duration) -> BTreeSet<Key> {
+    pub(super) fn advance(&mut self, now: Duration) -> BTreeSet<Place> {
         self.now = self.now.max(now);
-        let mut keys = BTreeSet::new();
-        while let Some((at, key)) = self.due.first().copied().filter(|(at, _)| *at <= self.now) {
-            self.due.remove(&(at, key));
-            keys.insert(key);
-            if self.turns.get(&key).is_some_and(|turn| turn.is_forgotten(self.now)) {
-                self.turns.remove(&key);
+        let mut places = BTreeSet::new();
+        while self.due.first().is_some_and(|(at, _)| *at <= self.now) {
+            let Some((_, place)) = self.due.pop_first() else { break };
+            if self.turns.get(&place).is_some_and(|turn| turn.is_forgotten(self.now)) {
+                self.turns.remove(&place);
             }
+            places.insert(place);
         }
-        keys
+        places
+    }
+
+    /// The switches on which a key came or went lately.
+    pub(super) fn switches(&self, key: &Key) -> impl Iterator<Item = &SubnetName> {
+        let from = (*key, SubnetName::from(""));
+        self.turns
+            .range(from..)
+            .map(|(place, _)| place)
+            .take_while(move |(at, _)| at == key)
+            .map(|(_, it)| it)
     }
 
     /// When a key may be judged otherwise.
@@ -93,8 +103,8 @@ impl Patience {
     }
 
     /// Who has a key, now that this row has it, or none.
-    pub(super) fn judge(&self, key: &Key, held: Option<&NativeRow>) -> Option<NativeRow> {
-        let turn = self.turns.get(key);
+    pub(super) fn judge(&self, place: &Place, held: Option<&NativeRow>) -> Option<NativeRow> {
+        let turn = self.turns.get(place);
         let is_left = |turn: &&Turn| self.now < turn.free_at();
         let Some(held) = held else {
             let gone_from = turn.filter(is_left)?.gone_from.as_ref()?;

@@ -5,8 +5,8 @@ use uuid::Uuid;
 use super::*;
 use crate::model::Protocol;
 
-fn key() -> Key {
-    (Protocol::Tcp, "10.0.0.9:80".parse().unwrap())
+fn place() -> Place {
+    ((Protocol::Tcp, "10.0.0.9:80".parse().unwrap()), "underlay".into())
 }
 
 fn row(holder: Holder) -> NativeRow {
@@ -30,13 +30,13 @@ impl Story {
         let held = holder.map(row);
         let before = std::mem::replace(&mut self.held, held);
         if before != self.held {
-            self.patience.saw(key(), before, self.held.as_ref(), with_its_row);
+            self.patience.saw(place(), before, self.held.as_ref(), with_its_row);
         }
     }
 
     fn at(&mut self, at: u64) -> Option<Holder> {
         self.patience.advance(Duration::from_millis(at));
-        self.patience.judge(&key(), self.held.as_ref()).map(|row| row.holder)
+        self.patience.judge(&place(), self.held.as_ref()).map(|row| row.holder)
     }
 }
 

@@ -5,6 +5,16 @@ use serde_json::{Value, json};
 use super::*;
 use crate::nb::rows::{LOAD_BALANCER, TEMPLATE_VAR};
 
+/// The switch that every row here is on.
+fn on() -> BTreeSet<SubnetName> {
+    BTreeSet::from(["underlay".into()])
+}
+
+/// Who has a key on it.
+fn held(foreign: &Foreign, key: &Key) -> Option<NativeRow> {
+    foreign.holders(key).remove(&SubnetName::from("underlay"))
+}
+
 fn replica(json: Value) -> Replica {
     Replica::from_json(json).unwrap()
 }
@@ -17,8 +27,8 @@ fn holder_of(name: &str, mut row: Value) -> Option<Holder> {
     row["vips"] = json!(["map", [["10.0.0.9:80", "10.0.0.1:80,10.0.0.2:80"]]]);
     let replica = replica(json!({ LOAD_BALANCER: { uuid.to_string(): row } }));
     let mut foreign = Foreign::default();
-    foreign.put(uuid, replica.row(LOAD_BALANCER, &uuid), &replica);
-    foreign.holder(&(Protocol::Tcp, "10.0.0.9:80".parse().unwrap())).map(|row| row.holder)
+    foreign.put(uuid, replica.row(LOAD_BALANCER, &uuid), on(), &replica);
+    held(&foreign, &(Protocol::Tcp, "10.0.0.9:80".parse().unwrap())).map(|row| row.holder)
 }
 
 fn ids(pairs: &[(&str, &str)]) -> Value {
@@ -112,8 +122,8 @@ fn an_ipv6_key_is_left_over_too() {
                           "ip_port_mappings": ["map", [[mapping, "p2.default:0.0.0.0"]]] });
         let replica = replica(json!({ LOAD_BALANCER: { uuid.to_string(): row } }));
         let mut foreign = Foreign::default();
-        foreign.put(uuid, replica.row(LOAD_BALANCER, &uuid), &replica);
-        let holder = foreign.holder(&(Protocol::Tcp, "[fd00::9]:80".parse().unwrap()));
+        foreign.put(uuid, replica.row(LOAD_BALANCER, &uuid), on(), &replica);
+        let holder = held(&foreign, &(Protocol::Tcp, "[fd00::9]:80".parse().unwrap()));
         assert_eq!(holder.map(|row| row.holder), Some(Holder::Leftover), "{mapping}");
     }
 }
@@ -130,21 +140,22 @@ fn the_address_behind_a_template_variable_is_held_by_its_row() {
     };
     let keys = json!([["^vip:80", "^backends"], ["^vip:^port", "^backends"], ["10.0.0.8:80", "^backends"]]);
     let key = |text: &str| (Protocol::Tcp, text.parse().unwrap());
-    let holds = |foreign: &Foreign, text: &str| foreign.holder(&key(text)).map(|row| row.holder);
+    let holds = |foreign: &Foreign, text: &str| held(foreign, &key(text)).map(|row| row.holder);
     let mut foreign = Foreign::default();
     let before =
         northbound(json!([["vip", "10.0.0.9"], ["port", "81"], ["backends", "10.0.0.1:80"]]), keys.clone());
-    foreign.put(row, before.row(LOAD_BALANCER, &row), &before);
+    foreign.put(row, before.row(LOAD_BALANCER, &row), on(), &before);
     assert_eq!(holds(&foreign, "10.0.0.9:80"), Some(Holder::Template));
     assert_eq!(holds(&foreign, "10.0.0.9:81"), Some(Holder::Template));
     assert_eq!(holds(&foreign, "10.0.0.8:80"), Some(Holder::KubeOvn), "only its backends are a variable");
 
     let unaltered = northbound(json!([["vip", "10.0.0.9"], ["port", "81"], ["backends", ""]]), keys.clone());
-    let touched = foreign.put_variables(chassis, unaltered.row(TEMPLATE_VAR, &chassis), &unaltered);
+    let touched = foreign.put_variables(chassis, unaltered.row(TEMPLATE_VAR, &chassis));
     assert_eq!(touched, BTreeSet::new(), "backends are none of our business");
 
     let moved = northbound(json!([["vip", "fd00::9"], ["port", "81"]]), keys);
-    let touched = foreign.put_variables(chassis, moved.row(TEMPLATE_VAR, &chassis), &moved);
+    assert_eq!(foreign.put_variables(chassis, moved.row(TEMPLATE_VAR, &chassis)), BTreeSet::from([row]));
+    let touched = foreign.put(row, moved.row(LOAD_BALANCER, &row), on(), &moved);
     let all = ["10.0.0.9:80", "10.0.0.9:81", "[fd00::9]:80", "[fd00::9]:81"].map(key);
     assert_eq!(touched, BTreeSet::from(all));
     assert_eq!(holds(&foreign, "[fd00::9]:81"), Some(Holder::Template));
@@ -162,12 +173,12 @@ fn of_two_rows_with_one_key_the_one_that_serves_it_counts_and_then_the_other() {
         replica(json!({ LOAD_BALANCER: { one.to_string(): row("false"), two.to_string(): row("true") } }));
     let mut foreign = Foreign::default();
     for uuid in [one, two] {
-        foreign.put(uuid, replica.row(LOAD_BALANCER, &uuid), &replica);
+        foreign.put(uuid, replica.row(LOAD_BALANCER, &uuid), on(), &replica);
     }
     let key = (Protocol::Tcp, "10.0.0.9:80".parse().unwrap());
-    assert_eq!(foreign.holder(&key).map(|row| row.uuid), Some(two));
-    assert_eq!(foreign.put(two, None, &replica), BTreeSet::from([key]));
-    assert_eq!(foreign.holder(&key).map(|row| row.uuid), Some(one), "it is not gone");
+    assert_eq!(held(&foreign, &key).map(|row| row.uuid), Some(two));
+    assert_eq!(foreign.put(two, None, on(), &replica), BTreeSet::from([key]));
+    assert_eq!(held(&foreign, &key).map(|row| row.uuid), Some(one), "it is not gone");
 }
 
 #[test]
@@ -178,9 +189,9 @@ fn of_a_row_of_many_keys_only_what_changed_is_looked_at() {
     };
     let mut foreign = Foreign::default();
     let first = with(json!([["10.0.0.9:80", ""], ["10.0.0.8:80", ""]]));
-    foreign.put(uuid, first.row(LOAD_BALANCER, &uuid), &first);
+    foreign.put(uuid, first.row(LOAD_BALANCER, &uuid), on(), &first);
     let second = with(json!([["10.0.0.9:80", "10.0.0.1:80"], ["10.0.0.7:80", ""]]));
-    let touched = foreign.put(uuid, second.row(LOAD_BALANCER, &uuid), &second);
+    let touched = foreign.put(uuid, second.row(LOAD_BALANCER, &uuid), on(), &second);
     let keys = ["10.0.0.7:80", "10.0.0.8:80"].map(|key| (Protocol::Tcp, key.parse().unwrap()));
     assert_eq!(touched, BTreeSet::from(keys));
 }
