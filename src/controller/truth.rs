@@ -324,7 +324,8 @@ mod tests {
             Refusal::NativeOwner { key, protocol: Protocol::Tcp, row, holder, subnet }
         };
         let ours = verdict(&held, true, &[]);
-        for holder in [Holder::KubeOvn, Holder::Template, Holder::Awaited] {
+        let awaited = Holder::Awaited { seconds: 8, undone: 3 };
+        for holder in [Holder::KubeOvn, Holder::Template, awaited] {
             assert_eq!(verdict(&held, false, &[left_to(holder)]), ours, "{holder:?}");
         }
         for holder in [Holder::Stranger, Holder::Idle] {

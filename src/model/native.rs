@@ -26,7 +26,12 @@ pub enum Holder {
     /// put it there.
     Idle,
     /// Kube-OVN's, which had it a moment ago and may write it again.
-    Awaited,
+    Awaited {
+        /// It is ours this long after it went, if it stays away.
+        seconds: u64,
+        /// How often it was written again lately when it was ours already: why it is held back.
+        undone: u32,
+    },
     /// Kube-OVN's, which served it once and does no longer: nobody owns it.
     Leftover,
 }
@@ -36,7 +41,7 @@ impl Holder {
     /// acts on each write to one.
     pub fn serves(self) -> bool {
         match self {
-            Holder::Template | Holder::KubeOvn | Holder::Awaited => true,
+            Holder::Template | Holder::KubeOvn | Holder::Awaited { .. } => true,
             Holder::Stranger | Holder::Idle | Holder::Leftover => false,
         }
     }
@@ -44,7 +49,7 @@ impl Holder {
     /// Whether the key may be taken out of the row, with consent.
     pub fn yields(self) -> bool {
         match self {
-            Holder::KubeOvn | Holder::Idle | Holder::Awaited | Holder::Leftover => true,
+            Holder::KubeOvn | Holder::Idle | Holder::Awaited { .. } | Holder::Leftover => true,
             Holder::Stranger | Holder::Template => false,
         }
     }

@@ -139,7 +139,11 @@ fn what_is_attached_later_holds_and_what_is_taken_off_lets_go_on_that_switch_onl
         let group = Has { grouped: true, group_on: &["underlay"], ..Has::default() };
         assert_eq!(view.held(group, &row), on(&["underlay"], holder), "{what}");
         let awaited = if holder.serves() { &["underlay"][..] } else { &[] };
-        assert_eq!(view.held(is(&[]), &row), on(awaited, Holder::Awaited), "{what}");
+        assert_eq!(
+            view.held(is(&[]), &row),
+            on(awaited, Holder::Awaited { seconds: 2, undone: 1 }),
+            "{what}"
+        );
         view.index.advance(Duration::from_secs(30));
         assert_eq!(view.again(), [], "{what}");
     }

@@ -23,7 +23,7 @@ impl Way<'_> {
         if ours.is_empty() {
             return self.step(Stage::Northbound, Mark::Right, vec![self.row_words()]);
         }
-        let cure = "does ovn-vip-controller run, lead, and reach the northbound? Its log and `ovn-vip plan` tell more";
+        let cure = "look again in 10 s, for what Kube-OVN let go of is held back that long at the most; does ovn-vip-controller run, lead, and reach the northbound? Its log and `ovn-vip plan` tell more";
         let mut step = wrong(Stage::Northbound, "it is not as it should be".to_owned(), cure.to_owned());
         step.says.extend(ours.iter().map(|difference| difference.words.clone()));
         if !ours.iter().any(|difference| difference.darkens) {

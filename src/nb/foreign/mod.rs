@@ -124,7 +124,7 @@ impl Foreign {
     fn holder(&self, place: Place) -> Option<NativeRow> {
         let held = self.patience.judge(&place, self.first(&place))?;
         match held.holder {
-            Holder::Awaited if self.preferring.is_dark(held.uuid, &place.0) => None,
+            Holder::Awaited { .. } if self.preferring.is_dark(held.uuid, &place.0) => None,
             _ => Some(self.as_served(&place.0, held)),
         }
     }

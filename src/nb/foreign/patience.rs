@@ -14,10 +14,12 @@ use super::{Key, Place};
 /// So long a key must be gone. Kube-OVN's own clean-up and its next event are milliseconds apart (measured); a VIP
 /// whose flows are gone is let go by its speaker after one second, and told after three.
 const GONE: Duration = Duration::from_secs(1);
-/// So long a key is left to Kube-OVN after it wrote it again; twice as long each time.
+/// So long a key is left to Kube-OVN after it wrote it again; twice as long each time that we had taken it by then.
 const LEFT: Duration = Duration::from_secs(2);
-/// A key that nobody has is dark: no longer than this.
-const LEFT_AT_MOST: Duration = Duration::from_secs(30);
+/// A key that nobody has is dark: no longer than this from when it went. So each costs twelve changes of owner a minute at the most.
+const DARK_AT_MOST: Duration = Duration::from_secs(10);
+/// [`LEFT`] is doubled this often: beyond it [`DARK_AT_MOST`] counts.
+const DOUBLED_AT_MOST: u32 = 4;
 /// After so long without a change all is forgotten.
 const MEMORY: Duration = Duration::from_secs(600);
 
@@ -32,8 +34,8 @@ pub(super) struct Patience {
 #[derive(Clone, Debug, Default)]
 struct Turn {
     changed: Duration,
-    /// How often it was written again.
-    returns: u32,
+    /// How often it was written again when we had it already.
+    undone: u32,
     left_until: Duration,
     /// Who had it, while nobody does.
     gone_from: Option<NativeRow>,
@@ -60,9 +62,12 @@ impl Patience {
             }
             (None, Some(_)) => {
                 let Some(turn) = self.turns.get_mut(&place) else { return };
-                turn.returns = if turn.is_forgotten(now) { 1 } else { turn.returns + 1 };
-                let left = LEFT * 2_u32.saturating_pow(turn.returns - 1).min(1 << 8);
-                turn.left_until = now + left.min(LEFT_AT_MOST);
+                if turn.is_forgotten(now) {
+                    turn.undone = 0;
+                }
+                turn.undone += u32::from(turn.is_ours(now));
+                let doubled = turn.undone.saturating_sub(1).min(DOUBLED_AT_MOST);
+                turn.left_until = now + LEFT * (1 << doubled);
                 turn.gone_from = None;
                 turn
             }
@@ -107,11 +112,9 @@ impl Patience {
         let turn = self.turns.get(place);
         let is_left = |turn: &&Turn| self.now < turn.free_at();
         let Some(held) = held else {
-            let gone_from = turn.filter(is_left)?.gone_from.as_ref()?;
-            return gone_from
-                .holder
-                .serves()
-                .then(|| NativeRow { holder: Holder::Awaited, ..gone_from.clone() });
+            let turn = turn.filter(is_left)?;
+            let gone_from = turn.gone_from.clone().filter(|gone_from| gone_from.holder.serves())?;
+            return Some(NativeRow { holder: turn.awaited(), ..gone_from });
         };
         let written_again = held.holder == Holder::Leftover && turn.is_some_and(|turn| is_left(&turn));
         let holder = if written_again { Holder::Idle } else { held.holder };
@@ -121,10 +124,19 @@ impl Patience {
 
 impl Turn {
     fn free_at(&self) -> Duration {
-        match self.gone_from {
-            Some(_) if !self.with_its_row => self.left_until.max(self.changed + GONE),
-            _ => self.left_until,
-        }
+        let Some(_) = self.gone_from else { return self.left_until };
+        let soonest = if self.with_its_row { self.changed } else { self.changed + GONE };
+        self.left_until.clamp(soonest, self.changed + DARK_AT_MOST)
+    }
+
+    fn awaited(&self) -> Holder {
+        let wait = self.free_at().saturating_sub(self.changed);
+        Holder::Awaited { seconds: wait.as_secs() + u64::from(wait.subsec_nanos() > 0), undone: self.undone }
+    }
+
+    /// Whether nobody has it and it is not waited for any more.
+    fn is_ours(&self, now: Duration) -> bool {
+        self.gone_from.as_ref().is_some_and(|row| !row.holder.serves() || now >= self.free_at())
     }
 
     fn is_forgotten(&self, now: Duration) -> bool {

@@ -159,7 +159,7 @@ fn the_address_behind_a_template_variable_is_held_by_its_row() {
     let all = ["10.0.0.9:80", "10.0.0.9:81", "[fd00::9]:80", "[fd00::9]:81"].map(key);
     assert_eq!(touched, BTreeSet::from(all));
     assert_eq!(holds(&foreign, "[fd00::9]:81"), Some(Holder::Template));
-    assert_eq!(holds(&foreign, "10.0.0.9:80"), Some(Holder::Awaited));
+    assert_eq!(holds(&foreign, "10.0.0.9:80"), Some(Holder::Awaited { seconds: 1, undone: 0 }));
 }
 
 #[test]

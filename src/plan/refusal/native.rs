@@ -17,7 +17,15 @@ pub(super) fn fault(holder: Holder, row: &str, what: &str) -> String {
         Holder::Idle => format!(
             "Kube-OVN's Load_Balancer {row} has {what} and does not serve it on the announcing node, and nothing there says that it is left over"
         ),
-        Holder::Awaited | Holder::Leftover => {
+        Holder::Awaited { seconds, undone } => format!(
+            "Kube-OVN had {what} in Load_Balancer {row} a moment ago, and may write it again: it is held back until {seconds} s after it went{}",
+            match undone {
+                0 => String::new(),
+                1 => ", because Kube-OVN wrote it again after it was taken last time".to_owned(),
+                _ => format!(", because Kube-OVN wrote it again after it was taken the last {undone} times"),
+            }
+        ),
+        Holder::Leftover => {
             format!("Kube-OVN had {what} in Load_Balancer {row} a moment ago, and may write it again")
         }
     }
@@ -37,6 +45,8 @@ pub(super) fn cure(holder: Holder, subnet: &SubnetName) -> String {
             "start kube-ovn-controller with --enable-ovn-lb-prefer-local=false to hand it over, or {takeover}"
         ),
         Holder::Idle => takeover,
-        Holder::Awaited | Holder::Leftover => "it is served here if it stays away: nothing to do".into(),
+        Holder::Awaited { .. } | Holder::Leftover => {
+            "it is served here if it stays away: nothing to do".into()
+        }
     }
 }
