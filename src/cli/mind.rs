@@ -1,12 +1,18 @@
 //! The controller's own mind, beside databases that nobody writes to.
 
+use std::time::Duration;
+
 use crate::controller::{Reconciler, Rules};
 use crate::model::Change;
 use crate::nb::Owner;
+use crate::nb::diff::Changes;
 use crate::nb::rows::Selection;
 use crate::ovsdb::Replica;
 use crate::plan::Policy;
 use crate::settings::RulesArgs;
+
+/// Later than northd may be with its flows, and than Kube-OVN's rows are waited for: what is not there now is missing.
+const LATER: Duration = Duration::from_secs(60);
 
 /// One that knows the cluster and the northbound, and has planned nothing.
 pub fn reconciler(
@@ -17,11 +23,32 @@ pub fn reconciler(
     cluster: impl IntoIterator<Item = Change>,
 ) -> Reconciler {
     let owner = Owner::new(&rules.cluster_name, 0);
-    let mut reconciler = Reconciler::new(Rules { owner, policy, own_router_port: rules.own_router_port });
+    of(Rules { owner, policy, own_router_port: rules.own_router_port }, replica, selection, cluster)
+}
+
+/// The same, by its own settings.
+pub fn of(
+    rules: Rules,
+    replica: &Replica,
+    selection: Selection,
+    cluster: impl IntoIterator<Item = Change>,
+) -> Reconciler {
+    let mut reconciler = Reconciler::new(rules);
     reconciler.set_selection(selection);
     reconciler.northbound_changed(replica, &Replica::new().become_level_with(replica.clone()));
     reconciler.cluster_changed(cluster);
     reconciler
+}
+
+/// Looks at the databases as they are, and concludes what a controller would that has waited for long; what it would write.
+pub fn look_later(reconciler: &mut Reconciler, replica: &Replica, southbound: Option<&Replica>) -> Changes {
+    if let Some(southbound) = southbound {
+        reconciler.southbound_changed(southbound, &Replica::new().become_level_with(southbound.clone()));
+        reconciler.set_southbound_level(true);
+    }
+    reconciler.advance(Duration::ZERO);
+    reconciler.advance(LATER);
+    reconciler.reconcile(replica).0
 }
 
 /// Why this OVN can serve nothing at all.

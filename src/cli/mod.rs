@@ -4,6 +4,7 @@ mod addresses;
 mod assumed;
 mod check;
 mod completions;
+mod conditions;
 mod explain;
 mod grouped;
 mod import;

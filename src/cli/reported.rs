@@ -1,6 +1,6 @@
 //! `ovn-vip status --kubeconfig`: who announces what, by the reports that speakers keep in the cluster. No speaker is asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::process::ExitCode;
 
@@ -11,8 +11,8 @@ use serde_json::json;
 use crate::controller::announcer::{Announcer, announcer};
 use crate::controller::heard::Silent;
 use crate::io::kube::connect::KubeTarget;
-use crate::kube::marks::{Marks, Status};
-use crate::model::{ObjectKey, SubnetName, World};
+use crate::kube::marks::{Marks, Served, Status};
+use crate::model::{NodeName, ObjectKey, SubnetName, World};
 use crate::plan::is_eligible;
 use crate::settings::Output;
 
@@ -22,11 +22,11 @@ use super::table::Table;
 
 /// One VIP of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct Reported {
-    vip: IpAddr,
+pub(super) struct Reported {
+    pub(super) vip: IpAddr,
     subnet: String,
-    services: Vec<String>,
-    announced: Announced,
+    pub(super) services: Vec<String>,
+    pub(super) announced: Announced,
     /// Who announces it, or did last.
     node: Option<String>,
     mac: Option<String>,
@@ -39,8 +39,11 @@ struct Reported {
 /// Whether somebody does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-enum Announced {
+pub(super) enum Announced {
     Yes,
+    /// It is, and the controller says of every Service of it that clients do not reach it.
+    NotServed,
+    ByOthers,
     ByNobody,
     Undelivered,
     NodeNotReady,
@@ -50,9 +53,11 @@ enum Announced {
 }
 
 impl Announced {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Announced::Yes => "announced",
+            Announced::NotServed => "announced, not served",
+            Announced::ByOthers => "announced by others",
             Announced::ByNobody => "announced by nobody",
             Announced::Undelivered => "held and not delivered",
             Announced::NodeNotReady => "its node is not ready",
@@ -84,7 +89,7 @@ pub async fn run(target: KubeTarget, output: Output) -> anyhow::Result<ExitCode>
 }
 
 /// Every VIP that lies in a Subnet of ours, in order; then those that the controller declines though they lie in none.
-fn reported<'m>(
+pub(super) fn reported<'m>(
     world: &World,
     silent: &Silent,
     marks_of: impl Fn(&ObjectKey) -> Option<&'m Marks>,
@@ -103,9 +108,16 @@ fn reported<'m>(
         // Also what of a Service that is served is not.
         (served.reason != "Served").then(|| format!("{}: {}: {}", service.key, served.reason, served.message))
     };
+    let said = |service: &crate::model::Service| {
+        Some(&marks_of(&ObjectKey::Service(service.key.clone()))?.served.as_ref()?.0)
+    };
     let vips = services.into_iter().map(|((vip, subnet), services)| {
+        let is_dark = services.iter().all(|it| said(it).is_some_and(|said| said.status == Status::False));
+        let others = services.iter().find_map(|it| others(world, it, said(it)));
         let (announced, node) = match announcer(world, silent, subnet, vip) {
+            Announcer::Node(node) if is_dark => (Announced::NotServed, Some(node)),
             Announcer::Node(node) => (Announced::Yes, Some(node)),
+            Announcer::Nobody | Announcer::Unreported if others.is_some() => (Announced::ByOthers, others),
             Announcer::Undelivered(node) => (Announced::Undelivered, Some(node)),
             Announcer::Lost(node) => (Announced::NodeNotReady, Some(node)),
             Announcer::NotHeard(node, _) => (Announced::NotHeard, Some(node)),
@@ -128,25 +140,36 @@ fn reported<'m>(
     });
     let mut vips: Vec<Reported> = vips.collect();
     for service in world.services() {
-        let declined: Vec<String> = why(&service).into_iter().collect();
-        let is_told = |vip: &&IpAddr| vips.iter().any(|told| told.vip == **vip);
-        let untold: Vec<IpAddr> = if declined.is_empty() {
-            Vec::new()
-        } else {
-            service.vips.iter().filter(|vip| !is_told(vip)).copied().collect()
-        };
-        vips.extend(untold.into_iter().map(|vip| Reported {
-            vip,
-            subnet: "-".to_owned(),
-            services: vec![service.key.to_string()],
-            announced: Announced::Declined,
-            node: None,
-            mac: None,
-            heard: None,
-            why: declined.clone(),
-        }));
+        vips.extend(declined(service, why(&service), &vips));
     }
     vips
+}
+
+/// A Service's VIPs that lie in no Subnet of ours and that the controller declines.
+fn declined(service: &crate::model::Service, why: Option<String>, told: &[Reported]) -> Vec<Reported> {
+    let Some(why) = why else { return Vec::new() };
+    let untold = service.vips.iter().filter(|vip| !told.iter().any(|told| told.vip == **vip));
+    let of = |vip: &IpAddr| Reported {
+        vip: *vip,
+        subnet: "-".to_owned(),
+        services: vec![service.key.to_string()],
+        announced: Announced::Declined,
+        node: None,
+        mac: None,
+        heard: None,
+        why: vec![why.clone()],
+    };
+    untold.map(of).collect()
+}
+
+/// Who announces the VIPs of a Service that are left to others, by the controller's word.
+fn others<'w>(
+    world: &'w World,
+    service: &crate::model::Service,
+    said: Option<&Served>,
+) -> Option<&'w NodeName> {
+    said.filter(|said| said.reason == "AnnouncedByOthers")?;
+    world.statuses_of(&service.key).find(|status| !status.ours).map(|status| &status.node)
 }
 
 fn table(vips: &[Reported], now: Timestamp) -> String {
@@ -154,15 +177,27 @@ fn table(vips: &[Reported], now: Timestamp) -> String {
         return "no Service has a VIP in an underlay Subnet with enableExternalLBAddress\n".to_owned();
     }
     let mut table = Table::new(&["VIP", "NODE", "STATE", "HEARD", "MAC", "SUBNET", "SERVICES"]);
+    let mut told = BTreeSet::new();
     for Reported { vip, subnet, services, announced, node, mac, heard, why } in vips {
         let some = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
         let state = announced.as_str().to_owned();
         let heard = heard.as_ref().map_or_else(|| "-".to_owned(), |heard| age(heard, now));
         let (vip, services) = (vip.to_string(), services.join(","));
         let cells = [vip, some(node), state, heard, some(mac), subnet.clone(), services];
-        table.push(cells.into(), why.clone());
+        // What was said of a Service at its first VIP is not said again.
+        table.push(cells.into(), why.iter().filter(|why| told.insert(*why)).cloned().collect());
     }
     table.to_string()
+}
+
+#[cfg(test)]
+impl Reported {
+    /// A VIP of a Service.
+    pub(super) fn of(service: &str, announced: Announced) -> Self {
+        let (vip, services) = ([10, 0, 0, 9].into(), vec![service.to_owned()]);
+        let (subnet, why) = ("underlay".into(), Vec::new());
+        Self { vip, subnet, services, announced, node: None, mac: None, heard: None, why }
+    }
 }
 
 #[cfg(test)]
@@ -185,6 +220,7 @@ mod tests {
             vip(Announced::Yes, Some("a"), &[]),
             vip(Announced::NotHeard, Some("a"), &[]),
             vip(Announced::ByNobody, None, &["d/web: NotAnnounced: no node announces it"]),
+            vip(Announced::NotServed, Some("a"), &["d/web: NotAnnounced: no node announces it"]),
         ];
         assert_eq!(
             table(&vips, "2026-01-01T00:00:12Z".parse().unwrap()),
@@ -192,7 +228,8 @@ mod tests {
              10.0.0.9  a     announced                          11s    02:00:00:00:00:01  underlay  d/web\n\
              10.0.0.9  a     unknown: its speaker is not heard  11s    02:00:00:00:00:01  underlay  d/web\n\
              10.0.0.9  -     announced by nobody                -      -                  underlay  d/web\n          \
-             d/web: NotAnnounced: no node announces it\n"
+             d/web: NotAnnounced: no node announces it\n\
+             10.0.0.9  a     announced, not served              11s    02:00:00:00:00:01  underlay  d/web\n"
         );
     }
 }

@@ -86,8 +86,9 @@ async fn write_findings(arguments: &SupportArgs, folder: &mut Folder) -> anyhow:
             let explained = explain::everything(&explaining, &objects).await;
             folder.found("explain.txt", explained)?;
             let policy = arguments.objects.policy.policy();
+            let databases = check::Databases { northbound: replica.as_ref(), southbound: None };
             let (findings, tally) =
-                check::findings(objects, replica.as_ref(), &arguments.rules.cluster_name, &policy);
+                check::findings(objects, databases, &arguments.rules.cluster_name, &policy);
             folder.put("check.txt", &check::text(&findings, &tally))
         }
         Err(error) => folder.found("check.txt, explain.txt", Err(error)),

@@ -2,6 +2,7 @@
 
 pub mod announcer;
 mod commits;
+mod doubt;
 mod due;
 mod giving;
 pub mod heard;

@@ -71,8 +71,8 @@ pub struct Reconciler {
 pub struct Outcome {
     /// The VIPs that are programmed, with the subnet of each.
     pub vips: BTreeMap<IpAddr, SubnetName>,
-    /// Whether any of its ports has a backend.
-    pub serves: bool,
+    /// Those at which a port of its own has a backend.
+    pub serves: BTreeSet<IpAddr>,
     /// Who may reach it.
     pub sources: Sources,
     /// It has more than was planned, since something cannot be read.
@@ -278,8 +278,8 @@ impl Reconciler {
             self.touched.subnets |= self.desired.put_vips(key, &plan.vips);
             let uid = self.world.service(key).map(|service| service.uid.as_str()).unwrap_or_default();
             self.touched.gates |= self.desired.gates.put(key, uid, plan.gates);
-            let mut balanced = plan.load_balancers.iter().flat_map(|row| row.vips.values());
-            let serves = balanced.any(|backends| !backends.is_empty());
+            let balanced = plan.load_balancers.iter().flat_map(|row| &row.vips);
+            let serves = balanced.filter(|(_, to)| !to.is_empty()).map(|(key, _)| key.ip()).collect();
             let sources = self.world.service(key).map(|service| service.sources.clone()).unwrap_or_default();
             self.put_outcome(key, Outcome { vips: plan.vips, serves, sources, kept: kept.contains(key) });
             refusal_changes.extend(self.put_refusals(key.clone(), plan.refusals));

@@ -7,10 +7,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use crate::kube::marks::{Served, Status, shortened};
-use crate::model::{Family, Protocol, ServiceKey, Sources, SubnetName, World};
+use crate::model::{Family, Protocol, ServiceKey, Sources, World};
 use crate::plan::Refusal;
 
-use super::announcer::{Announcer, announcer};
+use super::doubt::doubt;
 use super::heard::Silent;
 use super::reconciler::Outcome;
 
@@ -32,9 +32,11 @@ pub fn served(
     refusals: Option<&BTreeSet<Refusal>>,
 ) -> Option<Served> {
     let all: Vec<&Refusal> = refusals.into_iter().flatten().collect();
-    let serves = outcome.serves || is_served_by_kube_ovn(&all);
+    let is_lit = |vip: &IpAddr| outcome.serves.contains(vip) || is_served_by_kube_ovn(&all, *vip);
+    let serves = outcome.vips.keys().any(is_lit);
     // Whether Kube-OVN serves it or we do is not told: it acts on each write to a Service, and takes keys out of its row.
-    let refusals: Vec<&Refusal> = all.into_iter().filter(|refusal| native_key(refusal).is_none()).collect();
+    let refusals: Vec<&Refusal> =
+        all.iter().copied().filter(|refusal| native_key(refusal).is_none()).collect();
     let elsewhere = |refusal: &&Refusal| matches!(refusal, Refusal::NoVip | Refusal::NoSubnet { .. });
     if outcome.vips.is_empty() && refusals.iter().all(elsewhere) {
         return None;
@@ -43,15 +45,21 @@ pub fn served(
     let doubt = outcome.vips.iter().find_map(|(vip, subnet)| doubt(world, silent, &refusals, subnet, *vip));
     let doubt = doubt.or_else(|| outcome.kept.then(|| unread(world)));
     let darkens = refusals.iter().find(|refusal| darkens(refusal) && !outcome.kept);
+    // Its own ports count, not those of another Service that shares the VIP.
+    let dark = outcome.vips.keys().find(|vip| !is_lit(vip) && !outcome.kept);
+    let why_dark = |vip: &IpAddr| refusals.iter().find(|refusal| refusal.vip() == Some(*vip));
     let (status, reason) = match (&doubt, darkens, refusals.first()) {
         (_, _, Some(refusal)) if !serves => (Status::False, refusal.reason()),
         (_, _, None) if !serves => (Status::False, "NotServed"),
         (_, Some(refusal), _) => (Status::False, refusal.reason()),
+        _ if dark.is_some() => {
+            (Status::False, dark.and_then(why_dark).map_or("NotServed", |refusal| refusal.reason()))
+        }
         (Some((status, reason, _)), None, _) => (*status, *reason),
         (None, None, Some(_)) if !refusals.iter().all(is_of_others) => (Status::True, "PartlyServed"),
         (None, None, _) => (Status::True, "Served"),
     };
-    let places = outcome.vips.iter().map(|(vip, subnet)| {
+    let places = outcome.vips.iter().filter(|(vip, _)| !serves || is_lit(vip)).map(|(vip, subnet)| {
         let only = match outcome.sources.of(Family::of(*vip)) {
             Sources::Everybody => String::new(),
             sources @ Sources::Only(_) => format!(", for {sources} only"),
@@ -80,14 +88,15 @@ fn native_key(refusal: &Refusal) -> Option<(Protocol, SocketAddr)> {
     }
 }
 
-/// Whether Kube-OVN serves any port that has an endpoint.
-fn is_served_by_kube_ovn(refusals: &[&Refusal]) -> bool {
+/// Whether Kube-OVN serves any port of this VIP that has an endpoint.
+fn is_served_by_kube_ovn(refusals: &[&Refusal], vip: IpAddr) -> bool {
     let is_empty = |served: (Protocol, SocketAddr)| {
         refusals.iter().any(|refusal| {
             matches!(refusal, Refusal::NoReadyBackend { key, protocol } if (*protocol, *key) == served)
         })
     };
-    refusals.iter().filter_map(|refusal| native_key(refusal)).any(|served| !is_empty(served))
+    let mut native = refusals.iter().filter_map(|refusal| native_key(refusal));
+    native.any(|served| served.1.ip() == vip && !is_empty(served))
 }
 
 /// What is kept may be other than it should be.
@@ -112,60 +121,6 @@ fn darkens(refusal: &Refusal) -> bool {
             | Refusal::FlowMissing { .. }
             | Refusal::PodFlowMissing { .. }
     )
-}
-
-/// Why a VIP that is programmed may be dark all the same; none where a speaker holds it.
-fn doubt(
-    world: &World,
-    silent: &Silent,
-    refusals: &[&Refusal],
-    subnet: &SubnetName,
-    vip: IpAddr,
-) -> Option<(Status, &'static str, String)> {
-    let left_to_others = world.subnet(subnet).is_some_and(|subnet| !subnet.wishes.announce);
-    let by_others = |refusal: &&&Refusal| matches!(refusal, Refusal::AnnouncedByOthers { vip: other, .. } if *other == vip);
-    if left_to_others {
-        return None;
-    }
-    if let Some(refusal) = refusals.iter().find(by_others) {
-        return Some((Status::Unknown, refusal.reason(), String::new()));
-    }
-    match announcer(world, silent, subnet, vip) {
-        Announcer::Node(_) => None,
-        Announcer::Undelivered(node) => Some((
-            Status::False,
-            "NotDelivered",
-            format!(
-                "{node} holds {vip} and cannot deliver it: `ovn-vip status` on that node says what is missing in its Open vSwitch"
-            ),
-        )),
-        Announcer::Lost(node) => Some((
-            Status::False,
-            "NotAnnounced",
-            format!("{node} announced {vip} last, and its Node is not ready: no other has taken it over yet"),
-        )),
-        Announcer::NotHeard(node, since) => Some((
-            Status::Unknown,
-            NOT_HEARD,
-            format!(
-                "{node} announced {vip} last, and no speaker of {node} has been heard since {since}: does the Pod of ovn-vip-speaker run there, and does it reach the API server (its log, and the Lease ovn-vip/speaker.{node})?"
-            ),
-        )),
-        Announcer::Nobody => Some((
-            Status::False,
-            "NotAnnounced",
-            format!(
-                "no node announces {vip}: `ovn-vip explain {vip}` says why, and so do the logs of ovn-vip-speaker"
-            ),
-        )),
-        Announcer::Unreported => Some((
-            Status::Unknown,
-            "NoSpeaker",
-            format!(
-                "no speaker reports, so nobody knows whether {vip} is announced: does the DaemonSet ovn-vip-speaker run, and may it write Leases (deploy/rbac.yaml)?"
-            ),
-        )),
-    }
 }
 
 /// What was found to be so, Service by Service, in one pass over all of them; and since when what is doubtful is.
@@ -226,6 +181,7 @@ mod tests {
 
     fn outcome(serves: bool) -> Outcome {
         let vips = BTreeMap::from([(VIP, "s".into())]);
+        let serves = serves.then_some(VIP).into_iter().collect();
         Outcome { vips, serves, sources: Sources::Everybody, kept: false }
     }
 
@@ -313,6 +269,25 @@ mod tests {
             Refusal::NobodyMayAnnounce { vip: VIP, hindered: Default::default(), others: Default::default() };
         let (status, reason, _) = verdict(&world(&[("a", true, Some(&[]))]), true, &[nobody]);
         assert_eq!((status, &*reason), ("False", "NobodyMayAnnounce"));
+    }
+
+    #[test]
+    fn a_vip_at_which_none_of_its_own_ports_is_served_is_not_served() {
+        let (held, other) = (world(&[("a", true, Some(&[1]))]), "fd00::9".parse().unwrap());
+        let stranger = |vip| Refusal::NativeOwner {
+            key: SocketAddr::new(vip, 80),
+            protocol: Protocol::Tcp,
+            row: "foo".to_owned(),
+            holder: Holder::Stranger,
+            subnet: "s".into(),
+        };
+        let mut both = outcome(true);
+        both.vips.insert(other, "s".into());
+        let said = |refusal| served(&held, &Silent::new(), &both, Some(&[refusal].into())).unwrap();
+        let dark = said(stranger(other));
+        assert_eq!((dark.status, &*dark.reason), (Status::False, "NativeOwner"));
+        assert!(!dark.message.contains("fd00::9 is programmed"), "{}", dark.message);
+        assert!(dark.message.contains("10.0.0.9 is programmed"), "{}", dark.message);
     }
 
     #[test]

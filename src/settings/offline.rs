@@ -24,7 +24,7 @@ Examples:
 Without --ovn-nb the folder is compared with a northbound that has its switches and pods and nothing of ours.";
 
 pub(super) const CHECK_EXAMPLES: &str = "\
-Exit code: 0 no errors (perhaps warnings), 1 errors.
+Exit code: 0 no errors (perhaps warnings), 1 errors; of a live cluster also where controller and speakers say that no VIP is served.
 
 Examples:
   kubectl get -A -o yaml svc,endpointslices,nodes,subnets,vlans,provider-networks,ips,ipaddresspools,l2advertisements \\
@@ -177,6 +177,9 @@ pub struct CheckArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub northbound: NorthboundArgs,
+    /// The OVN southbound, likewise, to see flows and where ports are; of no use without --ovn-nb. It is only read.
+    #[arg(long, env = "OVN_SB_DB", value_name = "ADDR")]
+    pub ovn_sb: Option<String>,
     /// The cluster's name in the northbound, as the controller has it.
     #[arg(long, env = "OVN_VIP_CLUSTER_NAME", default_value = "kubernetes", value_name = "NAME", value_parser = super::values::cluster_name)]
     pub cluster_name: String,

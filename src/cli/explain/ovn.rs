@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -22,9 +21,6 @@ use super::steps::Wrong;
 
 /// The options without which DNAT does not stay on the announcing node.
 const LOCALITY: [&str; 2] = ["distributed", "prefer_local_backend"];
-
-/// Later than northd may be with its flows, and than Kube-OVN's rows are waited for: what is not there now is missing.
-const LATER: Duration = Duration::from_secs(60);
 
 /// What OVN tells.
 pub struct Ovn {
@@ -104,13 +100,7 @@ fn plan(
 ) -> (Reconciler, Changes) {
     let (policy, cluster) = (arguments.objects.policy.policy(), objects.changes.iter().cloned());
     let mut reconciler = mind::reconciler(&arguments.rules, policy, replica, selection, cluster);
-    if let Some(southbound) = southbound {
-        reconciler.southbound_changed(southbound, &Replica::new().become_level_with(southbound.clone()));
-        reconciler.set_southbound_level(true);
-    }
-    reconciler.advance(Duration::ZERO);
-    reconciler.advance(LATER);
-    let (changes, _) = reconciler.reconcile(replica);
+    let changes = mind::look_later(&mut reconciler, replica, southbound);
     (reconciler, changes)
 }
 

@@ -1,7 +1,5 @@
 //! The stages of a VIP's way, in order, and where on it each refusal belongs.
 
-use std::net::IpAddr;
-
 use crate::plan::{Refusal, Severity};
 
 /// One stage, named as it is printed.
@@ -114,50 +112,5 @@ pub fn darkens(refusal: &Refusal, is_placed: bool, has_backends: bool) -> bool {
             matches!(refusal, Refusal::NobodyMayAnnounce { .. } | Refusal::NotAdvertised { .. })
         }
         _ => refusal.severity() == Severity::Error || !is_placed,
-    }
-}
-
-/// The VIP that a refusal is about; none where it is about the Service, or about all of its VIPs.
-pub fn vip_of(refusal: &Refusal) -> Option<IpAddr> {
-    match refusal {
-        Refusal::NoSubnet { vip }
-        | Refusal::NotUnderlay { vip, .. }
-        | Refusal::ExternalLbDisabled { vip, .. }
-        | Refusal::NotExcluded { vip, .. }
-        | Refusal::ServedNotExcluded { vip, .. }
-        | Refusal::ReservedAddress { vip, .. }
-        | Refusal::SkipsSubnetAddresses { vip }
-        | Refusal::KeepsDestinationMac { vip, .. }
-        | Refusal::SkippedCidr { vip, .. }
-        | Refusal::ClosedToAll { vip }
-        | Refusal::VipIsPort { vip, .. }
-        | Refusal::AnnouncedByOthers { vip, .. }
-        | Refusal::Proxied { vip }
-        | Refusal::ForeignAddress { address: vip, .. }
-        | Refusal::NotAdvertised { vip }
-        | Refusal::NobodyMayAnnounce { vip, .. }
-        | Refusal::SkippedByFlow { vip, .. } => Some(*vip),
-        Refusal::NativeOwner { key, .. }
-        | Refusal::PortTaken { key, .. }
-        | Refusal::NoReadyBackend { key, .. }
-        | Refusal::DarkPort { key, .. }
-        | Refusal::NorthdSilent { key, .. }
-        | Refusal::FlowMissing { key, .. }
-        | Refusal::PodFlowMissing { key, .. } => Some(key.ip()),
-        Refusal::NoVip
-        | Refusal::HostnameOnly { .. }
-        | Refusal::NoSwitch { .. }
-        | Refusal::BackendOutsideSubnet { .. }
-        | Refusal::BackendWithoutNode { .. }
-        | Refusal::BackendOnUnknownNode { .. }
-        | Refusal::BackendWithoutChassis { .. }
-        | Refusal::BackendNoPort { .. }
-        | Refusal::BadSourceRange { .. }
-        | Refusal::BackendElsewhere { .. }
-        | Refusal::NoVlan { .. }
-        | Refusal::NoProvider { .. }
-        | Refusal::NoSteeringMac { .. }
-        | Refusal::VlanDiffers { .. }
-        | Refusal::SteeringDiffers { .. } => None,
     }
 }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde::Serialize;
 
 use super::ovn::Difference;
-use super::stage::{Stage, darkens, vip_of};
+use super::stage::{Stage, darkens};
 use crate::controller::Reconciler;
 use crate::controller::heard::Silent;
 use crate::kube::marks::{Served, Status as Condition};
@@ -158,7 +158,7 @@ impl<'f> Way<'f> {
         let subnet = placed.and_then(|name: &SubnetName| reconciler.world().subnet(name));
         let refusals = reconciler.refusals().get(&service.key).into_iter().flatten();
         let concerns =
-            |refusal: &&Refusal| vip.is_none() || vip_of(refusal).is_none_or(|other| vip == Some(other));
+            |refusal: &&Refusal| vip.is_none() || refusal.vip().is_none_or(|other| vip == Some(other));
         Self {
             facts,
             service,

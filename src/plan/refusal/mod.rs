@@ -3,6 +3,7 @@
 mod native;
 mod seen;
 mod text;
+mod vip;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
