@@ -180,6 +180,16 @@ fn kustomizes_manifests_are_the_charts() {
 }
 
 #[test]
+fn who_removes_may_give_no_addresses() {
+    for (file, gives) in [("deploy/rbac.yaml", true), ("deploy/remove/rbac.yaml", false)] {
+        let rules = std::fs::read_to_string(checkout(file)).unwrap();
+        for right in ["ipaddresspools/status", "resources: [vips]", "resources: [namespaces]"] {
+            assert_eq!(rules.contains(right), gives, "{file}: {right}");
+        }
+    }
+}
+
+#[test]
 fn the_chart_and_kustomize_install_the_version_that_this_is() {
     let version = env!("CARGO_PKG_VERSION");
     let read = |file: &str| documents(&std::fs::read_to_string(checkout(file)).unwrap()).remove(0);
