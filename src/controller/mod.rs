@@ -11,6 +11,7 @@ mod leading;
 mod northbound;
 mod once;
 mod reconciler;
+mod repairs;
 mod report;
 mod seeing;
 mod southbound;
@@ -299,6 +300,9 @@ impl Controller {
         self.voice.stir(now);
         if changes.is_empty() {
             return None;
+        }
+        if repairing {
+            repairs::say(&repairs::repairs(&changes, self.northbound.replica()));
         }
         for line in changes.to_string().lines() {
             debug!("{line}");

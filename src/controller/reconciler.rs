@@ -3,6 +3,7 @@
 //! One function serves events and resync: [`Reconciler::reconcile`] plans what is dirty and compares what was
 //! touched with what is there.
 
+mod counts;
 mod look;
 mod touch;
 
@@ -25,6 +26,7 @@ use crate::settings::OwnRouterPort;
 
 use super::kept::{Kept, Seen};
 use super::seeing::Seeing;
+use counts::{count, uncount};
 
 /// The settings of a reconciler.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +60,8 @@ pub struct Reconciler {
     class_matched: bool,
     touched: Touched,
     compared: Touched,
+    /// The last step left writes for the next.
+    unfinished: bool,
     refusals: BTreeMap<ServiceKey, BTreeSet<Refusal>>,
     outcomes: BTreeMap<ServiceKey, Outcome>,
     /// How many Services each VIP is programmed for.
@@ -108,6 +112,7 @@ impl Reconciler {
             class_matched: false,
             touched: Touched::everything(),
             compared: Touched::default(),
+            unfinished: false,
             refusals: BTreeMap::new(),
             outcomes: BTreeMap::new(),
             served: BTreeMap::new(),
@@ -148,7 +153,8 @@ impl Reconciler {
 
     /// Whether what is left to do is no decision's consequence: somebody altered our rows.
     pub fn is_planned(&self) -> bool {
-        !self.dirty.everything && self.dirty.vips.is_empty() && self.dirty.services.is_subset(&self.bereft)
+        let is_clean = !self.dirty.everything && self.dirty.vips.is_empty();
+        is_clean && !self.unfinished && self.dirty.services.is_subset(&self.bereft)
     }
 
     /// How many VIPs are programmed.
@@ -294,6 +300,7 @@ impl Reconciler {
     pub fn step(&mut self, replica: &Replica) -> (Changes, Vec<RefusalChange>) {
         let (changes, refusals) = self.reconcile(replica);
         let (changes, more) = changes.next_step();
+        self.unfinished = more;
         if more {
             self.touched.merge(std::mem::take(&mut self.compared));
         }
@@ -377,23 +384,6 @@ impl Reconciler {
         for address in &dirty.addresses {
             self.dirty.services.extend(self.world.services_with(*address).cloned());
             self.dirty.vips.insert(*address);
-        }
-    }
-}
-
-fn count<K: Ord>(counts: &mut BTreeMap<K, usize>, members: impl IntoIterator<Item = K>) {
-    for member in members {
-        *counts.entry(member).or_default() += 1;
-    }
-}
-
-fn uncount<K: Ord>(counts: &mut BTreeMap<K, usize>, members: impl IntoIterator<Item = K>) {
-    for member in members {
-        if let Some(count) = counts.get_mut(&member) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&member);
-            }
         }
     }
 }

@@ -80,13 +80,24 @@ fn uuid(stage: &Stage, table: &str, name: &str) -> String {
     stage.lab.nb(&format!("--bare --columns=_uuid find {table} name={name}"))
 }
 
+/// The controller's log names the table, the row, the column and what was done to it.
+fn tells(stage: &mut Stage, words: &[&str]) {
+    eventually(&format!("the controller's log tells {words:?}"), || {
+        let log = stage.controller().log();
+        let mut lines = log.lines().filter(|line| line.contains("putting back what somebody changed"));
+        holds(lines.any(|line| words.iter().all(|word| line.contains(word))), "it does not")
+    });
+}
+
 #[test]
 fn rows_that_somebody_deletes_or_edits_come_back() {
-    let stage = Stage::serving();
+    let mut stage = Stage::serving();
     let (nginx, group) = ("default/nginx/tcp", OURS);
-    let member = || uuid(&stage, "Load_Balancer", nginx);
     comes_back_after(&stage, &format!("lb-del {nginx}"));
+    tells(&mut stage, &["Load_Balancer", nginx, "the row was deleted"]);
     comes_back_after(&stage, &format!("clear Load_Balancer {nginx} vips"));
+    tells(&mut stage, &["Load_Balancer", nginx, "vips", &format!("{VIP4}:80 was taken out")]);
+    let member = || uuid(&stage, "Load_Balancer", nginx);
     comes_back_after(
         &stage,
         &format!("remove Load_Balancer {nginx} options distributed prefer_local_backend"),
@@ -95,6 +106,8 @@ fn rows_that_somebody_deletes_or_edits_come_back() {
     comes_back_after(&stage, &format!("clear Logical_Switch {SWITCH} load_balancer_group"));
     let detach = format!("clear Logical_Switch {SWITCH} load_balancer_group");
     comes_back_after(&stage, &format!("{detach} -- destroy Load_Balancer_Group {group}"));
+    tells(&mut stage, &["Load_Balancer_Group", group, "load_balancer", "was taken out"]);
+    tells(&mut stage, &["Logical_Switch", SWITCH, "load_balancer_group", "was taken out"]);
 }
 
 #[test]
