@@ -275,21 +275,45 @@ fn missing(names: impl IntoIterator<Item = String>, page: &str) -> BTreeSet<Stri
     names.into_iter().filter(|name| !text.contains(name.as_str())).collect()
 }
 
-/// Every name under our domain that stands in the code: annotations, labels, conditions, marks of rows.
-#[test]
-fn every_mark_is_documented() {
-    let mut names = BTreeSet::new();
-    let mut folders = vec![root().join("src")];
+/// Every source file's text below a folder.
+fn sources(folder: &str) -> Vec<String> {
+    let (mut texts, mut folders) = (Vec::new(), vec![root().join(folder)]);
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
             } else {
-                names.extend(marks(&fs::read_to_string(path).unwrap()));
+                texts.push(fs::read_to_string(path).unwrap());
             }
         }
     }
+    texts
+}
+
+/// What a condition or an Event may have as its reason and is no refusal's name (`tests/refusals.rs` holds those).
+#[test]
+fn every_reason_of_a_condition_or_event_is_documented_in_both_languages() {
+    let says = |source: &&str| source.contains("Saying::Event {") || source.contains("Status::Unknown,");
+    let sources = [sources("src/controller"), sources("src/node")].concat();
+    let code = sources.iter().map(|source| source.split("#[cfg(test)]").next().unwrap());
+    let is_reason = |word: &&str| {
+        word.starts_with(|c: char| c.is_ascii_uppercase())
+            && word.len() > 3
+            && word.chars().all(|c| c.is_ascii_alphabetic())
+    };
+    let words = code.filter(says).flat_map(|source| source.split('"').skip(1).step_by(2).filter(is_reason));
+    let names: BTreeSet<String> = words.map(|word| format!("`{word}`")).collect();
+    assert!(names.contains("`PartlyServed`") && names.contains("`AllocationFailed`"), "found {names:?}");
+    for page in ["docs/troubleshoot.md", "docs/zh/troubleshoot.md"] {
+        assert_eq!(missing(names.iter().cloned(), page), BTreeSet::new(), "{page} lacks them");
+    }
+}
+
+/// Every name under our domain that stands in the code: annotations, labels, conditions, marks of rows.
+#[test]
+fn every_mark_is_documented() {
+    let names: BTreeSet<String> = sources("src").iter().flat_map(|source| marks(source)).collect();
     assert!(names.len() > 10, "the search finds {names:?}");
     assert_eq!(missing(names, "docs/annotations.md"), BTreeSet::new(), "docs/annotations.md lacks them");
 }
