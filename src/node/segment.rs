@@ -169,7 +169,8 @@ impl Segment {
         let peers = self.plan.peers.clone();
         self.responder.set_peers(peers.map_or(Peers::Anybody, Peers::Only));
         self.tenure.follow(&self.plan, |vip| self.answered.contains(vip));
-        self.flows = flows_for(&self.plan, &self.located.ports);
+        let before = std::mem::replace(&mut self.flows, flows_for(&self.plan, &self.located.ports));
+        self.answered.replace(before, &self.flows);
         if self.is_beating() {
             self.flows.extend(beat_flows(&self.plan, &self.located.ports));
         }
@@ -221,6 +222,7 @@ impl Segment {
             self.changed |= is_delivered && self.tenure.undelivered().contains(&vip);
             self.tenure.delivers(vip, self.answered.contains(vip), is_delivered, now);
         }
+        self.answered.forget_replaced(&rules);
     }
 
     /// This node was stopped for a while: what it holds may be another's by now. It falls silent, and asks.

@@ -1,6 +1,6 @@
 //! What a segment answers for, and the rules by which the bridge answers echo requests to it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,8 @@ pub(super) struct Answered {
     decided: BTreeSet<IpAddr>,
     /// When they are to be made anew.
     due: Option<Instant>,
+    /// Rules of plans before that led what is answered for to OVN, and do until the bridge has those of the plan.
+    replaced: BTreeSet<Flow>,
 }
 
 impl Answered {
@@ -66,6 +68,18 @@ impl Answered {
         was_there
     }
 
+    /// Other rules are to be on the bridge: it takes them in one bundle, and delivers by the old ones until then.
+    pub(super) fn replace(&mut self, before: BTreeSet<Flow>, flows: &BTreeSet<Flow>) {
+        self.replaced.extend(before);
+        let Self { replaced, vips, .. } = self;
+        replaced.retain(|flow| leads(flow).is_some_and(|vip| vips.contains(&vip)) && !flows.contains(flow));
+    }
+
+    /// The bridge has all rules of these VIPs.
+    pub(super) fn forget_replaced(&mut self, rules: &BTreeMap<IpAddr, bool>) {
+        self.replaced.retain(|flow| leads(flow).is_some_and(|vip| rules.get(&vip) == Some(&false)));
+    }
+
     /// When the rules are to be others.
     pub(super) fn due(&self) -> Option<Instant> {
         self.due
@@ -78,16 +92,22 @@ impl Answered {
     }
 }
 
+/// The VIP that a rule leads to OVN.
+fn leads(flow: &Flow) -> Option<IpAddr> {
+    let vip = flow.matches.vip().filter(|_| !flow.actions.is_empty())?;
+    Some(vip.destination)
+}
+
 impl Segment {
     /// The rules that it needs, and those that answer echo requests: for these no VIP waits, a switch may refuse them.
     pub fn rules(&self) -> impl Iterator<Item = &Flow> {
         self.flows.iter().chain(&self.answered.flows)
     }
 
-    /// The VIPs of which a rule that leads to OVN is on the bridge.
+    /// The VIPs of which a rule that leads to OVN is on the bridge, also one that is about to be replaced.
     pub(super) fn partly_steered(&self, is_on_bridge: impl Fn(&Flow) -> bool) -> BTreeSet<IpAddr> {
-        let leading = self.flows.iter().filter(|flow| !flow.actions.is_empty() && is_on_bridge(flow));
-        leading.filter_map(|flow| Some(flow.matches.vip()?.destination)).collect()
+        let all = self.flows.iter().chain(&self.answered.replaced);
+        all.filter(|flow| is_on_bridge(flow)).filter_map(leads).collect()
     }
 
     /// The rules that an earlier run may have left for what this one is about to answer for.
@@ -107,7 +127,7 @@ impl Segment {
     /// For what is answered for by now.
     pub(super) fn make_answers(&mut self) {
         let Self { plan, located, .. } = self;
-        let Answered { vips, pings, flows, kept, decided, due } = &mut self.answered;
+        let Answered { vips, pings, flows, kept, decided, due, replaced: _ } = &mut self.answered;
         decided.retain(|vip| plan.steered.contains_key(vip));
         if *pings {
             let undecided = plan.announced.keys().filter(|vip| !decided.contains(vip));

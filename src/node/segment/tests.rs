@@ -389,3 +389,6 @@ fn a_switch_that_refuses_to_answer_ping_keeps_no_vip_silent() {
     assert_eq!(segment.rules().filter(|flow| !refuses(flow)).count(), 1);
     assert_eq!(segment.speakable(&Ready { is_on_bridge: &refuses, ..READY }, now), [VIP].into());
 }
+
+#[path = "replaced_tests.rs"]
+mod replaced;
