@@ -288,10 +288,9 @@ act_move() {
   printf '  %s  pods of %s not ready; %s\n' "$at" "$from" "$(first_claim "$began" "$from")"
   at=$(date +%T)
   if [ "$to" = "$from" ] || [ "$to" = nobody ]; then bad "$VIP4 should have left $from, and $to answers for it"; fi
-  began=$(milliseconds)
   pods_of_are "$from" true
   sleep 1
-  printf '  %s  pods of %s ready;     %s\n\n' "$at" "$from" "$(first_claim "$began" "$to")"
+  printf '  %s  pods of %s ready;     %s has it: nothing moves without need\n\n' "$at" "$from" "$(announcer4)"
   end_capture
   wait_for_jobs
   printf '  %s%-7s %-18s %8s %8s %5s %12s   %s%s\n' "$BOLD" from to requests answered lost "longest gap" "served by" "$PLAIN"

@@ -26,6 +26,10 @@ mod traffic;
 mod backends;
 #[path = "lab/beats.rs"]
 mod beats;
+#[path = "lab/beats_folder.rs"]
+mod beats_folder;
+#[path = "lab/beats_soak.rs"]
+mod beats_soak;
 #[path = "lab/claims.rs"]
 mod claims;
 #[path = "lab/delivered.rs"]

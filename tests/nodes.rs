@@ -63,7 +63,10 @@ fn rng_seed() -> RngSeed {
 
 /// Runs a history to its end; what it did that no history may.
 fn faults(seed: u64, steps: &[Step]) -> Vec<String> {
-    let mut lab = Lab::new(NODES, VIPS, seed);
+    faults_of(Lab::new(NODES, VIPS, seed), steps)
+}
+
+fn faults_of(mut lab: Lab, steps: &[Step]) -> Vec<String> {
     for step in steps {
         lab.take(step);
     }
@@ -84,6 +87,65 @@ proptest! {
     fn and_so_it_is_in_every_other_half_of_the_histories(seed: u64, steps in steps()) {
         let faults = faults(seed, &steps);
         prop_assert!(faults.is_empty(), "{}", faults.join("\n"));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases() / 4, max_shrink_iters: 2000, rng_seed: rng_seed(), ..ProptestConfig::default() })]
+
+    #[test]
+    fn and_so_it_is_without_an_api_server(seed: u64, steps in steps()) {
+        let faults = faults_of(Lab::alone(NODES, VIPS, seed), &steps);
+        prop_assert!(faults.is_empty(), "{}", faults.join("\n"));
+    }
+}
+
+/// In folders speakers knew nothing of each other: a dead one was never replaced, and one that came back took all.
+#[test]
+fn without_an_api_server_a_dead_speaker_is_replaced_and_what_it_comes_back_to_is_anothers() {
+    for seed in 1..9 {
+        let mut lab = Lab::alone(NODES, VIPS, seed);
+        lab.take(&Step::Wait(Duration::from_secs(5)));
+        let (first, _) = lab.answerer(0).unwrap();
+        lab.take(&Step::Kill(first));
+        lab.take(&Step::Wait(Duration::from_millis(2000)));
+        let (second, ago) = lab.answerer(0).unwrap();
+        assert!(second != first && ago < Duration::from_millis(1100), "seed {seed}: {second} {ago:?}");
+        lab.take(&Step::Start(first));
+        lab.take(&Step::Wait(Duration::from_secs(5)));
+        assert_eq!(lab.answerer(0).unwrap().0, second, "seed {seed}: nothing moves back");
+        // One that holds what another ranks higher for begins anew: the others tell it what it held.
+        lab.take(&Step::Kill(second));
+        lab.take(&Step::Start(second));
+        lab.take(&Step::Wait(Duration::from_secs(5)));
+        let (last, ago) = lab.answerer(0).unwrap();
+        assert!(last == second && ago < Duration::from_millis(1100), "seed {seed}: {last} {ago:?}");
+        assert_eq!(lab.into_faults(), Vec::<String>::new(), "seed {seed}");
+    }
+}
+
+/// Of a node that has never been heard nobody can say that it lives.
+#[test]
+fn without_an_api_server_who_never_was_there_is_not_waited_for() {
+    let mut lab = Lab::alone(NODES, VIPS, 1);
+    [0, 1, 2].into_iter().for_each(|node| lab.take(&Step::Kill(node)));
+    lab.take(&Step::Wait(Duration::from_secs(7)));
+    assert!((0..VIPS).all(|vip| lab.answerer(vip).is_some_and(|(node, _)| node == 3)));
+}
+
+/// Each holds what it held, on a wire of its own; once they hear each other the later claim stays.
+#[test]
+fn without_an_api_server_two_that_did_not_hear_each_other_agree_once_they_do() {
+    for seed in 1..9 {
+        let mut lab = Lab::alone(2, 1, seed);
+        lab.take(&Step::Wait(Duration::from_secs(5)));
+        lab.take(&Step::Partition(vec![0, 1]));
+        lab.take(&Step::Wait(Duration::from_secs(5)));
+        lab.take(&Step::Partition(vec![0, 0]));
+        lab.take(&Step::Wait(Duration::from_millis(1500)));
+        assert_eq!(lab.announcers(0), 1, "seed {seed}");
+        lab.settle();
+        assert_eq!(lab.into_faults(), Vec::<String>::new(), "seed {seed}");
     }
 }
 

@@ -3,6 +3,8 @@
 //! Given a beat and a key, gives the frame; given a frame and the keys, says what it tells, or why it is not believed. Never
 //! remembers: whether a beat is new is for whoever keeps the last one.
 
+pub mod claims;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use super::ethernet::{self, Tag};
 use super::hear::Received;
 use super::responder::Interface;
 use crate::model::{ETHERTYPE_BEAT, Mac, NodeName, SubnetName, VlanId};
+pub use claims::{Claim, Said, Word};
 
 /// Where they go: a group address of local administration, "ovn-v" of our own choice.
 pub const GROUP: Mac = Mac([0x03, 0x6f, 0x76, 0x6e, 0x2d, 0x76]);
@@ -37,6 +40,8 @@ pub struct Beat {
     pub sequence: u64,
     /// How it is.
     pub state: State,
+    /// What it says of VIPs; nothing, where nobody could believe it, and in those of an older version.
+    pub said: Option<Said>,
 }
 
 /// How a speaker is.
@@ -132,24 +137,29 @@ impl Beat {
     /// The frame. It bears the segment's tag on every interface, also where the kernel or the switch would write it: rules
     /// on the bridge take it to the NIC as it is.
     pub fn emit(&self, sender: Mac, vlan: Option<VlanId>, keys: &Keys) -> Vec<u8> {
-        let Self { node, subnet, boot, sequence, state } = self;
+        let Self { node, subnet, boot, sequence, state, said } = self;
         let (state, time) = match state {
             State::Here(time) => (0, *time),
             State::BackSoon(time) => (1, *time),
             State::Leaving => (2, Duration::ZERO),
         };
         let (node, subnet) = (short(node.as_str()), short(subnet.as_str()));
-        let length = HEADER + node.len() + subnet.len();
-        let mut body = Vec::with_capacity(length + TAG);
+        let mut body = Vec::with_capacity(claims::MOST_BYTES);
         body.extend(MAGIC);
         body.extend([VERSION, state]);
         body.extend(u32::try_from(time.as_millis()).unwrap_or(u32::MAX).to_be_bytes());
         body.extend(boot.to_be_bytes());
         body.extend(sequence.to_be_bytes());
-        body.extend(u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes());
+        let at_length = body.len();
+        body.extend([0; 2]);
         body.extend([node, subnet].map(|name| u8::try_from(name.len()).unwrap_or(u8::MAX)));
         body.extend(node);
         body.extend(subnet);
+        if let Some(said) = said {
+            said.emit(&mut body);
+        }
+        let length = u16::try_from(body.len()).unwrap_or(u16::MAX).to_be_bytes();
+        body.splice(at_length..at_length + length.len(), length);
         let tag = keys.sign(sender, &body);
         body.extend(tag);
         let tag = vlan.map(Tag::of);
@@ -185,9 +195,9 @@ impl Beat {
         let (node, subnet) = (text(reader.take(node.into())?)?, text(reader.take(subnet.into())?)?);
         let body = payload.get(..length).ok_or(BeatError::Malformed)?;
         let tag = payload.get(length..length + TAG).ok_or(BeatError::Malformed)?;
-        if length < payload.len() - reader.0.len() {
-            return Err(BeatError::Malformed);
-        }
+        let read = payload.len() - reader.0.len();
+        // What follows the names is of later versions than the first, and so is what follows that.
+        let rest = body.get(read..).ok_or(BeatError::Malformed)?;
         if !keys.believes(header.source, body, tag) {
             return Err(BeatError::NotAuthentic);
         }
@@ -197,9 +207,9 @@ impl Beat {
             [2] => State::Leaving,
             _ => return Err(BeatError::OtherVersion),
         };
-        let beat =
-            Self { node: NodeName::from(node), subnet: SubnetName::from(subnet), boot, sequence, state };
-        Ok((header.source, beat))
+        let said = Said::parse(&mut Reader(rest))?;
+        let (node, subnet) = (NodeName::from(node), SubnetName::from(subnet));
+        Ok((header.source, Self { node, subnet, boot, sequence, state, said }))
     }
 }
 
@@ -236,7 +246,13 @@ mod tests {
     const HEARER: Interface = Interface { mac: Mac([2, 0, 0, 0, 0, 2]), vlan: None };
 
     fn beat(state: State) -> Beat {
-        Beat { node: "node1".into(), subnet: "underlay".into(), boot: 7, sequence: 3, state }
+        Beat { node: "node1".into(), subnet: "underlay".into(), boot: 7, sequence: 3, state, said: None }
+    }
+
+    fn telling(state: State) -> Beat {
+        let word = Word { claim: Claim::Holds(4), undelivered: false };
+        let claims = vec![([10, 0, 0, 1].into(), word)];
+        Beat { said: Some(Said { digest: 1, claims, ..Said::default() }), ..beat(state) }
     }
 
     fn heard(bytes: Vec<u8>, keys: &Keys) -> Result<Beat, BeatError> {
@@ -254,8 +270,9 @@ mod tests {
         for state in [State::Here(second), State::BackSoon(second), State::Leaving] {
             for vlan in [None, VlanId::new(341)] {
                 for keys in [Keys::default(), Keys::read("secret\n")] {
-                    let frame = beat(state).emit(SENDER, vlan, &keys);
-                    assert_eq!(heard(frame, &keys), Ok(beat(state)));
+                    for beat in [beat(state), telling(state)] {
+                        assert_eq!(heard(beat.emit(SENDER, vlan, &keys), &keys), Ok(beat));
+                    }
                 }
             }
         }
@@ -263,7 +280,7 @@ mod tests {
 
     #[test]
     fn only_keys_of_ours_are_believed_and_an_old_one_while_it_is_there() {
-        let frame = |keys: &str| beat(State::Leaving).emit(SENDER, None, &Keys::read(keys));
+        let frame = |keys: &str| telling(State::Leaving).emit(SENDER, None, &Keys::read(keys));
         let both = Keys::read("new\n\nold\n");
         for (made_by, believed) in [("new", true), ("old", true), ("", false), ("other", false)] {
             assert_eq!(heard(frame(made_by), &both).is_ok(), believed, "{made_by}");
@@ -282,7 +299,7 @@ mod tests {
     #[test]
     fn another_version_and_what_is_cut_off_are_told_apart() {
         let keys = Keys::default();
-        let whole = beat(State::Leaving).emit(SENDER, None, &keys);
+        let whole = telling(State::Leaving).emit(SENDER, None, &keys);
         let mut newer = whole.clone();
         newer[16] = 2;
         assert_eq!(heard(newer, &keys), Err(BeatError::OtherVersion));

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::bridge::NotFound;
+use super::hearsay::Hearsay;
 use super::published::Published;
 use super::segment::{Manner, Segment};
 use super::sight::{Sight, see};
@@ -77,6 +78,8 @@ pub struct Agent {
     problems: BTreeSet<String>,
     /// Who is dead, by segment, as far as this node hears.
     pub(super) absent: Absent,
+    /// What others hold, by their reports and beats.
+    pub(super) hearsay: Hearsay,
 }
 
 impl Agent {
@@ -105,6 +108,7 @@ impl Agent {
             last_beat: 0,
             problems: BTreeSet::new(),
             absent: Absent::new(),
+            hearsay: Hearsay::default(),
         }
     }
 
@@ -135,6 +139,7 @@ impl Agent {
     pub fn cluster_changed(&mut self, changes: impl IntoIterator<Item = Change>, is_complete: bool) {
         for change in changes {
             let change = self.with_served(change);
+            let change = self.with_heard(change);
             self.writing_due = true;
             if self.published.take(&self.settings.node, &change) {
                 self.sight_changed = true;
@@ -182,6 +187,9 @@ impl Agent {
     pub fn receive(&mut self, subnet: &SubnetName, frame: &Received, now: Instant) -> Option<Verdict> {
         let verdict = self.segments.get_mut(subnet)?.receive(frame, now);
         self.status_stale |= matches!(verdict, Verdict::Conflict { .. });
+        if verdict == Verdict::Beat {
+            self.take_in_beats(subnet);
+        }
         self.contest(subnet, verdict, now);
         Some(verdict)
     }
@@ -257,6 +265,7 @@ impl Agent {
             match (located, old) {
                 (Ok(located), Some(mut segment)) => {
                     segment.set_plan(plan, located, now);
+                    self.expect_all_on(&mut segment);
                     self.segments.insert(subnet, segment);
                 }
                 (Ok(located), None) => {
@@ -266,6 +275,7 @@ impl Agent {
                     let manner = self.settings.manner.clone();
                     let mut segment = Segment::new(subnet.clone(), plan, located, held, manner);
                     segment.beat_after(self.last_beat);
+                    self.expect_all_on(&mut segment);
                     if self.lost.remove(&subnet) {
                         segment.comes_back(now);
                     }
@@ -299,12 +309,7 @@ impl Agent {
             self.segments = segments;
         }
         self.settle_rivals(now);
-        for (subnet, segment) in &mut self.segments {
-            if segment.tick(now) {
-                self.absent.insert(subnet.clone(), segment.dead());
-                self.stale = true;
-            }
-        }
+        self.tick_segments(now);
         if self.waiting_for().is_none() {
             self.keep_report(now);
         }
@@ -373,9 +378,12 @@ impl Agent {
         self.segments.values().map(|segment| segment.rules().count()).sum()
     }
 
-    /// Whether the other speakers can know this one's MAC. In a folder they never do, and take anybody for one of them.
+    /// Whether the other speakers can know this one's MAC: by its report, or by the beats with which it asked them.
     pub(super) fn is_known(&self, subnet: &SubnetName, segment: &Segment) -> bool {
         let mac = segment.located().interface.mac;
-        !self.settings.reports || is_known(self.published.report(), subnet, mac)
+        match self.settings.reports {
+            true => is_known(self.published.report(), subnet, mac),
+            false => segment.has_listened(),
+        }
     }
 }

@@ -6,12 +6,14 @@
 //! Never: opens a socket, reads a clock, waits. [`crate::speaker`] does that; a test does it in virtual time.
 //!
 //! [`Agent`] is the place to start. `segment` has what is spoken, `tenure` and `contest` what speakers agree on among themselves,
-//! `liveness` who of them lives.
+//! `liveness` who of them lives, `claims` and `hearsay` what they tell each other in their beats.
 
 mod agent;
 pub mod bridge;
+mod claims;
 mod contest;
 mod departed;
+mod hearsay;
 mod liveness;
 mod published;
 mod segment;

@@ -4,6 +4,7 @@ mod answers;
 mod beats;
 mod conflicts;
 mod telling;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -343,7 +344,7 @@ impl Segment {
     pub fn socket_opened(&mut self, now: Instant) {
         self.socket = Socket::Open;
         if let Some(beats) = &mut self.beats {
-            beats.liveness.open(now);
+            beats.open(now);
         }
         self.changed = true;
     }

@@ -41,26 +41,33 @@ impl Agent {
         for segment in self.segments.values_mut() {
             changed |= segment.take_changed();
         }
-        if !changed || !self.settings.reports {
+        if !changed || !(self.settings.reports || self.settings.manner.beats.is_some()) {
             return;
         }
         for (subnet, segment) in &mut self.segments {
             segment.forget_left(|vip, left| is_over(&self.world, subnet, vip, left));
+            segment.tell_others(now);
         }
+        let report = self.own_report();
+        let before = self.world.report_of(&self.settings.node);
+        // What it holds more than before is what was planned.
+        let at_once = before.is_none_or(|before| !is_only_more(before, &report));
+        self.writing_due |= self.settings.reports && self.published.report() != Some(&report);
+        let dirty = self.world.apply(Change::Apply(Object::Report(report)));
+        self.dirty.merge(dirty);
+        self.stale |= at_once;
+        self.has_reported = true;
+    }
+
+    /// What this node says of itself by now.
+    pub(super) fn own_report(&self) -> SpeakerReport {
         let node = self.settings.node.clone();
         let before = self.world.report_of(&node);
         let is_there = |subnet: &SubnetName| self.segments.contains_key(subnet);
         let gone = before.map(|before| departed(&self.world, before, is_there)).unwrap_or_default();
         let segments = self.segments.iter().map(|(subnet, segment)| (subnet.clone(), segment.report()));
         let segments = gone.into_iter().chain(segments).collect();
-        let report = SpeakerReport { key: report_key(&node), node, segments };
-        // What it holds more than before is what was planned.
-        let at_once = before.is_none_or(|before| !is_only_more(before, &report));
-        self.writing_due |= self.published.report() != Some(&report);
-        let dirty = self.world.apply(Change::Apply(Object::Report(report)));
-        self.dirty.merge(dirty);
-        self.stale |= at_once;
-        self.has_reported = true;
+        SpeakerReport { key: report_key(&node), node, segments }
     }
 
     /// Whether something may have to be written since this was last asked.

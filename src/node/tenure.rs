@@ -135,6 +135,12 @@ impl Tenure {
         self.doubted.remove(&vip);
     }
 
+    /// Another node tells what this one held before it began anew.
+    pub fn remember(&mut self, vip: IpAddr, term: Term) {
+        let known = self.held.entry(vip).or_insert(term);
+        *known = term.max(*known);
+    }
+
     /// This node could not hear for a while: whatever it holds may be another's by now.
     pub fn doubt_all(&mut self) {
         self.doubted.extend(self.held.keys());

@@ -86,15 +86,16 @@ pub async fn run(arguments: SpeakerArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the beats of this process have in common; none where none are sent.
-fn identity(arguments: &SpeakerArgs, node: &NodeName) -> anyhow::Result<Option<Arc<Identity>>> {
+/// What the beats of this process have in common; none where none are sent. `alone`: whether there is no API server.
+fn identity(arguments: &SpeakerArgs, node: &NodeName, alone: bool) -> anyhow::Result<Option<Arc<Identity>>> {
     let Some(cadence) = arguments.cadence() else { return Ok(None) };
     let keys = arguments.beat_key_file.as_deref().map(read_keys).transpose().context("--beat-key-file")?;
     if keys.is_none() {
         warn!("no --beat-key-file: any host on the wire can say that a node of this cluster lives");
     }
     let boot = u64::try_from(wall().as_millisecond()).unwrap_or_default();
-    Ok(Some(Arc::new(Identity { node: node.clone(), boot, cadence, keys: keys.unwrap_or_default() })))
+    let (node, keys) = (node.clone(), keys.unwrap_or_default());
+    Ok(Some(Arc::new(Identity { node, boot, cadence, keys, alone })))
 }
 
 fn read_keys(file: &Path) -> anyhow::Result<Keys> {
@@ -145,8 +146,7 @@ impl Speaker {
         let switches = Switches::new(rundir, vswitch);
         let cluster = Cluster::open(&arguments.cluster.source(), crate::io::kube::watch::By::All).await?;
         let node = NodeName::from(arguments.node.as_str());
-        // Where there is no API server, speakers do not know each other.
-        let beats = if cluster.client().is_some() { identity(arguments, &node)? } else { None };
+        let beats = identity(arguments, &node, cluster.client().is_none())?;
         let speaker = Self {
             agent: Agent::new(Settings {
                 node: node.clone(),

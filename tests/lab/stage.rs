@@ -36,6 +36,9 @@ pub struct Stage {
     pub cluster: Cluster,
     pub lab: Lab,
     pub folder: TempDir,
+    /// Whether speakers beat where there is a folder. Where they do not the rank alone says who announces, which a test can
+    /// foretell; with an API server they always do.
+    pub beats: bool,
 }
 
 impl Stage {
@@ -78,7 +81,15 @@ impl Stage {
         let lab = Lab::up(topology);
         let cluster = Cluster::copy_of(example(topology));
         let folder = tempfile::tempdir().unwrap();
-        Self { controller: None, speakers: BTreeMap::new(), kubernetes: None, cluster, lab, folder }
+        Self {
+            controller: None,
+            speakers: BTreeMap::new(),
+            kubernetes: None,
+            cluster,
+            lab,
+            folder,
+            beats: false,
+        }
     }
 
     /// The same with a real API server, and the controller's rows written.
@@ -144,6 +155,9 @@ impl Stage {
     fn start_speaker_by(&mut self, node: &'static str, mut command: Command) {
         command.args(["speaker", "--log=ovn_vip=debug", "--node", node]).args(self.source("speaker"));
         command.args(["--http", "127.0.0.1:10686", "--restart-patience=2"]);
+        if self.kubernetes.is_none() && !self.beats {
+            command.arg("--liveness=off");
+        }
         command.args(["--ovs", self.lab.variable(&format!("LAB_{}_DB", node.to_uppercase()))]);
         let name = format!("speaker-{node}");
         self.speakers.insert(node, Process::start(&name, &mut command, self.folder.path()));

@@ -87,7 +87,7 @@ impl Lab {
 
     pub(super) fn start(&mut self, node: usize) {
         let boot = u64::try_from(self.now.as_millis()).unwrap();
-        self.hosts[node].start(self.beats.then_some(boot));
+        self.hosts[node].start(self.beats.then_some(boot), self.alone);
     }
 
     pub(super) fn write_node(&mut self, node: usize) {

@@ -82,14 +82,15 @@ impl Host {
         }
     }
 
-    /// `boot`: when, in milliseconds; none, where it does not beat.
-    pub fn start(&mut self, boot: Option<u64>) {
+    /// `boot`: when, in milliseconds; none, where it does not beat. `alone`: without an API server.
+    pub fn start(&mut self, boot: Option<u64>, alone: bool) {
         let (node, policy) = (self.name.clone(), Policy::default());
         let cadence = Cadence { holder: Duration::from_millis(100), other: Duration::from_secs(1) };
-        let identity = |boot| Identity { node: node.clone(), boot, cadence, keys: Keys::read("secret") };
+        let identity =
+            |boot| Identity { node: node.clone(), boot, cadence, keys: Keys::read("secret"), alone };
         let beats = boot.map(identity).map(Arc::new);
         let manner = Manner { beats, answer_ping: true, ..Manner::default() };
-        let mut agent = Agent::new(Settings { node, policy, manner, reports: true });
+        let mut agent = Agent::new(Settings { node, policy, manner, reports: !alone });
         agent.vswitch_changed();
         self.agent = Some(agent);
         (self.has_socket, self.read, self.write_at, self.wake_at) = (false, None, None, None);

@@ -106,6 +106,8 @@ pub struct Lab {
     loss: u32,
     /// Whether the speakers say on the wire that they are there.
     beats: bool,
+    /// Whether there is no API server, but a folder on each node: speakers know each other by their beats alone.
+    alone: bool,
     troubled_at: Duration,
     changed_at: Duration,
     /// Who answered the client, and when.
@@ -121,6 +123,15 @@ pub struct Lab {
 
 impl Lab {
     pub fn new(nodes: usize, vips: usize, seed: u64) -> Self {
+        Self::of(nodes, vips, seed, false)
+    }
+
+    /// Without an API server: each node has a folder.
+    pub fn alone(nodes: usize, vips: usize, seed: u64) -> Self {
+        Self::of(nodes, vips, seed, true)
+    }
+
+    fn of(nodes: usize, vips: usize, seed: u64, alone: bool) -> Self {
         let vips: Vec<IpAddr> = (0..vips).map(|number| v4(250 + u8::try_from(number).unwrap())).collect();
         let mut lab = Self {
             start: Instant::now(),
@@ -133,7 +144,8 @@ impl Lab {
             server: Server::default(),
             groups: vec![0; nodes],
             loss: 0,
-            beats: seed.count_ones().is_multiple_of(2),
+            beats: alone || seed.count_ones().is_multiple_of(2),
+            alone,
             troubled_at: Duration::ZERO,
             changed_at: Duration::ZERO,
             answers: Vec::new(),
@@ -166,6 +178,11 @@ impl Lab {
     pub fn answerer(&self, vip: usize) -> Option<(usize, Duration)> {
         let last = self.answers.iter().rev().find(|(_, of, _)| *of == self.vips[vip]);
         last.map(|(at, _, node)| (*node, self.now - *at))
+    }
+
+    /// How many announce the VIP of that number.
+    pub fn announcers(&self, vip: usize) -> usize {
+        self.announcing.get(&self.vips[vip]).map_or(0, BTreeSet::len)
     }
 
     pub fn into_faults(self) -> Vec<String> {
@@ -291,6 +308,9 @@ impl Lab {
         let host = &mut self.hosts[node];
         let Some(agent) = host.agent.as_mut().filter(|_| host.stopped.is_none()) else { return };
         host.write_at = None;
+        if self.alone {
+            return;
+        }
         let owner = Owner { node: host.name.clone(), uid: String::new() };
         let writings = agent.writings(&owner, None, now);
         if !host.reachable {

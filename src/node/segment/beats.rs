@@ -1,14 +1,17 @@
 //! A segment's part in the speakers' beats: what is heard of others, and what is said of oneself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{News, Segment};
 use crate::flows::{Flow, beat_flows};
-use crate::l2::beat::{Beat, BeatError, State};
+use crate::l2::beat::claims::{room, size};
+use crate::l2::beat::{Beat, BeatError, Said, State};
 use crate::l2::{Reason, Received, Verdict};
-use crate::model::{Mac, NodeName};
+use crate::model::{Mac, NodeName, Term};
+use crate::node::claims::{Others, Talker};
 use crate::node::liveness::{Identity, Liveness};
 
 /// Later than this to its own beat a node was stopped for a moment, and others' beats wait for it.
@@ -23,18 +26,87 @@ const LAST_WORDS: usize = 3;
 /// What a segment knows of beats.
 #[derive(Debug)]
 pub(super) struct Beats {
-    identity: Arc<Identity>,
+    pub(super) identity: Arc<Identity>,
     pub(super) liveness: Liveness,
     was_holder: bool,
     /// Whether the rules that keep beats on the wire are on the bridge: without them every pod would hear them.
     is_steered: bool,
     last_words: Vec<State>,
+    /// What this node holds, for the others.
+    pub(super) talker: Talker,
+    pub(super) others: Others,
+    /// Of whom something else is known than before.
+    pub(super) heard: BTreeSet<NodeName>,
+    pub(super) listening: Listening,
+    /// What others remember of this node.
+    pub(super) remembered: BTreeMap<IpAddr, Term>,
+    /// What others say they hold, and is held here by a later claim: once they have let go it is said again.
+    pub(super) contested: BTreeSet<(NodeName, IpAddr)>,
+}
+
+/// Where there is no API server, a node that begins asks the others what they hold, and what it held before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Listening {
+    /// It has not said yet that it is there.
+    Before,
+    /// It has, and waits for answers.
+    Until(Instant),
+    /// It knows what there is to know.
+    Over,
 }
 
 impl Beats {
     pub(super) fn new(identity: Arc<Identity>) -> Self {
         let liveness = Liveness::new(identity.cadence);
-        Self { identity, liveness, was_holder: false, is_steered: false, last_words: Vec::new() }
+        Self {
+            liveness,
+            was_holder: false,
+            is_steered: false,
+            last_words: Vec::new(),
+            talker: Talker::default(),
+            others: Others::default(),
+            heard: BTreeSet::new(),
+            listening: if identity.alone { Listening::Before } else { Listening::Over },
+            remembered: BTreeMap::new(),
+            contested: BTreeSet::new(),
+            identity,
+        }
+    }
+
+    /// There is a socket.
+    pub(super) fn open(&mut self, now: Instant) {
+        self.liveness.open(now);
+        if self.identity.alone {
+            self.liveness.judge_all(now);
+        }
+    }
+
+    /// What the next beat tells.
+    fn say(&mut self, is_holder: bool) -> Said {
+        if !self.identity.tells() {
+            return Said { holder: is_holder, ..Said::default() };
+        }
+        let Self { identity, talker, others, listening, .. } = self;
+        let names = identity.node.as_str().len() + u8::MAX as usize;
+        let mut left = room(names);
+        let mut remembered = None;
+        if let Some((node, words)) = others.asking().next() {
+            left = left.saturating_sub(node.as_str().len());
+            // At most half of it.
+            let mut most = left / 2;
+            let fits = |(vip, _): &(IpAddr, _)| match most.checked_sub(size(*vip)) {
+                Some(rest) => {
+                    most = rest;
+                    true
+                }
+                None => false,
+            };
+            let words: Vec<_> = words.iter().map(|(vip, word)| (*vip, *word)).take_while(fits).collect();
+            left -= words.iter().map(|(vip, _)| size(*vip)).sum::<usize>();
+            remembered = Some((node.clone(), words));
+        }
+        let asks = *listening != Listening::Over;
+        Said { holder: is_holder, asks, remembered, ..talker.say(left) }
     }
 }
 
@@ -88,6 +160,7 @@ impl Segment {
     /// Time passed. Whether others are dead than before. Whoever has no carrier, or no rules for beats, hears nobody, and judges
     /// nobody.
     pub(super) fn tick_beats(&mut self, now: Instant) -> bool {
+        let is_over = self.end_listening(now);
         let is_late = self.beat_deadline().is_some_and(|due| now >= due + LATE);
         let carrier = self.located.carrier;
         let Some(beats) = self.beats.as_mut().filter(|_| carrier) else { return false };
@@ -100,7 +173,7 @@ impl Segment {
             self.changed = true;
             self.news.push_back(News::Silent(beats.liveness.dead().clone()));
         }
-        changed
+        changed || is_over
     }
 
     /// This process ends: the others are told what to do about it.
@@ -131,17 +204,20 @@ impl Segment {
     }
 
     fn judge_beat(&mut self, frame: &Received, now: Instant) -> Result<(), BeatError> {
-        let Some(Beats { identity, liveness, .. }) = &mut self.beats else {
-            return Err(BeatError::OtherSegment);
-        };
-        let (_, beat) = Beat::parse(frame, self.located.interface, &identity.keys)?;
-        if beat.node == identity.node {
+        let Some(beats) = &mut self.beats else { return Err(BeatError::OtherSegment) };
+        let (sender, beat) = Beat::parse(frame, self.located.interface, &beats.identity.keys)?;
+        if beat.node == beats.identity.node {
             return Err(BeatError::Own);
         }
         if beat.subnet != self.subnet {
             return Err(BeatError::OtherSegment);
         }
-        liveness.hear(&beat, now)
+        let was_dead = beats.liveness.dead().contains(&beat.node);
+        beats.liveness.hear(&beat, now)?;
+        if beats.identity.tells() {
+            self.hear_claims(sender, &beat, was_dead, now);
+        }
+        Ok(())
     }
 
     /// The beat that is due, if one is.
@@ -150,16 +226,25 @@ impl Segment {
             return None;
         }
         let is_holder = !self.answered.is_empty();
-        let Beats { identity, liveness, was_holder, last_words, is_steered: _ } = self.beats.as_mut()?;
-        if std::mem::replace(was_holder, is_holder) != is_holder {
-            liveness.hurry(now);
+        let beats = self.beats.as_mut()?;
+        if std::mem::replace(&mut beats.was_holder, is_holder) != is_holder {
+            beats.liveness.hurry(now);
         }
-        let (sequence, state) = match last_words.pop() {
-            Some(state) => (liveness.number(), state),
-            None => liveness.beat(is_holder, now)?,
+        let is_often = is_holder || beats.listening != Listening::Over;
+        let (sequence, state) = match beats.last_words.pop() {
+            Some(state) => (beats.liveness.number(), state),
+            None => beats.liveness.beat(is_often, now)?,
         };
-        let Identity { node, boot, keys, cadence: _ } = &**identity;
-        let beat = Beat { node: node.clone(), subnet: self.subnet.clone(), boot: *boot, sequence, state };
+        if beats.listening == Listening::Before {
+            beats.listening = Listening::Until(now + beats.identity.cadence.patience());
+        }
+        let said = Some(beats.say(is_holder));
+        if beats.talker.has_news() {
+            beats.liveness.tell_soon(now);
+        }
+        let Identity { node, boot, keys, .. } = &*beats.identity;
+        let beat =
+            Beat { node: node.clone(), subnet: self.subnet.clone(), boot: *boot, sequence, state, said };
         Some(beat.emit(self.located.interface.mac, self.plan.vlan, keys))
     }
 
@@ -168,6 +253,10 @@ impl Segment {
         let beats = self.beats.as_ref().filter(|_| self.located.carrier)?;
         let beats = Some(beats).filter(|beats| beats.is_steered)?;
         let own = self.can_beat().then(|| beats.liveness.next_beat()).flatten();
-        own.into_iter().chain(beats.liveness.next_death()).min()
+        let listening = match beats.listening {
+            Listening::Until(until) => Some(until),
+            Listening::Before | Listening::Over => None,
+        };
+        own.into_iter().chain(beats.liveness.next_death()).chain(listening).min()
     }
 }
