@@ -119,13 +119,17 @@ pub struct ClusterArgs {
     /// The context of the kubeconfig; the current one by default.
     #[arg(long, env = "OVN_VIP_KUBE_CONTEXT", value_name = "NAME")]
     pub kube_context: Option<String>,
-    /// Where to serve /healthz, /readyz, /metrics and a speaker's /status: ADDR:PORT, or :PORT for every address. Nowhere by default.
+    /// Where to serve /healthz, /readyz, /metrics, a speaker's /status and the controller's /page: ADDR:PORT, or :PORT for every address. Nowhere by default.
     #[arg(long, env = "OVN_VIP_HTTP", value_name = "ADDR")]
     pub http: Option<String>,
-    /// A file with a token: who shows it as `Authorization: Bearer` may read /status from anywhere. Without it /status is
-    /// answered over the loopback interface only.
+    /// A file with a token: who shows it as `Authorization: Bearer` may read /status, and what /page shows, from anywhere. Without it
+    /// they are answered over the loopback interface only.
     #[arg(long, env = "OVN_VIP_STATUS_TOKEN_FILE", value_name = "FILE", requires = "http")]
     pub status_token_file: Option<PathBuf>,
+    /// Name each VIP, its Service and its node in /metrics, as MetalLB's speaker does: ovn_vip_vip_info, ovn_vip_announced. By default
+    /// /metrics, which anybody may read who reaches it, names none.
+    #[arg(long, env = "OVN_VIP_METRICS_PER_VIP", requires = "http")]
+    pub metrics_per_vip: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub policy: PolicyArgs,

@@ -1,6 +1,7 @@
 //! Logs to standard error, metrics, and the signals that end a process.
 
 pub mod metrics;
+pub mod page;
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal;

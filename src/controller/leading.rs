@@ -107,6 +107,16 @@ impl Leading {
         }
     }
 
+    /// Who leads, where that is another replica.
+    pub fn leader(&self) -> Option<&str> {
+        match self {
+            Self::Alone => None,
+            Self::Elected(elected) => {
+                Some(&*elected.holder).filter(|holder| !elected.led && !holder.is_empty())
+            }
+        }
+    }
+
     /// A transaction, fenced where there are others.
     pub fn fence(&self, mut operations: Vec<Operation>) -> Vec<Operation> {
         if let Self::Elected(elected) = self {

@@ -10,10 +10,12 @@ mod kept;
 mod leading;
 mod northbound;
 mod once;
+pub mod page;
 mod reconciler;
 mod repairs;
 mod report;
 mod seeing;
+mod showing;
 mod southbound;
 pub mod truth;
 mod undeliverable;
@@ -97,6 +99,7 @@ pub async fn run(arguments: ControllerArgs) -> anyhow::Result<ExitCode> {
 struct Controller {
     cluster: Cluster,
     once: bool,
+    per_vip: bool,
     northbound: Client,
     southbound: Option<Client>,
     /// The southbound was read, or failed to answer: rows need not wait for it any longer.
@@ -128,6 +131,8 @@ enum Input {
     Leading,
     Voice(Option<Said>),
     Giving(giving::Happened),
+    /// Somebody looked at the page.
+    Looked,
     Retry,
     /// What Kube-OVN let go a while ago may be ours now.
     Patience,
@@ -163,6 +168,7 @@ impl Controller {
             health,
             cluster,
             once: arguments.once,
+            per_vip: arguments.cluster.metrics_per_vip,
             northbound: client(&northbound, NORTHBOUND, northbound_tables(), &tls).context("--ovn-nb")?,
             southbound_answered: southbound.is_none(),
             southbound,
@@ -194,6 +200,7 @@ impl Controller {
             () = self.leading.changed() => Input::Leading,
             said = self.voice.due() => Input::Voice(said),
             happened = self.giving.next() => Input::Giving(happened),
+            () = self.health.looked() => Input::Looked,
             () = self.commits.retry_due() => Input::Retry,
             () = patience => Input::Patience,
         }
@@ -209,6 +216,7 @@ impl Controller {
             Input::Voice(None) => self.speak(now()),
             Input::Voice(Some(said)) => self.said(&said),
             Input::Giving(happened) => self.giving.take(happened, now()),
+            Input::Looked => self.show(),
             Input::Retry => self.reconciler.start_over(),
             Input::Patience => self.listen(),
         }

@@ -49,6 +49,9 @@ impl Controller {
         metrics.vips.set(i64::try_from(self.reconciler.vips()).unwrap_or(i64::MAX));
         let reasons = self.reconciler.reasons().iter();
         replace(&metrics.refusals, "reason", reasons.map(|(reason, count)| (*reason, *count)));
+        if self.per_vip {
+            self.name_vips();
+        }
     }
 
     /// How many of the VIPs that are programmed a speaker holds.
@@ -63,6 +66,9 @@ impl Controller {
         let set = |gauge: &Gauge, count: usize| gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
         set(&self.metrics.vips_served, held);
         set(&self.metrics.vips_without_holder, vips.len() - held);
+        if self.per_vip {
+            self.name_vips();
+        }
     }
 
     /// Who says things in MetalLB's name that do not count.
@@ -102,7 +108,12 @@ impl Controller {
         }
         metrics.leader.set(i64::from(self.leading.may_write(&self.northbound, now())));
         replace(&metrics.objects, "kind", self.cluster.counts());
-        let waiting_for = if !self.cluster.is_complete() {
+        self.health.set_ready(self.lacks().as_deref());
+    }
+
+    /// What it waits for before it can tell anything.
+    pub(super) fn lacks(&self) -> Option<String> {
+        if !self.cluster.is_complete() {
             Some("the cluster's objects".to_owned())
         } else if let Some(rewinding) = self.cluster.rewinding() {
             Some(rewinding)
@@ -112,7 +123,6 @@ impl Controller {
             Some("the northbound".to_owned())
         } else {
             None
-        };
-        self.health.set_ready(waiting_for.as_deref());
+        }
     }
 }

@@ -110,7 +110,7 @@ fn unread(world: &World) -> (Status, &'static str, String) {
 }
 
 /// Whether a VIP is dark while this is so, although it is programmed.
-fn darkens(refusal: &Refusal) -> bool {
+pub(super) fn darkens(refusal: &Refusal) -> bool {
     matches!(
         refusal,
         Refusal::NobodyMayAnnounce { .. }

@@ -7,13 +7,16 @@ pub mod fetch;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{
+    ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderName, HeaderValue,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -39,7 +42,8 @@ pub struct Asked<'a> {
     pub accept: &'a str,
     /// The token of `Authorization: Bearer`.
     pub token: Option<&'a str>,
-    /// Whether it came over the loopback interface.
+    /// Whether it came over the loopback interface, and asked for this host by address or as localhost: a web page elsewhere
+    /// whose name leads here is not of this host.
     pub local: bool,
 }
 
@@ -139,7 +143,11 @@ fn answer(pages: &dyn Pages, local: bool, request: &Request<Incoming>) -> Respon
     let reply = |status: StatusCode, content_type: &'static str, body: String| {
         let mut response = Response::new(Full::new(Bytes::from(body)));
         *response.status_mut() = status;
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
         response
     };
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -148,6 +156,7 @@ fn answer(pages: &dyn Pages, local: bool, request: &Request<Incoming>) -> Respon
     let header = |name: HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
     let token = header(AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
     let accept = header(ACCEPT).unwrap_or_default();
+    let local = local && header(HOST).is_none_or(is_this_host);
     match pages.page(Asked { path: request.uri().path(), accept, token, local }) {
         Some(Page { standing, content_type, body }) => {
             let status = match standing {
@@ -159,6 +168,17 @@ fn answer(pages: &dyn Pages, local: bool, request: &Request<Incoming>) -> Respon
         }
         None => reply(StatusCode::NOT_FOUND, "text/plain", "no such page\n".to_owned()),
     }
+}
+
+/// Whether `Host` is an address or localhost, with a port or without: names may lead anywhere (DNS rebinding).
+fn is_this_host(host: &str) -> bool {
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if is_port(port) && (!name.contains(':') || name.ends_with(']')) => name,
+        Some(_) | None => host,
+    };
+    let address = name.trim_start_matches('[').trim_end_matches(']');
+    address.parse::<IpAddr>().is_ok() || name.eq_ignore_ascii_case("localhost")
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! [`Agent`](crate::node::Agent), and what that wants is done. It decides; nothing here does.
 
 mod line;
+mod measured;
 mod place;
 mod switches;
 mod words;
@@ -34,7 +35,7 @@ use crate::l2::beat::{Keys, State};
 use crate::model::{InterfaceName, NodeName, ObjectKey, SubnetName};
 use crate::node::{Agent, Identity, Manner, News, Settings, UidOf, bridge};
 use crate::settings::SpeakerArgs;
-use crate::telemetry::metrics::{Health, SpeakerMetrics, label, replace};
+use crate::telemetry::metrics::{Health, SpeakerMetrics, label};
 use crate::telemetry::{Shutdown, say_problems};
 
 use line::Line;
@@ -114,6 +115,7 @@ struct Speaker {
     voice: Voice,
     metrics: SpeakerMetrics,
     health: Arc<Health>,
+    per_vip: bool,
     said: BTreeSet<String>,
     said_of_world: BTreeSet<String>,
     said_of_voice: BTreeSet<String>,
@@ -161,6 +163,7 @@ impl Speaker {
             lines: BTreeMap::new(),
             metrics,
             health,
+            per_vip: arguments.cluster.metrics_per_vip,
             said: BTreeSet::new(),
             said_of_world: BTreeSet::new(),
             said_of_voice: BTreeSet::new(),
@@ -363,20 +366,6 @@ impl Speaker {
             | SwitchEvent::Replaces { .. }
             | SwitchEvent::Refused { .. } => {}
         }
-    }
-
-    /// Tells probes and metrics how it stands.
-    fn measure(&mut self) {
-        let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        self.metrics.announced.set(gauge(self.agent.answered()));
-        self.metrics.rules.set(gauge(self.agent.rules_wanted()));
-        replace(&self.metrics.objects, "kind", self.cluster.counts());
-        if let Some(status) = self.agent.take_status(&self.switches) {
-            replace(&self.metrics.states, "state", status.counts());
-            self.health.set_status(serde_json::to_string(&status).unwrap_or_default());
-        }
-        let rewinding = self.cluster.rewinding();
-        self.health.set_ready(self.agent.waiting_for().or(rewinding.as_deref()));
     }
 }
 

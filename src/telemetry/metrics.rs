@@ -1,9 +1,8 @@
 //! What is counted and measured, and the pages that show it.
 
-use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -17,6 +16,8 @@ use anyhow::Context;
 
 use crate::io::http::{Asked, Page, Pages, Standing, serve};
 use crate::settings::ClusterArgs;
+
+use super::page::{self, Shown};
 
 mod known;
 mod plain;
@@ -39,7 +40,9 @@ pub struct Health {
     ready: AtomicBool,
     waiting_for: Mutex<String>,
     status: Mutex<Option<String>>,
-    /// Who shows it may read `/status` from elsewhere.
+    /// What `/page` shows; a speaker has none.
+    shown: Option<Shown>,
+    /// Who shows it may read `/status` and `/page.json` from elsewhere.
     token: OnceLock<String>,
 }
 
@@ -73,14 +76,15 @@ impl Metrics {
         metric
     }
 
-    /// All of them are there.
-    pub fn finish(self) -> Arc<Health> {
+    /// All of them are there; with a page to look at, or without.
+    pub fn finish(self, shown: Option<Shown>) -> Arc<Health> {
         Arc::new(Health {
             registry: self.0,
             known: self.1,
             ready: AtomicBool::new(false),
             waiting_for: Mutex::new("starting".to_owned()),
             status: Mutex::new(None),
+            shown,
             token: OnceLock::new(),
         })
     }
@@ -102,7 +106,7 @@ impl Health {
         }
         if let Some(address) = arguments.http.as_deref() {
             let address = serve(address, self.clone()).await?;
-            info!(%address, "serving /healthz, /readyz, /metrics and what there is of /status");
+            info!(%address, "serving /healthz, /readyz, /metrics, and a speaker's /status or the controller's /page");
         }
         Ok(())
     }
@@ -123,6 +127,21 @@ impl Health {
 }
 
 impl Health {
+    /// Ends when somebody looked at `/page`. Cancel-safe.
+    pub async fn looked(&self) {
+        match &self.shown {
+            Some(shown) => shown.looked().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// What `/page` shows, as JSON; made only where it is wanted.
+    pub fn show(&self, make: impl FnOnce() -> String) {
+        if let Some(shown) = &self.shown {
+            shown.renew(now(), make);
+        }
+    }
+
     /// The page `/status`, as JSON.
     pub fn set_status(&self, status: String) {
         if let Ok(mut page) = self.status.lock() {
@@ -143,7 +162,7 @@ impl Pages for Health {
                 let words = self.waiting_for.lock().map(|words| words.clone()).unwrap_or_default();
                 plain(self.ready.load(Ordering::Relaxed), words + "\n")
             }
-            "/status" if !self.may_read_status(asked) => {
+            "/status" | "/page.json" if !self.may_read_status(asked) => {
                 let body = "only over loopback, or with the token of --status-token-file\n".to_owned();
                 Some(Page { standing: Standing::Withheld, content_type: "text/plain", body })
             }
@@ -159,10 +178,12 @@ impl Pages for Health {
                     if open { (OPEN_METRICS, body) } else { (PLAIN_METRICS, plain::text(&body)) };
                 Some(Page { standing: standing(well), content_type, body })
             }
+            "/page.json" => Some(self.shown.as_ref()?.json(now())),
+            "/page" => self.shown.as_ref().map(|_| page::html()),
+            "/" if self.shown.is_some() && asked.accept.contains("text/html") => Some(page::html()),
             "/" => {
-                let mut body = String::new();
-                let _ = write!(body, "/healthz\n/readyz\n/metrics\n");
-                plain(true, body)
+                let page = if self.shown.is_some() { "/page\n" } else { "/status\n" };
+                plain(true, format!("/healthz\n/readyz\n/metrics\n{page}"))
             }
             _ => None,
         }
@@ -179,6 +200,11 @@ impl Health {
         };
         asked.local || self.token.get().is_some_and(is_it)
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a shell reads the clock")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 fn standing(well: bool) -> Standing {
@@ -199,6 +225,8 @@ pub struct ControllerMetrics {
     pub vips_served: Gauge,
     /// VIPs that are programmed, and that no speaker is known to hold.
     pub vips_without_holder: Gauge,
+    /// Each VIP that is programmed, by name, where that is asked for.
+    pub vip_info: Family<[(&'static str, String); 4], Gauge>,
     /// Services by the status of their condition.
     pub services: Family<Label, Gauge>,
     /// Speakers that have reported, by whether they are heard of still.
@@ -239,6 +267,10 @@ impl ControllerMetrics {
                 "vips_without_holder",
                 "VIPs that are programmed, and that no speaker says it announces",
             ),
+            vip_info: all.add(
+                "vip_info",
+                "Each VIP that is programmed, by ip, service, subnet and the node that announces it, always 1; only with --metrics-per-vip",
+            ),
             services: all.add(
                 "services",
                 "Services with a VIP of ours, by served: the status of their condition Served",
@@ -258,7 +290,7 @@ impl ControllerMetrics {
             rewinds: all.add("cluster_rewinds", "How often the API server's state went back to an older one"),
             status_writes: all.add("status_writes", "Writes to the API server, by outcome"),
         };
-        (metrics, all.finish())
+        (metrics, all.finish(Some(Shown::default())))
     }
 }
 
@@ -269,6 +301,8 @@ pub struct SpeakerMetrics {
     pub verdicts: Family<Label, Counter>,
     /// VIPs that this node answers for.
     pub announced: Gauge,
+    /// Each VIP that this node answers for, by name, where that is asked for.
+    pub each: Family<[(&'static str, String); 4], Gauge>,
     /// VIPs that this node can deliver, by how far they are.
     pub states: Family<Label, Gauge>,
     /// VIPs that this node has begun to answer for, and those that it has let go.
@@ -292,6 +326,10 @@ impl SpeakerMetrics {
         let metrics = Self {
             verdicts: all.add("frames", "ARP and neighbour discovery frames seen, by verdict"),
             announced: all.add("vips_announced", "VIPs that this node answers for"),
+            each: all.add(
+                "announced",
+                "Each VIP that this node answers for, by service, protocol, node and ip as MetalLB's speaker has it, always 1; only with --metrics-per-vip",
+            ),
             states: all.add("vips", "VIPs that this node can deliver, by state"),
             claims: all.add("claims", "VIPs that this node began to answer for, or let go, by event"),
             rules: all.add("rules", "OpenFlow rules wanted on provider bridges"),
@@ -300,7 +338,7 @@ impl SpeakerMetrics {
             objects: all.add("cluster_objects", "Objects of the cluster known, by kind"),
             rewinds: all.add("cluster_rewinds", "How often the API server's state went back to an older one"),
         };
-        (metrics, all.finish())
+        (metrics, all.finish(None))
     }
 }
 
@@ -322,76 +360,4 @@ pub fn replace<'n>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn metrics_read_as_open_metrics() {
-        let (metrics, health) = ControllerMetrics::new();
-        metrics.rows.inc_by(3);
-        metrics.transactions.get_or_create(&label("outcome", "committed")).inc();
-        replace(&metrics.refusals, "reason", [("NoVip", 2)]);
-        observe(&metrics.commit, Duration::from_millis(2));
-        let accept = "application/openmetrics-text;version=1.0.0,text/plain;q=0.5";
-        let page = health.page(Asked { path: "/metrics", accept, ..Asked::default() }).unwrap();
-        assert_eq!((page.standing, page.content_type), (Standing::Well, OPEN_METRICS));
-        assert!(page.body.ends_with("# EOF\n"));
-        for line in [
-            "ovn_vip_northbound_rows_written_total 3",
-            "ovn_vip_northbound_transactions_total{outcome=\"committed\"} 1",
-            "ovn_vip_refusals{reason=\"NoVip\"} 2",
-            "ovn_vip_northbound_commit_seconds_count 1",
-        ] {
-            assert!(page.body.contains(line), "{line} is not in\n{}", page.body);
-        }
-    }
-
-    #[test]
-    fn who_does_not_ask_for_open_metrics_gets_plain_text() {
-        let (metrics, health) = ControllerMetrics::new();
-        metrics.rows.inc_by(3);
-        for accept in ["", "*/*", "text/plain;version=0.0.4"] {
-            let page = health.page(Asked { path: "/metrics", accept, ..Asked::default() }).unwrap();
-            assert_eq!(page.content_type, PLAIN_METRICS);
-            assert!(page.body.contains("# TYPE ovn_vip_northbound_rows_written_total counter\n"));
-            assert!(page.body.contains("\novn_vip_northbound_rows_written_total 3\n"));
-            let build = format!("ovn_vip_build_info{{version=\"{}\"}} 1\n", env!("CARGO_PKG_VERSION"));
-            assert!(page.body.contains(&build) && !page.body.contains("# EOF"), "{}", page.body);
-        }
-    }
-
-    fn asked(path: &str) -> Asked<'_> {
-        Asked { path, ..Asked::default() }
-    }
-
-    #[test]
-    fn status_is_for_the_node_itself_and_for_those_who_show_the_token() {
-        let (_, health) = SpeakerMetrics::new();
-        health.set_status("{}".to_owned());
-        let standing = |asked: Asked<'_>| health.page(asked).unwrap().standing;
-        assert_eq!(standing(Asked { local: true, ..asked("/status") }), Standing::Well);
-        let shown = |token| Asked { token: Some(token), ..asked("/status") };
-        for refused in [asked("/status"), shown(""), shown("secret")] {
-            assert_eq!(standing(refused), Standing::Withheld);
-        }
-        health.token.set("secret".to_owned()).unwrap();
-        for refused in [asked("/status"), shown(""), shown("secreT"), shown("secret2")] {
-            assert_eq!(standing(refused), Standing::Withheld);
-        }
-        assert_eq!(standing(shown("secret")), Standing::Well);
-    }
-
-    #[test]
-    fn readiness_says_what_is_waited_for() {
-        let (_, health) = SpeakerMetrics::new();
-        let page = |path| health.page(asked(path)).unwrap();
-        assert_eq!(page("/readyz").standing, Standing::Unwell);
-        health.set_ready(Some("the northbound"));
-        assert_eq!(
-            (page("/readyz").standing, &*page("/readyz").body),
-            (Standing::Unwell, "the northbound\n")
-        );
-        health.set_ready(None);
-        assert_eq!((page("/readyz").standing, page("/healthz").standing), (Standing::Well, Standing::Well));
-    }
-}
+mod tests;

@@ -39,6 +39,9 @@ imagePullPolicy: {{ $image.pullPolicy }}
 - --log={{ .root.Values.log.level }}
 - --log-format={{ .root.Values.log.format }}
 - --http={{ if eq .root.Values.http.bind "localhost" }}127.0.0.1{{ end }}:{{ .port }}
+{{- if .root.Values.http.metricsPerVip }}
+- --metrics-per-vip
+{{- end }}
 - --exclude-ips={{ .root.Values.policy.excludeIps }}
 {{- with .root.Values.policy.loadBalancerClass }}
 - {{ printf "--load-balancer-class=%s" . | quote }}

@@ -37,7 +37,7 @@ pub(super) enum Outcome {
 /// Says what would go; with `--yes` takes it out.
 pub async fn run(arguments: &RemoveArgs) -> anyhow::Result<ExitCode> {
     let mut shutdown = Shutdown::listen()?;
-    let health = Metrics::default().finish();
+    let health = Metrics::default().finish(None);
     if let Some(address) = &arguments.http {
         let address = serve(address, health.clone()).await?;
         info!(%address, "serving /healthz and /readyz");

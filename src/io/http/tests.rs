@@ -53,9 +53,32 @@ async fn pages_are_served_and_nothing_else() {
     }
 }
 
+#[test]
+fn a_name_that_leads_here_is_not_this_host() {
+    for host in ["127.0.0.1", "127.0.0.1:10685", "[::1]", "[::1]:80", "::1", "localhost", "LOCALHOST:1"] {
+        assert!(is_this_host(host), "{host}");
+    }
+    for host in [
+        "evil.example",
+        "evil.example:10685",
+        "localhost.evil.example",
+        "",
+        ":80",
+        "127.0.0.1.evil.example:80",
+    ] {
+        assert!(!is_this_host(host), "{host}");
+    }
+}
+
+#[tokio::test]
+async fn who_asks_by_a_name_is_not_local() {
+    let request = "GET /asker HTTP/1.1\r\nHost: evil.example:80\r\n\r\n";
+    assert!(ask(started().await, request).await.ends_with(" None false"));
+}
+
 #[tokio::test]
 async fn who_asks_is_known() {
-    let request = "GET /asker HTTP/1.1\r\nHost: x\r\nAccept: a/b\r\nAuthorization: Bearer t\r\n\r\n";
+    let request = "GET /asker HTTP/1.1\r\nHost: [::1]:80\r\nAccept: a/b\r\nAuthorization: Bearer t\r\n\r\n";
     assert!(ask(started().await, request).await.ends_with("a/b Some(\"t\") true"));
 }
 
