@@ -219,6 +219,25 @@ fn explained(story: &str, arguments: &[&str]) -> (i32, Value) {
 }
 
 #[test]
+fn a_vlan_that_cannot_be_read_is_not_called_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let story = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/130-tagged-vlan");
+    std::fs::copy(story.join("world.yaml"), folder.path().join("world.yaml")).unwrap();
+    let topology = std::fs::read_to_string(story.join("topology.yaml")).unwrap();
+    let topology = topology.replace("id: 341", "id: 4095");
+    assert!(topology.contains("4095"));
+    std::fs::write(folder.path().join("topology.yaml"), topology).unwrap();
+    let (code, out, _) = run_in(folder.path(), &["check", "-o", "json"]);
+    let found: Value = serde_json::from_str(&out).unwrap();
+    let reasons = found["findings"].as_array().unwrap().iter().map(|finding| finding["reason"].clone());
+    assert_eq!(
+        (code, reasons.collect::<Vec<_>>()),
+        (1, ["NobodyMayAnnounce", "CannotBeRead"].map(Value::from).to_vec())
+    );
+    assert!(out.contains("does not exist, or cannot be read"), "{out}");
+}
+
+#[test]
 fn explain_goes_step_by_step_to_the_first_that_is_wrong_and_says_what_to_do() {
     let (code, out, _) = run("230-pool-not-excluded", &["explain", "out"]);
     let lines: Vec<&str> = out.lines().collect();
@@ -259,7 +278,11 @@ fn explain_takes_a_vip_and_says_so_where_there_is_no_such_thing() {
     assert_eq!((code, json["explained"].as_array().unwrap().len()), (0, 2), "{json:#}");
     for (what, words) in [
         ("10.9.9.9", "no Service of type LoadBalancer has 10.9.9.9"),
-        ("default/nope", "there is no Service default/nope of type LoadBalancer: is its type"),
+        (
+            "default/nope",
+            "there is no Service default/nope of type LoadBalancer: is it of type LoadBalancer, and in",
+        ),
+        ("10.180.204.999", "10.180.204.999 is no address"),
         ("kube-system/nginx", "did you mean default/nginx?"),
     ] {
         let (code, _, errors) = run("010-seed-example", &["explain", what]);
@@ -283,6 +306,8 @@ fn explain_says_served_only_of_what_was_seen() {
     }
     let (code, json) = explained("274-announce-false", &["default/nginx"]);
     assert_eq!((code, &json["explained"][0]["verdict"]), (0, &"unknown".into()));
+    let (code, json) = explained("270-metallb-announces", &["default/nginx"]);
+    assert_eq!((code, &json["explained"][0]["verdict"]), (0, &"left-to-others".into()));
     let (code, json) =
         explained("010-seed-example", &["default/nginx", "--ovn-nb", "tcp:127.0.0.1:1", "--timeout", "1"]);
     assert_eq!((code, &step(&json, 0, "northbound")["mark"]), (1, &"wrong".into()), "{json:#}");

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use crate::kube::marks::{Served, Status, shortened};
-use crate::model::{Family, Protocol, ServiceKey, Sources, World};
+use crate::model::{Family, ObjectKey, Protocol, ServiceKey, Sources, World};
 use crate::plan::Refusal;
 
 use super::doubt::doubt;
@@ -35,15 +35,16 @@ pub fn served(
     let is_lit = |vip: &IpAddr| outcome.serves.contains(vip) || is_served_by_kube_ovn(&all, *vip);
     let serves = outcome.vips.keys().any(is_lit);
     // Whether Kube-OVN serves it or we do is not told: it acts on each write to a Service, and takes keys out of its row.
-    let refusals: Vec<&Refusal> =
-        all.iter().copied().filter(|refusal| native_key(refusal).is_none()).collect();
+    let told = |refusal: &&Refusal| native_key(refusal).is_none() && !is_outdated(world, refusal);
+    let refusals: Vec<&Refusal> = all.iter().copied().filter(told).collect();
+    let kept = outcome.kept || all.iter().any(|refusal| is_outdated(world, refusal));
     let elsewhere = |refusal: &&Refusal| matches!(refusal, Refusal::NoVip | Refusal::NoSubnet { .. });
     if outcome.vips.is_empty() && refusals.iter().all(elsewhere) {
         return None;
     }
     let is_of_others = |refusal: &&Refusal| matches!(refusal, Refusal::ForeignAddress { .. });
     let doubt = outcome.vips.iter().find_map(|(vip, subnet)| doubt(world, silent, &refusals, subnet, *vip));
-    let doubt = doubt.or_else(|| outcome.kept.then(|| unread(world)));
+    let doubt = doubt.or_else(|| kept.then(|| unread(world)));
     let darkens = refusals.iter().find(|refusal| darkens(refusal) && !outcome.kept);
     // Its own ports count, not those of another Service that shares the VIP.
     let dark = outcome.vips.keys().find(|vip| !is_lit(vip) && !outcome.kept);
@@ -97,6 +98,11 @@ fn is_served_by_kube_ovn(refusals: &[&Refusal], vip: IpAddr) -> bool {
     };
     let mut native = refusals.iter().filter_map(|refusal| native_key(refusal));
     native.any(|served| served.1.ip() == vip && !is_empty(served))
+}
+
+/// Whether it is about an object as it was once read, and cannot be read any more.
+fn is_outdated(world: &World, refusal: &Refusal) -> bool {
+    matches!(refusal, Refusal::VlanDiffers { vlan, .. } if world.gaps().cover(&ObjectKey::Vlan(vlan.clone())))
 }
 
 /// What is kept may be other than it should be.
@@ -321,6 +327,26 @@ mod tests {
         let said = served(&world, &Silent::new(), &Outcome { kept: true, ..outcome(true) }, None).unwrap();
         assert_eq!((said.status, &*said.reason), (Status::Unknown, "Unread"));
         assert!(said.message.contains("since Subnet s cannot be read"), "{}", said.message);
+    }
+
+    #[test]
+    fn of_a_vlan_that_cannot_be_read_no_number_is_told() {
+        let mut world = world(&[("a", true, Some(&[1]))]);
+        let differs = Refusal::VlanDiffers {
+            vlan: "v".into(),
+            id: crate::model::VlanId::new(5),
+            port: "localnet.s".into(),
+            tag: None,
+        };
+        assert_eq!(verdict(&world, true, std::slice::from_ref(&differs)).1, "VlanDiffers");
+        let gaps = crate::model::Gaps {
+            objects: [(ObjectKey::Vlan("v".into()), None)].into(),
+            ..Default::default()
+        };
+        world.apply(Change::Gaps(gaps));
+        let (status, reason, message) = verdict(&world, true, &[differs]);
+        assert_eq!((status, &*reason), ("Unknown", "Unread"));
+        assert!(message.contains("since Vlan v cannot be read") && !message.contains("number"), "{message}");
     }
 
     #[test]

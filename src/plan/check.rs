@@ -29,7 +29,8 @@ pub fn check(world: &World, network: Option<&Network>, policy: &Policy) -> Vec<F
     let others = world.services().filter(|found| !policy.serves(found));
     findings.extend(others.map(of_another_class));
     findings.extend(strangers(world, policy));
-    findings.extend(segment_refusals(world).map(|refusal| of_segment(&refusal)));
+    let segments = segment_refusals(world).filter(|refusal| !follows_from_a_gap(world, refusal));
+    findings.extend(segments.map(|refusal| of_segment(&refusal)));
     for subnet in world.subnets() {
         findings.extend(of_subnet(subnet));
     }
@@ -41,6 +42,10 @@ fn follows_from_a_gap(world: &World, refusal: &Refusal) -> bool {
     match refusal {
         Refusal::NoSubnet { .. } => world.gaps().cover_a_subnet(),
         Refusal::BackendOnUnknownNode { .. } => world.nodes().next().is_none(),
+        Refusal::NoVlan { vlan, .. } => world.gaps().cover(&ObjectKey::Vlan(vlan.clone())),
+        Refusal::NoProvider { provider, .. } => {
+            world.gaps().cover(&ObjectKey::ProviderNetwork(provider.clone()))
+        }
         _ => false,
     }
 }

@@ -38,7 +38,10 @@ pub(super) const STATUS_EXAMPLES: &str = "\
 Exit code: 0 every speaker answered, 1 one did not. With --kubeconfig or --kube-context: 0 every VIP is announced, 1 one is not.
 
 States: announced; handing-over (until the next node is heard); waiting (it says for what); standby (another node is to
-announce it, and everything is ready here).
+announce it, and everything is ready here). Of a cluster: announced; announced, not served (the controller says that clients do not
+reach it); announced by others; announced by nobody; held and not delivered; its node is not ready; unknown; not served.
+
+AGE: for how long it is so. HERE, ELSEWHERE: how many ready backends this node has, and others. HEARD: how long ago its speaker said so.
 
 Examples:
   ovn-vip status --kubeconfig ~/.kube/config                   # the cluster's, by what its speakers report

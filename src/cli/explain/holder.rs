@@ -7,8 +7,9 @@ use super::stage::Stage;
 use super::steps::{Mark, Step, Way, wrong};
 use crate::controller::announcer::{Announcer, announcer};
 use crate::kube::marks::Status as Condition;
-use crate::model::{NodeName, Subnet};
+use crate::model::{L2StatusKey, NodeName, Subnet};
 use crate::node::status::{State, Status};
+use crate::plan::Refusal;
 
 impl Way<'_> {
     pub(super) fn nodes_step(&self) -> Step {
@@ -124,6 +125,7 @@ impl Way<'_> {
                 format!("does the Pod of ovn-vip-speaker run on {node}, and does it reach the API server?"),
             ),
             Announcer::Nobody => self.by_nobody(subnet, vip),
+            Announcer::Unreported if self.others().is_some() => self.by_nobody(subnet, vip),
             // The controller, which may read reports, says that somebody announces it.
             Announcer::Unreported if self.facts.said.is_some_and(|said| said.status == Condition::True) => {
                 step(Mark::Unknown, "no speaker's report can be read: may Leases be listed?".to_owned())
@@ -159,8 +161,23 @@ impl Way<'_> {
         }
     }
 
+    /// The node that others announce it from, and whose word that is.
+    pub(super) fn others(&self) -> Option<(&NodeName, &L2StatusKey)> {
+        self.refusals.iter().find_map(|refusal| match refusal {
+            Refusal::AnnouncedByOthers { node, status, .. } => Some((node, status)),
+            _ => None,
+        })
+    }
+
     /// Nobody says that it announces it: those that say why.
     fn by_nobody(&self, subnet: &Subnet, vip: IpAddr) -> Step {
+        if let Some((node, L2StatusKey { namespace, name })) = self.others() {
+            let words = format!(
+                "by others on {node}, as ServiceL2Status {namespace}/{name} says: it is left to them"
+            );
+            let step = self.step(Stage::Announced, Mark::Doubtful, vec![words]);
+            return step;
+        }
         let reports = self.facts.reconciler.world().reports();
         let unable = reports.filter(|report| report.cannot_deliver(&subnet.name, vip));
         let unable: Vec<String> = unable.map(|report| report.node.to_string()).collect();

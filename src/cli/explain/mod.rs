@@ -41,7 +41,7 @@ pub async fn run(arguments: &ExplainArgs) -> anyhow::Result<ExitCode> {
     }
     let wrong = explained.iter().any(|found| match found.verdict {
         Verdict::NotServed | Verdict::LeftUnseen => true,
-        Verdict::Served | Verdict::SaidToBeServed | Verdict::Unknown => false,
+        Verdict::Served | Verdict::SaidToBeServed | Verdict::LeftToOthers | Verdict::Unknown => false,
     });
     // What cannot be read may be the Service's, or another's that has its port.
     let unread = objects.live.is_none()
@@ -106,6 +106,9 @@ fn asked<'w>(arguments: &ExplainArgs, world: &'w World, objects: &Objects) -> an
     if let Some(vip) = vip.or_else(|| Some(address.parse::<SocketAddr>().ok()?.ip())) {
         return with_vip(world, vip);
     }
+    if is_mistyped(what) {
+        anyhow::bail!("{what} is no address: correct it, or give a Service as NAMESPACE/NAME");
+    }
     let given = arguments.namespace.as_deref();
     let (namespace, name) = what.split_once('/').unwrap_or((given.unwrap_or("default"), what));
     if given.is_some_and(|given| given != namespace) {
@@ -114,6 +117,12 @@ fn asked<'w>(arguments: &ExplainArgs, world: &'w World, objects: &Objects) -> an
     let key = ServiceKey::new(namespace, name);
     let Some(service) = world.service(&key) else { anyhow::bail!("{}", unknown(world, objects, &key)) };
     Ok(vec![with_its_vips(service)])
+}
+
+/// Whether it was meant as an address: no Service has such a name (RFC 1035 labels begin with a letter).
+fn is_mistyped(what: &str) -> bool {
+    let digits = |c: char| c.is_ascii_hexdigit() || matches!(c, '.' | ':' | '[' | ']');
+    what.starts_with(|c: char| c.is_ascii_digit() || c == '[') && what.chars().all(digits)
 }
 
 fn with_its_vips(service: &Service) -> Asked<'_> {
@@ -142,7 +151,10 @@ fn unknown(world: &World, objects: &Objects, key: &ServiceKey) -> String {
         names.collect::<Vec<_>>()
     };
     let hint = match &names(&|service| service.key.name == key.name)[..] {
-        [] => format!("is its type LoadBalancer? There are: {}", names(&|_| true).join(", ")),
+        [] => format!(
+            "is it of type LoadBalancer, and in this namespace? There are: {}",
+            names(&|_| true).join(", ")
+        ),
         others => format!("did you mean {}?", others.join(" or ")),
     };
     format!("there is no Service {key} of type LoadBalancer: {hint}")

@@ -32,6 +32,7 @@ pub fn text(explained: &[Explained]) -> String {
             Verdict::LeftUnseen => {
                 "left to another, and nobody looked whether that serves it; --ovn-sb looks".to_owned()
             }
+            Verdict::LeftToOthers => "left to others, who announce it".to_owned(),
             Verdict::Unknown => {
                 "nothing was found that darkens it; whether it is served is not known".to_owned()
             }

@@ -91,6 +91,8 @@ pub enum Verdict {
     NotServed,
     /// All its ports are left to somebody else's row, and nobody looked whether that serves them.
     LeftUnseen,
+    /// Others announce it, and it is left to them.
+    LeftToOthers,
     /// Nothing was found to be wrong, and not everything was looked at.
     Unknown,
 }
@@ -126,6 +128,7 @@ pub fn explain(facts: &Facts<'_>, service: &Service, vip: Option<IpAddr>) -> Exp
         (false, _) if way.is_left_unseen() => Verdict::LeftUnseen,
         (false, true) if is_heard && !is_unseen => Verdict::Served,
         (false, true) => Verdict::SaidToBeServed,
+        (false, false) if way.others().is_some() => Verdict::LeftToOthers,
         (false, false) => Verdict::Unknown,
     };
     let looks = [
@@ -214,7 +217,8 @@ impl<'f> Way<'f> {
             return step;
         }
         step.mark = if dark { Mark::Wrong } else { Mark::Doubtful };
-        if dark {
+        // What is wrong with an address is not that it is nobody else's.
+        if dark || stage == Stage::ExcludeIps {
             step.says.clear();
         }
         // What darkens it comes first, and each with what to do.

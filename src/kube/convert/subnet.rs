@@ -134,7 +134,11 @@ fn wishes(metadata: &ObjectMeta, notes: &mut Notes) -> SubnetWishes {
             Some("warn") => Some(ExcludeIps::Warn),
             Some("fix") => Some(ExcludeIps::Fix),
             Some(other) => {
-                notes.say(field_of(EXCLUDE_IPS), other, "write enforce, warn or fix; the setting counts");
+                notes.say(
+                    field_of(EXCLUDE_IPS),
+                    other,
+                    "write enforce, warn or fix; until then --exclude-ips counts",
+                );
                 None
             }
         },

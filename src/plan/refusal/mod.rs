@@ -107,7 +107,7 @@ pub enum Refusal {
 /// What keeps a node from announcing a VIP.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Obstacle {
-    /// The Subnet's Vlan or ProviderNetwork does not exist.
+    /// The Subnet's Vlan or ProviderNetwork does not exist, or cannot be read.
     NoProviderNetwork,
     /// The provider network leaves the node out: `excludeNodes`, or Kube-OVN's label.
     OutsideProviderNetwork(ProviderName),
@@ -248,7 +248,9 @@ impl std::error::Error for Refusal {}
 impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Obstacle::NoProviderNetwork => f.write_str("the Subnet's Vlan or ProviderNetwork does not exist"),
+            Obstacle::NoProviderNetwork => {
+                f.write_str("the Subnet's Vlan or ProviderNetwork does not exist, or cannot be read")
+            }
             Obstacle::OutsideProviderNetwork(provider) => {
                 write!(f, "left out by ProviderNetwork {provider}")
             }
