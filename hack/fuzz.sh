@@ -28,7 +28,7 @@ longest_input() { # TARGET: what is longer finds nothing new, slower
   case $1 in
   arp) echo 64 ;;
   dot1q | ndp) echo 128 ;;
-  beat) echo 200 ;;
+  beat) echo 400 ;;
   ovsdb_value) echo 320 ;;
   openflow | ovsdb_framing | ovsdb_update) echo 512 ;;
   responder) echo 700 ;;

@@ -124,6 +124,18 @@ fn without_an_api_server_a_dead_speaker_is_replaced_and_what_it_comes_back_to_is
     }
 }
 
+/// docs/beats.md has the numbers.
+#[test]
+fn fifty_speakers_beat_no_more_often_than_is_stated() {
+    let mut lab = Lab::alone(50, VIPS, 1);
+    lab.take(&Step::Wait(Duration::from_secs(5)));
+    let before = lab.beaten;
+    lab.take(&Step::Wait(Duration::from_secs(4)));
+    let (holders, a_second) = (VIPS, (lab.beaten - before) / 4);
+    assert!((40..=10 * holders + 50).contains(&a_second), "{a_second}");
+    assert_eq!(lab.into_faults(), Vec::<String>::new());
+}
+
 /// Of a node that has never been heard nobody can say that it lives.
 #[test]
 fn without_an_api_server_who_never_was_there_is_not_waited_for() {

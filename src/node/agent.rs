@@ -127,7 +127,8 @@ impl Agent {
     /// How long it may do nothing before others may have taken over what it holds.
     pub fn patience(&self) -> Duration {
         let beats = self.settings.manner.beats.as_ref().map(|beats| beats.cadence.patience());
-        beats.map_or(STOPPED_AFTER, |patience| patience.min(STOPPED_AFTER))
+        let said = self.segments.values().filter_map(Segment::said_patience).min().unwrap_or_default();
+        beats.map_or(STOPPED_AFTER, |patience| patience.max(said).min(STOPPED_AFTER))
     }
 
     /// This process ends: on each segment the others are told what to do about it. Fetch the frames, and send them.

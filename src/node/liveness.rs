@@ -20,6 +20,19 @@ const READING: Duration = Duration::from_millis(30);
 /// Between two beats of which the second has news.
 const SPACING: Duration = Duration::from_millis(20);
 
+/// All holders on a segment together beat no more often than so, and all others: each slows down as there are more of them.
+const MOST_OF_HOLDERS: u32 = 600;
+const MOST_OF_OTHERS: u32 = 400;
+
+/// Whose beats come later than it says has as much more patience, for which the longest delay of this time and of the time before counts.
+const REMEMBERED: Duration = Duration::from_secs(60);
+
+/// But not so much that its beats would be expected more seldom than this: else a dead one would go unnoticed.
+const LONGEST_PERIOD: Duration = Duration::from_millis(333);
+
+/// So much later is nothing.
+const JITTER: Duration = Duration::from_millis(20);
+
 /// How often a speaker says that it is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cadence {
@@ -72,8 +85,14 @@ pub struct Liveness {
     heard_any: Option<Instant>,
     /// When the next beat of our own is due; none without a socket.
     next: Option<Instant>,
+    /// Until when nothing could be heard: nobody was late before.
+    deaf_until: Option<Instant>,
     /// When the last one was sent.
     last: Option<Instant>,
+    /// How late this node's own beats are.
+    delays: Option<Delays>,
+    /// When the next one is to be expected at the latest, as was said.
+    said: Duration,
     /// The number of the last beat. On a segment that is made anew it goes on: a lower one would be taken for an old one.
     pub(super) sequence: u64,
 }
@@ -86,9 +105,44 @@ struct Heard {
     is_here: bool,
     /// Whether it held something, by its own word; nothing, where it is of an older version.
     holder: Option<bool>,
-    /// How long it may be silent, by its own word.
+    /// How often it beats, by its own word.
+    period: Option<Duration>,
+    /// How long it may be silent.
     patience: Duration,
     until: Instant,
+    /// When it was heard last.
+    at: Instant,
+    delays: Delays,
+}
+
+/// How much later than said beats of a speaker came, at most.
+#[derive(Clone, Copy, Debug)]
+struct Delays {
+    since: Instant,
+    now: Duration,
+    before: Duration,
+}
+
+impl Delays {
+    fn none(since: Instant) -> Self {
+        Self { since, now: Duration::ZERO, before: Duration::ZERO }
+    }
+
+    fn add(&mut self, delay: Duration, now: Instant) {
+        if now >= self.since + REMEMBERED {
+            *self = Self { since: now, now: Duration::ZERO, before: self.now };
+        }
+        self.now = self.now.max(delay);
+    }
+
+    fn most(self) -> Duration {
+        Some(self.now.max(self.before)).filter(|delay| *delay > JITTER).unwrap_or_default()
+    }
+
+    /// How often a beat of one is to be expected that says to beat so often.
+    fn period(self, period: Duration) -> Duration {
+        (period + self.most()).min(LONGEST_PERIOD).max(period)
+    }
 }
 
 impl Liveness {
@@ -102,7 +156,10 @@ impl Liveness {
             dead: BTreeSet::new(),
             heard_any: None,
             next: None,
+            deaf_until: None,
             last: None,
+            delays: None,
+            said: cadence.holder,
             sequence: 0,
         }
     }
@@ -145,6 +202,7 @@ impl Liveness {
             heard.until = heard.until.max(now + heard.patience);
         }
         self.heard_any = self.heard_any.map(|_| now);
+        self.deaf_until = Some(now);
     }
 
     /// This node was late itself: beats may wait in its socket. Who lived until now lives for as long as reading those takes.
@@ -165,18 +223,32 @@ impl Liveness {
         if last.is_some_and(|last| (beat.boot, beat.sequence) <= last) {
             return Err(BeatError::Replayed);
         }
-        let (patience, until) = match beat.state {
-            State::Here(period) => (period * MISSED, now + period * MISSED),
-            State::BackSoon(patience) => (patience, now + patience),
-            State::Leaving => (Duration::ZERO, now),
+        let delays = self.delays(beat, now);
+        let patience = match beat.state {
+            State::Here(period) => delays.period(period) * MISSED,
+            State::BackSoon(patience) => patience,
+            State::Leaving => Duration::ZERO,
         };
         let is_here = matches!(beat.state, State::Here(_));
         let holder = beat.said.as_ref().map(|said| said.holder);
-        let heard = Heard { boot: beat.boot, sequence: beat.sequence, is_here, holder, patience, until };
+        let (boot, sequence, until) = (beat.boot, beat.sequence, now + patience);
+        let period = if let State::Here(period) = beat.state { Some(period) } else { None };
+        let heard = Heard { boot, sequence, is_here, holder, period, patience, until, at: now, delays };
         self.heard.insert(beat.node.clone(), heard);
         self.unjudged.remove(&beat.node);
         self.heard_any.get_or_insert(now);
         Ok(())
+    }
+
+    /// How late its beats are, with this one. One that it sent before it was due, or after it began anew, says nothing of that.
+    fn delays(&self, beat: &Beat, now: Instant) -> Delays {
+        let Some(last) = self.heard.get(&beat.node) else { return Delays::none(now) };
+        let mut delays = last.delays;
+        let due = last.period.filter(|_| last.boot == beat.boot && Some(last.at) >= self.deaf_until);
+        if let Some(period) = due {
+            delays.add(now.saturating_duration_since(last.at + period), now);
+        }
+        delays
     }
 
     /// Another frame of a node came: it lives, whatever became of its beats.
@@ -204,9 +276,8 @@ impl Liveness {
 
     /// A holder died: whoever else lives says so at once, as this node does.
     fn call_the_roll(&mut self, now: Instant) {
-        let until = now + self.cadence.holder * 2;
         for heard in self.heard.values_mut().filter(|heard| heard.is_here && now < heard.until) {
-            heard.until = heard.until.min(until);
+            heard.until = heard.until.min(now + (self.cadence.holder + heard.delays.most()) * 2);
         }
         self.hurry(now);
     }
@@ -234,22 +305,46 @@ impl Liveness {
 
     fn was_holder(&self, node: &NodeName) -> bool {
         let heard = self.heard.get(node).filter(|heard| heard.is_here);
-        heard.is_some_and(|heard| heard.holder.unwrap_or(heard.patience <= self.cadence.patience()))
+        heard.is_some_and(|heard| {
+            heard.holder.unwrap_or(heard.period.is_some_and(|period| period <= self.cadence.holder))
+        })
     }
 
     /// The number and state of the beat that is due, if one is.
     pub fn beat(&mut self, is_holder: bool, now: Instant) -> Option<(u64, State)> {
-        self.next.filter(|next| *next <= now)?;
+        let due = self.next.filter(|next| *next <= now)?;
+        self.delays.get_or_insert(Delays::none(now)).add(now - due, now);
         self.last = Some(now);
-        let period = if is_holder { self.cadence.holder } else { self.cadence.other };
+        let period = self.period(is_holder);
         self.next = Some(now + period);
-        Some((self.number(), State::Here(period)))
+        // One that is late says so, and is waited for by everybody alike.
+        let said = self.delays.map_or(period, |delays| delays.period(period));
+        self.said = said;
+        Some((self.number(), State::Here(said)))
+    }
+
+    /// How often this node beats, so that all together keep to the ceiling: it says so, and the others' patience fits.
+    fn period(&self, is_holder: bool) -> Duration {
+        let living = self.heard.keys().filter(|node| !self.dead.contains(*node));
+        let holders = living.clone().filter(|node| self.was_holder(node)).count();
+        let others = living.count() - holders;
+        let (cadence, peers, most) = match is_holder {
+            true => (self.cadence.holder, holders, MOST_OF_HOLDERS),
+            false => (self.cadence.other, others, MOST_OF_OTHERS),
+        };
+        let peers = u32::try_from(peers).unwrap_or(u32::MAX);
+        cadence.max(Duration::from_secs(1) / most * peers.saturating_add(1))
     }
 
     /// The number of a beat.
     pub fn number(&mut self) -> u64 {
         self.sequence += 1;
         self.sequence
+    }
+
+    /// How long the others wait for this node's next beat, by its own word.
+    pub fn said_patience(&self) -> Duration {
+        self.said * MISSED
     }
 
     /// When the next beat of our own is due.

@@ -10,6 +10,8 @@ use crate::l2::Received;
 use crate::model::InterfaceName;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// So many frames are taken in before what is due is done.
+const MOST_AT_ONCE: usize = 500;
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The socket, or when to try for one.
@@ -62,6 +64,19 @@ impl Line {
             Some(socket) => socket.receive().await,
             None => std::future::pending().await,
         }
+    }
+
+    /// The frames that wait to be received; not those of a whole storm.
+    pub fn waiting(&self) -> Vec<Result<Received, PacketSocketError>> {
+        let mut frames = Vec::new();
+        while let Some(frame) = self.receive().now_or_never().filter(|_| frames.len() < MOST_AT_ONCE) {
+            let is_end = frame.is_err();
+            frames.push(frame);
+            if is_end {
+                break;
+            }
+        }
+        frames
     }
 
     /// Drops the frames that wait to be received.

@@ -7,6 +7,7 @@ mod line;
 mod measured;
 mod place;
 mod switches;
+mod waiting;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -225,7 +226,7 @@ impl Speaker {
                 self.voice.said(&said, now().into());
                 say_problems(&mut self.said_of_voice, said.failures.first().cloned().into_iter());
             }
-            Input::Due => {}
+            Input::Due => self.take_waiting(),
         }
     }
 

@@ -119,6 +119,8 @@ pub struct Lab {
     announcing: BTreeMap<IpAddr, BTreeSet<usize>>,
     together_since: BTreeMap<IpAddr, Duration>,
     longest_together: Duration,
+    /// How many beats were sent.
+    pub beaten: usize,
 }
 
 impl Lab {
@@ -154,6 +156,7 @@ impl Lab {
             announcing: BTreeMap::new(),
             together_since: BTreeMap::new(),
             longest_together: Duration::ZERO,
+            beaten: 0,
         };
         for object in base().into_iter().filter(|object| !matches!(object, Object::Node(_))) {
             lab.server.put(object);

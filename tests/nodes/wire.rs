@@ -10,6 +10,7 @@ impl Lab {
         }
         let (header, payload) = ethernet::Repr::parse(&frame).unwrap();
         let group = self.groups[from];
+        self.beaten += usize::from(header.destination == GROUP);
         if header.destination == CLIENT {
             let packet = arp::Repr::parse(payload).unwrap();
             let vip = packet.sender_ip.into();

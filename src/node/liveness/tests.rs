@@ -99,7 +99,8 @@ fn who_is_heard_otherwise_is_not_judged_until_it_beats_again() {
     wire.liveness.hear_otherwise(&"a".into());
     assert_eq!(wire.dead(400), ["b", "c"]);
     wire.hear("a", 100, 500);
-    assert_eq!(wire.dead(800), ["a", "b", "c"]);
+    assert_eq!(wire.dead(1498), ["b", "c"], "its beat came late");
+    assert_eq!(wire.dead(1500), ["a", "b", "c"]);
 }
 
 #[test]
@@ -149,3 +150,68 @@ fn a_holder_beats_more_often() {
     assert_eq!(wire.liveness.next_beat(), Some(wire.at(600)));
     assert_eq!(wire.liveness.next_death(), None, "none was heard");
 }
+
+/// A machine whose processors are busy is late more than once; and who is never late is missed as soon as ever.
+#[test]
+fn who_is_late_is_waited_for_longer_and_for_a_second_at_most() {
+    let mut wire = Wire::new();
+    wire.liveness.expect(["a".into()]);
+    wire.hear("a", 100, 0);
+    wire.hear("a", 100, 110);
+    assert!(wire.dead(409).is_empty());
+    assert_eq!(wire.dead(410), ["a"], "ten milliseconds are nothing");
+    wire.hear("a", 100, 420);
+    wire.hear("a", 100, 520);
+    assert!(wire.dead(1438).is_empty());
+    assert_eq!(wire.dead(1450), ["a"], "three times 100 ms and its delay of 210 ms");
+    wire.hear("a", 100, 9_000);
+    assert!(wire.dead(9_998).is_empty());
+    assert_eq!(wire.dead(10_000), ["a"], "a second at most");
+    // Two minutes later it counts no more.
+    (90..2_000).for_each(|beat| wire.hear("a", 100, beat * 100 + 10));
+    assert!(wire.dead(199_910 + 299).is_empty());
+    assert_eq!(wire.dead(199_910 + 300), ["a"]);
+}
+
+/// The others wait as long as it says, and it takes itself for stopped no sooner.
+#[test]
+fn who_is_late_itself_says_so() {
+    let mut wire = Wire::new();
+    assert_eq!(wire.liveness.beat(true, wire.at(10)), Some((1, State::Here(CADENCE.holder))));
+    let late = Duration::from_millis(150);
+    assert_eq!(wire.liveness.beat(true, wire.at(260)), Some((2, State::Here(CADENCE.holder + late))));
+    assert_eq!(wire.liveness.next_beat(), Some(wire.at(360)), "it beats as often as ever");
+    assert_eq!(wire.liveness.said_patience(), (CADENCE.holder + late) * 3);
+}
+
+/// docs/beats.md has the table.
+#[test]
+fn all_together_keep_to_a_ceiling() {
+    for (speakers, holders, cadence, frames) in [
+        (3, 1, CADENCE, 12),
+        (50, 10, CADENCE, 140),
+        (500, 100, CADENCE, 1_000),
+        (500, 500, CADENCE, 600),
+        (500, 0, CADENCE, 400),
+        (50, 50, FAST, 600),
+        (3, 3, FAST, 150),
+    ] {
+        let mut wire = Wire { liveness: Liveness::new(cadence), ..Wire::new() };
+        for node in 1..speakers {
+            let holder = node < holders;
+            let period = if holder { cadence.holder } else { cadence.other };
+            let said = Some(crate::l2::beat::Said { holder, ..Default::default() });
+            let (node, subnet, boot) = (format!("n{node}").as_str().into(), "s".into(), 1);
+            let beat = Beat { node, subnet, boot, sequence: 1, state: State::Here(period), said };
+            wire.liveness.hear(&beat, wire.start).unwrap();
+        }
+        // This node is one of the holders, where there are any; and of the others it would be one more.
+        let a_second = |period: Duration, of: u32| (f64::from(of) / period.as_secs_f64()).round();
+        let mut sum = if holders > 0 { a_second(wire.liveness.period(true), holders) } else { 0.0 };
+        wire.liveness.heard.pop_last();
+        sum += a_second(wire.liveness.period(false), speakers - holders);
+        assert!((sum - f64::from(frames)).abs() <= 3.0, "{speakers} {holders}: {sum}");
+    }
+}
+
+const FAST: Cadence = Cadence { holder: Duration::from_millis(20), other: Duration::from_millis(200) };

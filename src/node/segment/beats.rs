@@ -28,7 +28,7 @@ const LAST_WORDS: usize = 3;
 pub(super) struct Beats {
     pub(super) identity: Arc<Identity>,
     pub(super) liveness: Liveness,
-    was_holder: bool,
+    pub(super) was_holder: bool,
     /// Whether the rules that keep beats on the wire are on the bridge: without them every pod would hear them.
     is_steered: bool,
     last_words: Vec<State>,

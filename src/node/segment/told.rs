@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::beats::Listening;
 use super::{Beats, Segment};
@@ -18,6 +18,12 @@ impl Segment {
         if beats.talker.follow(words(&report)) {
             beats.liveness.tell_soon(now);
         }
+    }
+
+    /// How long the others wait for this node, where it holds something and beats.
+    pub fn said_patience(&self) -> Option<Duration> {
+        let beats = self.beats.as_ref().filter(|beats| beats.was_holder)?;
+        Some(beats.liveness.said_patience())
     }
 
     /// There is no API server to tell who is there: each of these nodes is to be heard.
