@@ -377,7 +377,41 @@ fn support_gathers_and_no_secret_comes_out() {
         let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
         assert!(!text.contains("planted-password") && !text.contains(token), "{text}");
     }
+    assert!(
+        read("Service.json").contains("leaky") && read("missing.txt") == "nothing\n",
+        "{}",
+        read("missing.txt")
+    );
+    assert!(!made.join("Secret.json").exists());
     assert!(!run().status.success(), "a folder that is there is left alone");
+}
+
+#[test]
+fn support_is_one_archive_where_it_is_asked_for_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    std::fs::copy(golden.join("010-seed-example/world.yaml"), folder.path().join("world.yaml")).unwrap();
+    let support = |target: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ovn-vip"));
+        let command = command.arg("support").arg(target).arg("-f").arg(folder.path());
+        command.env_remove("OVN_NB_DB").env_remove("OVN_SB_DB").output().unwrap()
+    };
+    let names = |archive: &[u8]| {
+        let mut archive = tar::Archive::new(archive);
+        let names =
+            archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string());
+        names.collect::<Vec<_>>()
+    };
+    let file = folder.path().join("made.tar");
+    assert!(support(&file).status.success());
+    let found = names(&std::fs::read(&file).unwrap());
+    assert!(
+        found.contains(&"made/Service.json".to_owned()) && found.contains(&"made/missing.txt".to_owned()),
+        "{found:?}"
+    );
+    assert!(!support(&file).status.success(), "an archive that is there is left alone");
+    let found = names(&support(Path::new("-")).stdout);
+    assert!(found.contains(&"ovn-vip-support/check.txt".to_owned()), "{found:?}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod assumed;
+mod bundle;
 mod check;
 mod completions;
 mod conditions;

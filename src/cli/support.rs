@@ -1,9 +1,9 @@
-//! `ovn-vip support`: one folder with what somebody else needs to see what is wrong. No Secret is read, and what is private is taken
+//! `ovn-vip support`: one folder, or archive, with what somebody else needs to see what is wrong. No Secret is read, and what is private is taken
 //! out of what is written (`redacted`).
 
-use std::fmt::Write;
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -13,74 +13,39 @@ use crate::io::cluster::Source;
 use crate::io::http::fetch::fetch;
 use crate::io::kube::connect::connect;
 use crate::io::kube::watch::list_all;
+use crate::kube::Kind;
 use crate::ovsdb::Replica;
 use crate::settings::SupportArgs;
 
+use super::bundle::Bundle;
 use super::{check, explain, northbound, objects, redacted, status, version};
 
 /// Where the controller of the same Pod has its pages.
 const CONTROLLER: &str = "127.0.0.1:10685";
 
-/// The folder under construction.
-struct Folder {
-    path: PathBuf,
-    /// What is missing in it, and why.
-    missing: String,
-}
-
-impl Folder {
-    fn create(path: &PathBuf) -> anyhow::Result<Self> {
-        fs::create_dir(path).with_context(|| {
-            format!("cannot make the folder {}: give one that is not there yet", path.display())
-        })?;
-        Ok(Self { path: path.clone(), missing: String::new() })
-    }
-
-    fn put(&self, name: &str, words: &str) -> anyhow::Result<()> {
-        let path = self.path.join(name);
-        fs::write(&path, redacted::text(words)).with_context(|| format!("cannot write {}", path.display()))
-    }
-
-    fn put_json(&self, name: &str, value: Value) -> anyhow::Result<()> {
-        self.put(name, &format!("{:#}\n", redacted::json(value)))
-    }
-
-    /// Writes what was found, or notes why it was not.
-    fn found(&mut self, name: &str, found: anyhow::Result<String>) -> anyhow::Result<()> {
-        match found {
-            Ok(words) => self.put(name, &words),
-            Err(error) => {
-                let _ = writeln!(self.missing, "{name}: {error:#}");
-                Ok(())
-            }
-        }
-    }
-}
-
 /// Gathers, and says where it is. What cannot be had is noted in the folder, and keeps nothing else out.
 pub async fn run(arguments: &SupportArgs) -> anyhow::Result<ExitCode> {
-    let mut folder = Folder::create(&arguments.folder)?;
+    let mut folder = Bundle::create(&arguments.folder)?;
     folder.put("version.txt", &version::line())?;
     write_findings(arguments, &mut folder).await?;
     write_objects(arguments, &mut folder).await?;
     write_rows(arguments, &mut folder).await?;
     write_pages(arguments, &mut folder).await?;
-    folder.put("missing.txt", &folder.missing)?;
-    let path = folder.path.display();
-    println!(
-        "{path} has what could be gathered, and missing.txt what could not. Look at it, then: tar -czf {path}.tar.gz {path}"
-    );
+    let said = folder.finish()?;
+    if !said.is_empty() {
+        println!("{said}");
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 /// What `check` and `explain` say.
-async fn write_findings(arguments: &SupportArgs, folder: &mut Folder) -> anyhow::Result<()> {
+async fn write_findings(arguments: &SupportArgs, folder: &mut Bundle) -> anyhow::Result<()> {
     let explaining = arguments.explaining();
     match objects::read(&arguments.objects).await {
         Ok(objects) => {
             let found = northbound::read(&arguments.northbound()?).await;
             let found = found.inspect_err(|error| {
-                let _ = writeln!(folder.missing, "northbound for check: {error:#}");
+                folder.lacks(format_args!("northbound for check: {error:#}"));
             });
             let replica = found.ok().flatten().map(|(replica, _)| replica);
             let explained = explain::everything(&explaining, &objects).await;
@@ -95,9 +60,12 @@ async fn write_findings(arguments: &SupportArgs, folder: &mut Folder) -> anyhow:
     }
 }
 
-/// Every object that decides; a folder is at hand already.
-async fn write_objects(arguments: &SupportArgs, folder: &mut Folder) -> anyhow::Result<()> {
-    let Source::Kube(target) = arguments.objects.source() else { return Ok(()) };
+/// Every object that decides, of a cluster or a folder.
+async fn write_objects(arguments: &SupportArgs, folder: &mut Bundle) -> anyhow::Result<()> {
+    let target = match arguments.objects.source() {
+        Source::Kube(target) => target,
+        Source::Folder(given) => return write_manifests(&given, folder),
+    };
     let client = match connect(&target).await {
         Ok(client) => client,
         Err(error) => return folder.found("objects", Err(error.into())),
@@ -111,8 +79,48 @@ async fn write_objects(arguments: &SupportArgs, folder: &mut Folder) -> anyhow::
     Ok(())
 }
 
+/// A folder's objects of the kinds that decide, a file for each kind. What cannot be read might be anything, and stays out.
+fn write_manifests(given: &Path, folder: &mut Bundle) -> anyhow::Result<()> {
+    let mut kinds: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+    let entries = fs::read_dir(given).with_context(|| format!("cannot list {}", given.display()))?;
+    let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.sort();
+    let is_manifest = |path: &&std::path::PathBuf| {
+        let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+        ending.is_some_and(|ending| ["yaml", "yml", "json"].contains(&&*ending))
+    };
+    for path in paths.iter().filter(is_manifest) {
+        let documents = fs::read_to_string(path).map_err(|error| error.to_string());
+        let documents = documents
+            .and_then(|text| serde_saphyr::from_multiple::<Value>(&text).map_err(|error| error.to_string()));
+        match documents {
+            Ok(documents) => documents.into_iter().for_each(|document| sort(document, &mut kinds)),
+            // Its words may quote what is private.
+            Err(_) => folder.lacks(format_args!(
+                "{}: it cannot be read as YAML; `ovn-vip check` says where",
+                path.display()
+            )),
+        }
+    }
+    for (kind, objects) in kinds {
+        folder.put_json(&format!("{kind}.json"), Value::Array(objects))?;
+    }
+    Ok(())
+}
+
+/// A List's items each for itself; of other kinds nothing.
+fn sort(document: Value, kinds: &mut BTreeMap<&str, Vec<Value>>) {
+    if let Some(items) = document.get("items").and_then(Value::as_array) {
+        return items.iter().cloned().for_each(|item| sort(item, kinds));
+    }
+    let word = |field: &str| document.get(field).and_then(Value::as_str).unwrap_or_default();
+    if let Some(kind) = Kind::of(word("apiVersion"), word("kind")) {
+        kinds.entry(kind.name()).or_default().push(document);
+    }
+}
+
 /// The rows of both databases that ovn-vip reads; of the southbound's flows those of load balancing.
-async fn write_rows(arguments: &SupportArgs, folder: &mut Folder) -> anyhow::Result<()> {
+async fn write_rows(arguments: &SupportArgs, folder: &mut Bundle) -> anyhow::Result<()> {
     let explaining = arguments.explaining();
     let [northbound, southbound] = explaining.databases()?;
     if let Some(address) = northbound {
@@ -142,7 +150,7 @@ fn rows(replica: &Replica) -> String {
 }
 
 /// What speakers and the controller say of themselves, and their metrics.
-async fn write_pages(arguments: &SupportArgs, folder: &mut Folder) -> anyhow::Result<()> {
+async fn write_pages(arguments: &SupportArgs, folder: &mut Bundle) -> anyhow::Result<()> {
     let token = arguments.token_file.as_ref().map(fs::read_to_string).transpose().context("--token-file")?;
     let token = token.as_deref().map(str::trim);
     for speaker in &arguments.speakers {
@@ -152,8 +160,11 @@ async fn write_pages(arguments: &SupportArgs, folder: &mut Folder) -> anyhow::Re
         folder.found(&format!("speaker-{name}-metrics.txt"), page(&address, "/metrics", None).await)?;
     }
     if arguments.objects.dir.is_none() {
-        folder.found("controller-ready.txt", page(CONTROLLER, "/readyz", None).await)?;
-        folder.found("controller-metrics.txt", page(CONTROLLER, "/metrics", None).await)?;
+        for (name, path) in [("controller-ready.txt", "/readyz"), ("controller-metrics.txt", "/metrics")] {
+            let said = page(CONTROLLER, path, None).await;
+            let said = said.context("no controller on this host: `kubectl -n kube-system port-forward deployment/ovn-vip-controller 10685` first");
+            folder.found(name, said)?;
+        }
     }
     Ok(())
 }

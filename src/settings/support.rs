@@ -8,17 +8,18 @@ use super::values::DatabasesError;
 use super::{ExplainArgs, NorthboundArgs, ObjectsArgs, RulesArgs};
 
 pub(super) const SUPPORT_EXAMPLES: &str = "\
-It reads and writes nothing but the folder. No Secret is read; keys, certificates and tokens are taken out of what is written. Names
+It reads, and writes nothing but the folder or archive. No Secret is read; keys, certificates and tokens are taken out of what is written. Names
 and addresses stay: look at it before you hand it on.
 
 Examples:
-  ovn-vip support ovn-vip-support && tar -czf ovn-vip-support.tar.gz ovn-vip-support
+  ovn-vip support ovn-vip-support.tar
+  kubectl -n kube-system exec deployment/ovn-vip-controller -- /ovn-vip support - > ovn-vip-support.tar
   ovn-vip support ovn-vip-support --ovn-nb tcp:172.30.0.11:6641 --ovn-sb tcp:172.30.0.11:6642 --speakers 10.0.0.11,10.0.0.12";
 
 /// `ovn-vip support`.
 #[derive(Clone, Debug, Args)]
 pub struct SupportArgs {
-    /// The folder to make.
+    /// The folder to make; or, with a name in `.tar`, the archive; `-`: the archive on standard output.
     #[arg(value_name = "FOLDER")]
     pub folder: PathBuf,
     #[command(flatten)]
