@@ -130,7 +130,8 @@ impl Allocator {
                 | ObjectKey::Subnet(_)
                 | ObjectKey::Node(_)
                 | ObjectKey::Namespace(_),
-            ) => self.dirt.ground = true,
+            )
+            | Change::Gaps(_) => self.dirt.ground = true,
             Change::Apply(Object::Allocation(_)) | Change::Remove(ObjectKey::Allocation(_)) => {
                 self.dirt.books = true;
             }

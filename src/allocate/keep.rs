@@ -165,7 +165,7 @@ impl Allocator {
     fn is_of_a_broken_pool(&self, want: &Want<'_>, addresses: &[IpAddr]) -> bool {
         let from = want.service.request.from_pool.as_ref();
         let is_nobodys = |address: &IpAddr| self.pools.holding(*address).is_none();
-        from.is_some_and(|from| self.pools.broken(from).is_some())
+        from.is_some_and(|from| self.pools.may_be_broken(from))
             && addresses.iter().all(is_nobodys)
             && addresses
                 .iter()

@@ -16,6 +16,8 @@ pub(super) struct Pools {
     /// The pool of each range, by its first address.
     at: BTreeMap<(Family, u128), Arc<str>>,
     faults: BTreeMap<Arc<str>, Arc<str>>,
+    /// Something cannot be read of which nobody knows what it is: any pool may be there.
+    is_blind: bool,
 }
 
 impl Pools {
@@ -42,6 +44,11 @@ impl Pools {
         self.faults.get(name).filter(|_| !self.by_name.contains_key(name))
     }
 
+    /// Whether a pool of that name may be there, and cannot be used: what is of it is not taken back.
+    pub fn may_be_broken(&self, name: &str) -> bool {
+        !self.by_name.contains_key(name) && (self.is_blind || self.faults.contains_key(name))
+    }
+
     /// The pool that has an address in its ranges.
     pub fn holding(&self, address: IpAddr) -> Option<&Pool> {
         let (_, name) = self.at.range(..=(Family::of(address), number_of(address))).next_back()?;
@@ -58,7 +65,9 @@ impl Pools {
     pub fn settle(&mut self, world: &World, ground: &Ground, uses: &Uses, aside: &BTreeSet<IpAddr>) -> bool {
         let faults_before = self.faults.clone();
         let good = self.accept(world);
+        let is_blind = world.gaps().anything;
         let mut altered = faults_before != self.faults || good.len() != self.by_name.len();
+        altered |= std::mem::replace(&mut self.is_blind, is_blind) != is_blind;
         let mut rebuilt = BTreeMap::new();
         for (name, config) in good {
             let namespaces = namespaces_of(&config, world.namespaces());
@@ -99,6 +108,11 @@ impl Pools {
             } else {
                 wanted.insert(pool.key.name.clone(), pool);
             }
+        }
+        // What cannot be read is not gone.
+        for name in world.gaps().pools.iter().filter(|name| !wanted.contains_key(*name)) {
+            let words = "nothing of it can be read: correct it; nothing is given from it until then, and what was is kept";
+            self.faults.insert(name.clone(), words.into());
         }
         let mut force: BTreeMap<Arc<str>, AddressPool> = BTreeMap::new();
         let known = self.by_name.iter().filter(|(name, _)| wanted.contains_key(*name));

@@ -69,20 +69,35 @@ fn is_just_given(world: &World, service: &Service) -> bool {
     had_none && !request.held.is_empty() && request.given_by.as_deref() == Some(MANAGER)
 }
 
-impl fmt::Display for Rival {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Rival {
+    /// The same for one Service, with what helps it: nobody else gives an address to one of ovn-vip's own class.
+    pub fn told(&self, service: &Service) -> String {
+        let other = match service.class {
+            Some(_) => {
+                "make the Service anew without spec.loadBalancerClass: MetalLB gives it an address then"
+            }
+            None => "set --allocate=class: MetalLB gives it an address then",
+        };
+        format!("{}; or {other}", self.stop())
+    }
+
+    fn stop(&self) -> String {
         match self {
-            Self::Pod { namespace } => write!(
-                f,
-                "MetalLB's controller runs in namespace {namespace} and gives out addresses of the same pools: either set \
-                 --allocate=off, or stop it: kubectl -n {namespace} scale deployment/controller --replicas=0 (metallb-controller \
-                 where its chart was used)"
+            Self::Pod { namespace } => format!(
+                "MetalLB's controller runs in namespace {namespace} and gives out addresses of the same pools: stop it (`kubectl \
+                 -n {namespace} scale deployment/controller --replicas=0`, metallb-controller where its chart was used) and \
+                 delete its webhook (`kubectl delete validatingwebhookconfiguration metallb-webhook-configuration`)"
             ),
-            Self::Gave(service) => write!(
-                f,
-                "MetalLB's controller gave Service {service} an address while ovn-vip was to give it one: either set \
-                 --allocate=off, or stop MetalLB's controller and restart ovn-vip's"
+            Self::Gave(service) => format!(
+                "MetalLB's controller gave Service {service} an address while ovn-vip was to give it one: stop MetalLB's \
+                 controller and restart ovn-vip's"
             ),
         }
+    }
+}
+
+impl fmt::Display for Rival {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; or set --allocate=off", self.stop())
     }
 }

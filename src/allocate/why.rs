@@ -116,6 +116,44 @@ pub enum Passed {
     },
 }
 
+impl Why {
+    /// A short, stable name.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NoClusterIp => "NoClusterIp",
+            Self::NeedsBothFamilies | Self::FamiliesChanged | Self::OtherFamilies { .. } => "Families",
+            Self::Unreadable(_) => "Unreadable",
+            Self::NoPoolHas(_) | Self::AsksForOthers(_) => "NoPoolHasIt",
+            Self::PoolNotForIt(_) | Self::OtherPool { .. } | Self::NoSuchPool(_) => "OtherPool",
+            Self::BrokenPool { .. } => "BrokenPool",
+            Self::Clash(_) => "Shared",
+            Self::Blocked(..) => "Blocked",
+            Self::Stranger(..) => "Stranger",
+            Self::Foreign(_) | Self::Overwritten { .. } => "LeftAlone",
+            Self::NothingFits(_) => "NothingFits",
+        }
+    }
+
+    /// What is so, and what to do.
+    pub fn halves(&self) -> (String, String) {
+        let whole = self.to_string();
+        let cure = match self {
+            Self::NothingFits(tried) if !tried.is_empty() => {
+                "mend what is said of one of them, add addresses to it inside an underlay Subnet's excludeIps, or free some"
+            }
+            Self::FamiliesChanged | Self::AsksForOthers(_) | Self::OtherPool { .. } => {
+                "it gets others; where it does not, the reason that follows says what to do"
+            }
+            _ => return whole.rsplit_once(": ").map_or((whole.clone(), String::new()), own),
+        };
+        (whole, cure.to_owned())
+    }
+}
+
+fn own((is, cure): (&str, &str)) -> (String, String) {
+    (is.to_owned(), cure.to_owned())
+}
+
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::allocate::Scope;
 use crate::controller::{Reconciler, Rules};
 use crate::io::manifests::Tally;
 use crate::model::{ObjectKey, World};
@@ -18,7 +19,7 @@ use super::grouped::{Group, grouped};
 use super::objects::Objects;
 use super::table::Table;
 use super::tally;
-use super::{conditions, mind, northbound, objects, reported};
+use super::{addresses, conditions, mind, northbound, objects, reported};
 
 /// Checks, prints, and says by its exit code whether there are errors.
 pub async fn run(arguments: &CheckArgs) -> anyhow::Result<ExitCode> {
@@ -31,7 +32,8 @@ pub async fn run(arguments: &CheckArgs) -> anyhow::Result<ExitCode> {
     let replica = found.as_ref().map(|(replica, _)| replica);
     let policy = arguments.objects.policy.policy();
     let databases = Databases { northbound: replica, southbound: southbound.as_ref() };
-    let (findings, tally) = findings(objects, databases, &arguments.cluster_name, &policy);
+    let scope = arguments.objects.allocate.scope(&arguments.objects.policy);
+    let (findings, tally) = findings(objects, databases, &arguments.cluster_name, &policy, scope);
     match arguments.objects.output {
         Output::Table => print!("{}", text(&findings, &tally)),
         Output::Json => println!("{:#}", as_json(&findings, &tally)),
@@ -56,6 +58,7 @@ pub fn findings(
     databases: Databases<'_>,
     cluster_name: &str,
     policy: &Policy,
+    scope: Scope,
 ) -> (Vec<Finding>, Tally) {
     let world = objects.world();
     let planned = databases.northbound.map(|northbound| {
@@ -76,6 +79,8 @@ pub fn findings(
     };
     let seen: Vec<Finding> = seen.filter(|finding| is_new(finding, &findings)).collect();
     findings.extend(seen.into_iter().filter(|_| databases.southbound.is_some()));
+    let network = planned.as_ref().map(Reconciler::network);
+    addresses::explain_lacks(&mut findings, &addresses::lacks(scope, &objects.changes, network));
     findings.extend(tally::findings(&objects.tally));
     findings.extend(said(&objects, &world, policy, &findings));
     findings.sort();

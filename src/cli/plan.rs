@@ -35,7 +35,7 @@ pub async fn run(arguments: &PlanArgs) -> anyhow::Result<ExitCode> {
     let cluster = objects.changes.clone();
     let (reconciler, changes) = plan(arguments, &replica, selection, objects.changes)?;
     let scope = arguments.objects.allocate.scope(&arguments.objects.policy);
-    let (given, rival) = addresses::told(scope, &cluster, reconciler.network());
+    let (given, rival) = addresses::told(scope, &cluster, Some(reconciler.network()));
     let names = names(&changes);
     let steps: Vec<Step> = changes.all().map(|change| Step::of(change, &replica, &names)).collect();
     if objects.tally.objects.is_empty() && objects.problems.is_empty() {
@@ -59,7 +59,8 @@ pub async fn run(arguments: &PlanArgs) -> anyhow::Result<ExitCode> {
         eprintln!("ovn-vip: this is not the whole plan: {line}, and what is said above could not be read");
         return Ok(ExitCode::FAILURE);
     }
-    Ok(if steps.is_empty() && given.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(CHANGES) })
+    let changes = !steps.is_empty() || addresses::anything_new(&given);
+    Ok(if !changes { ExitCode::SUCCESS } else { ExitCode::from(CHANGES) })
 }
 
 /// The controller's own mind, beside a northbound that it does not write to.

@@ -52,8 +52,9 @@ async fn write_findings(arguments: &SupportArgs, folder: &mut Bundle) -> anyhow:
             folder.found("explain.txt", explained)?;
             let policy = arguments.objects.policy.policy();
             let databases = check::Databases { northbound: replica.as_ref(), southbound: None };
-            let (findings, tally) =
-                check::findings(objects, databases, &arguments.rules.cluster_name, &policy);
+            let scope = arguments.objects.allocate.scope(&arguments.objects.policy);
+            let name = &arguments.rules.cluster_name;
+            let (findings, tally) = check::findings(objects, databases, name, &policy, scope);
             folder.put("check.txt", &check::text(&findings, &tally))
         }
         Err(error) => folder.found("check.txt, explain.txt", Err(error)),

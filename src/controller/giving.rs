@@ -91,6 +91,22 @@ impl Giving {
         rival.into_iter().chain(faults).chain(self.trouble.clone())
     }
 
+    /// How many Services wait for an address of ours, by why.
+    pub fn without_address(&self, world: &World) -> BTreeMap<&'static str, usize> {
+        let mut counts = BTreeMap::new();
+        let rival = self.allocator.rival().map(|_| "OtherAllocator");
+        for service in world.services().filter(|it| self.takes(it) && it.request.held.is_empty()) {
+            let why = rival.or_else(|| Some(self.allocator.why(&service.key)?.reason()));
+            *counts.entry(why.unwrap_or("OnItsWay")).or_default() += 1;
+        }
+        counts
+    }
+
+    /// Whether addresses are being written: those come first.
+    pub fn is_busy(&self) -> bool {
+        !self.open.is_empty() || self.giver.as_ref().is_some_and(Giver::is_busy)
+    }
+
     /// Why a Service has no address, or not the one that it asks for; none where it is none of this one's business.
     pub fn why(&self, service: &Service) -> Option<String> {
         if let Some(why) = self.allocator.why(&service.key) {
@@ -98,7 +114,12 @@ impl Giving {
         }
         let waits = self.allocator.takes(service) && service.request.held.is_empty();
         let rival = self.allocator.rival().filter(|_| waits)?;
-        Some(rival.to_string())
+        Some(rival.told(service))
+    }
+
+    /// Whether it gives the Service its addresses: then nobody else is to be asked for them.
+    pub fn takes(&self, service: &Service) -> bool {
+        self.allocator.takes(service)
     }
 
     /// Ends when something of its own happened. Cancel-safe.
@@ -255,6 +276,11 @@ pub enum Happened {
 }
 
 impl Controller {
+    /// Whether its addresses are ours to give.
+    pub(super) fn is_given(&self, service: &ServiceKey) -> bool {
+        self.reconciler.world().service(service).is_some_and(|service| self.giving.takes(service))
+    }
+
     /// Decides on addresses, and writes them.
     pub(super) fn give(&mut self) {
         let now = now();

@@ -238,6 +238,11 @@ impl Controller {
 
     /// Whoever writes the northbound also says so, once all that is known is planned.
     fn speak(&mut self, now: Instant) {
+        self.count_unaddressed(now);
+        // An address is worth more than a word about it.
+        if self.giving.is_busy() && self.voice.may_wait(now) {
+            return self.voice.wait(true);
+        }
         if !self.is_converged() {
             return self.voice.wait(self.leading.may_write(&self.northbound, now));
         }
@@ -302,7 +307,7 @@ impl Controller {
         self.say_too_old();
         let repairing = self.reconciler.is_planned();
         let (changes, refusals) = self.reconciler.step(self.northbound.replica());
-        refusals.iter().for_each(say_refusals);
+        refusals.iter().for_each(|change| say_refusals(change, self.is_given(&change.service)));
         self.say_problems();
         self.measure(&changes, repairing, now);
         self.voice.stir(now);

@@ -71,6 +71,13 @@ impl Controller {
         }
     }
 
+    /// How many Services wait for an address. Only who leads gives them.
+    pub(super) fn count_unaddressed(&self, now: Instant) {
+        let leads = self.leading.may_write(&self.northbound, now);
+        let counts = leads.then(|| self.giving.without_address(self.reconciler.world()));
+        replace(&self.metrics.waiting, "reason", counts.unwrap_or_default());
+    }
+
     /// Who says things in MetalLB's name that do not count.
     pub(super) fn strangers(&self) -> Vec<String> {
         let strangers = strangers(self.reconciler.world(), self.reconciler.policy());

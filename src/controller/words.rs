@@ -5,6 +5,7 @@ use std::time::Duration;
 use tracing::{debug, info, warn};
 
 use super::RefusalChange;
+use crate::plan::Refusal;
 
 /// Why nothing can be programmed on this OVN, and what to do.
 pub fn too_old(northd_version: Option<&str>) -> String {
@@ -27,12 +28,13 @@ pub fn say_disconnected(database: &str, endpoint: &str, reason: &str, said_befor
     }
 }
 
-/// What is declined, and what no longer is.
-pub fn say_refusals(change: &RefusalChange) {
-    for refusal in &change.new {
+/// What is declined, and what no longer is. Who waits for an address of ours is told so by who gives it (`is_given`).
+pub fn say_refusals(change: &RefusalChange, is_given: bool) {
+    let is_told = |refusal: &&Refusal| !(is_given && **refusal == Refusal::NoVip);
+    for refusal in change.new.iter().filter(is_told) {
         warn!(service = %change.service, reason = refusal.reason(), "{refusal}");
     }
-    for refusal in &change.gone {
+    for refusal in change.gone.iter().filter(is_told) {
         info!(service = %change.service, reason = refusal.reason(), "no longer so: {refusal}");
     }
 }

@@ -1,7 +1,8 @@
 //! What is there and cannot be read, or not whole. It is not gone: nothing that could be its is deleted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use super::{ObjectKey, ServiceKey, SubnetName};
 
@@ -15,17 +16,19 @@ pub struct Gaps {
     pub slices: bool,
     /// These; of an EndpointSlice, the Service that it says it belongs to.
     pub objects: BTreeMap<ObjectKey, Option<ServiceKey>>,
+    /// IPAddressPools of which nothing was ever read, by name: no load balancer stands on them, but addresses may be of them.
+    pub pools: BTreeSet<Arc<str>>,
 }
 
 impl Gaps {
     /// Nothing of any kind was read: all of it may be there.
     pub fn everything() -> Self {
-        Self { anything: true, slices: true, objects: BTreeMap::new() }
+        Self { anything: true, slices: true, ..Self::default() }
     }
 
     /// All was understood.
     pub fn is_empty(&self) -> bool {
-        let Self { anything, slices: _, objects } = self;
+        let Self { anything, slices: _, objects, pools: _ } = self;
         !anything && objects.is_empty()
     }
 
@@ -117,7 +120,7 @@ mod tests {
         let gaps = Gaps {
             objects: (0..7).map(|number| (key(number), None)).collect(),
             anything: true,
-            slices: false,
+            ..Gaps::default()
         };
         assert_eq!(
             gaps.to_string(),

@@ -233,6 +233,8 @@ pub struct ControllerMetrics {
     pub speakers: Family<Label, Gauge>,
     /// What is declined, by reason.
     pub refusals: Family<Label, Gauge>,
+    /// Services that wait for an address of ours, by reason.
+    pub waiting: Family<Label, Gauge>,
     /// By outcome: committed, refused.
     pub transactions: Family<Label, Counter>,
     /// Rows written.
@@ -278,6 +280,7 @@ impl ControllerMetrics {
             speakers: all
                 .add("speakers", "Speakers that have reported, by heard: whether they are heard of still"),
             refusals: all.add("refusals", "What is declined at the moment, by reason"),
+            waiting: all.add("services_without_address", "Services that wait for an address, by reason"),
             transactions: all
                 .add("northbound_transactions", "Transactions answered by the northbound, by outcome"),
             rows: all.add("northbound_rows_written", "Rows of the northbound written"),

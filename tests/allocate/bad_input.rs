@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ovn_vip::allocate::Scope;
 use ovn_vip::kube::Kind;
+use ovn_vip::model::{Change, Gaps};
 use serde_json::{Value, json};
 
 use crate::room::{Room, annotated, pool, service, with};
@@ -182,4 +183,39 @@ fn metallbs_controller_and_this_one_never_give_at_the_same_time() {
     room.apply_and_settle(annotated(given, "ip-allocated-from-pool", "a"));
     assert!(room.allocator.rival().unwrap().to_string().contains("default/dns"));
     assert_eq!((room.has("web"), room.has("dns")), (vec!["10.0.0.200".into()], vec!["10.0.0.200".into()]));
+}
+
+#[test]
+fn a_pool_that_cannot_be_read_at_all_is_not_gone() {
+    let mut room =
+        Room::with(&[pool("a", &["10.0.0.200/31"]), pool("b", &["10.0.0.230/31"]), service("web")]);
+    assert_eq!(room.has("web"), ["10.0.0.200"]);
+    // Its addresses are a text: no list of anything.
+    let broken = with(pool("a", &[]), "spec.addresses", json!("10.0.0.200/31"));
+    room.apply_and_settle(broken);
+    room.apply_and_settle(service("dns"));
+    assert_eq!(room.has("dns"), ["10.0.0.201"], "what was read before stays in force");
+    room.restart(Scope::Everybody);
+    assert_eq!([room.has("web"), room.has("dns")].concat(), ["10.0.0.200", "10.0.0.201"]);
+    assert!(faults(&room).contains("a: nothing of it can be read"), "{}", faults(&room));
+    room.apply_and_settle(service("third"));
+    assert_eq!(room.has("third"), ["10.0.0.230"], "nothing is given from it");
+    room.apply_and_settle(annotated(service("fourth"), "address-pool", "a"));
+    assert!(room.why("fourth").contains("nothing of it can be read"), "{}", room.why("fourth"));
+    // Once it is gone in truth, what it gave is taken back.
+    room.tell(Change::Gaps(Gaps::default()));
+    room.settle();
+    assert_eq!([room.has("web"), room.has("dns")].concat(), ["10.0.0.231"]);
+}
+
+#[test]
+fn while_nobody_knows_what_is_there_nothing_is_taken_back() {
+    let mut room = Room::with(&[pool("a", &["10.0.0.200/31"]), service("web")]);
+    room.tell(Change::Gaps(Gaps { anything: true, ..Gaps::default() }));
+    room.delete(Kind::AddressPool, "metallb-system", "a");
+    room.settle();
+    assert_eq!(room.has("web"), ["10.0.0.200"]);
+    room.tell(Change::Gaps(Gaps::default()));
+    room.settle();
+    assert!(room.has("web").is_empty());
 }

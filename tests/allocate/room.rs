@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ovn_vip::allocate::{Allocator, Scope, Step, Verdict};
 use ovn_vip::kube::{Converted, Kind};
-use ovn_vip::model::{Change, ServiceKey, World};
+use ovn_vip::model::{Change, ObjectKey, ServiceKey, World};
 use serde_json::{Value, json};
 
 /// All of it.
@@ -52,9 +52,28 @@ impl Room {
         let change = match kind.read(&object, &mut problems) {
             Converted::Object(object) => Change::Apply(object),
             Converted::NotOurs(key) => Change::Remove(key),
-            Converted::Unusable => return,
+            Converted::Unusable => {
+                self.objects.insert(key.to_string(), object);
+                return self.unread(&key);
+            }
         };
         self.objects.insert(key.to_string(), object);
+        self.allocator.note(&self.world, &change);
+        self.world.apply(change);
+    }
+
+    /// An object is there that nobody can read. What was known of it before still stands.
+    fn unread(&mut self, key: &ObjectKey) {
+        let ObjectKey::AddressPool(pool) = key else { return };
+        if !self.world.pools().any(|known| known.key == *pool) {
+            let mut gaps = self.world.gaps().clone();
+            gaps.pools.insert(pool.name.clone());
+            self.tell(Change::Gaps(gaps));
+        }
+    }
+
+    /// Something is told.
+    pub fn tell(&mut self, change: Change) {
         self.allocator.note(&self.world, &change);
         self.world.apply(change);
     }

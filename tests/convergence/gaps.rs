@@ -33,7 +33,7 @@ fn gaps_of(unread: &BTreeMap<ObjectKey, Object>, named: bool) -> Gaps {
     };
     let objects = unread.iter().filter(|(key, _)| named && Gaps::counts(key));
     let objects = objects.map(|(key, object)| (key.clone(), owner(object))).collect();
-    Gaps { anything: !named, slices: !named, objects }
+    Gaps { anything: !named, slices: !named, objects, ..Gaps::default() }
 }
 
 /// The bindings of a history, as they are at its end.

@@ -142,6 +142,7 @@ mod tests {
             disabled: &BTreeMap::new(),
             live: false,
             said: None,
+            lack: None,
             silent: &Silent::new(),
             asked: false,
             speakers: &[],

@@ -18,7 +18,7 @@ use crate::model::{ObjectKey, Service, ServiceKey, World};
 use crate::settings::{ExplainArgs, Output};
 
 use super::objects::Objects;
-use super::{objects, status, tally};
+use super::{addresses, objects, status, tally};
 
 use ovn::Ovn;
 use steps::{Explained, Facts, Verdict, explain};
@@ -70,6 +70,8 @@ async fn follow(
     let (speakers, errors) = status::ask_all(&arguments.speakers, arguments.token_file.as_deref()).await?;
     errors.iter().for_each(|error| eprintln!("ovn-vip: {error}"));
     let silent = objects.silent(Timestamp::now());
+    let scope = arguments.objects.allocate.scope(&arguments.objects.policy);
+    let lacks = addresses::lacks(scope, &objects.changes, Some(ovn.reconciler.network()));
     let explained = services.iter().flat_map(|(service, vips)| {
         let said = objects.marks(&ObjectKey::Service(service.key.clone()));
         let facts = Facts {
@@ -80,6 +82,7 @@ async fn follow(
             disabled: &ovn.disabled,
             live: objects.live.is_some(),
             said: said.and_then(|marks| marks.served.as_ref()).map(|(served, _)| served),
+            lack: lacks.get(&service.key),
             silent: &silent,
             asked: !arguments.speakers.is_empty(),
             speakers: &speakers,

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::Serialize;
 
+use super::super::addresses::{Lack, NO_ADDRESS};
 use super::ovn::Difference;
 use super::stage::{Stage, darkens};
 use crate::controller::Reconciler;
@@ -33,6 +34,8 @@ pub struct Facts<'f> {
     pub live: bool,
     /// What the controller says of the Service.
     pub said: Option<&'f Served>,
+    /// Why it has no address, where that is ovn-vip's to give.
+    pub lack: Option<&'f Lack>,
     /// Whose reports are too old.
     pub silent: &'f Silent,
     /// Speakers were asked.
@@ -178,11 +181,7 @@ impl<'f> Way<'f> {
         if steps[0].mark == Mark::Wrong {
             return steps;
         }
-        steps.push(self.step(
-            Stage::Address,
-            Mark::Right,
-            self.vip.iter().map(ToString::to_string).collect(),
-        ));
+        steps.push(self.address_step());
         if self.vip.is_none() {
             return steps;
         }
@@ -250,6 +249,19 @@ impl<'f> Way<'f> {
         }
         let cure = "--load-balancer-class says which Services are served: give what ovn-vip's controller has";
         wrong(Stage::Service, format!("{class}: it is left to others"), cure.to_owned())
+    }
+
+    fn address_step(&self) -> Step {
+        let words = self.vip.iter().map(ToString::to_string).collect();
+        let step = self.step(Stage::Address, Mark::Right, words);
+        match self.facts.lack.filter(|_| self.vip.is_none() && step.reasons.contains("NoVip")) {
+            None => step,
+            Some(Lack { is, cure }) => {
+                let mut step = wrong(Stage::Address, is.clone(), cure.clone());
+                step.reasons.insert(NO_ADDRESS);
+                step
+            }
+        }
     }
 
     fn subnet_step(&self) -> Step {

@@ -159,7 +159,9 @@ fn announcing(native: Native<'_>) -> Vec<String> {
 
 fn addresses() -> Vec<String> {
     lines([
-        "6. Addresses: MetalLB's controller may go on. Or, once it is gone (`kubectl -n metallb-system delete deployment controller`),",
-        "  ovn-vip's controller hands out what the same IPAddressPools have, with --allocate=all; nobody gets another address.",
+        "6. Addresses: MetalLB's controller may go on. Or ovn-vip's controller hands out what the same IPAddressPools have, with",
+        "  --allocate=all; nobody gets another address. First stop MetalLB's, and delete its webhook, or no pool can be edited:",
+        "    kubectl -n metallb-system scale deployment/controller --replicas=0   (metallb-controller where its chart was used)",
+        "    kubectl delete validatingwebhookconfiguration metallb-webhook-configuration",
     ])
 }

@@ -35,6 +35,11 @@ impl Giver {
         self.under_way.len() < AT_ONCE
     }
 
+    /// Whether anything is under way.
+    pub fn is_busy(&self) -> bool {
+        !self.under_way.is_empty()
+    }
+
     /// Begins to write what a Service has.
     pub fn write(&mut self, service: ServiceKey, saying: Saying) {
         let client = self.client.clone();

@@ -38,6 +38,8 @@ pub struct Voice {
     client: Option<kube::Client>,
     tempo: Tempo,
     next_at: Option<Instant>,
+    /// When the last portion went out.
+    spoke_at: Option<Instant>,
     under_way: Option<JoinHandle<Said>>,
     events: Events,
 }
@@ -46,7 +48,7 @@ impl Voice {
     /// Without a client there is nobody to tell.
     pub fn new(client: Option<&kube::Client>, tempo: Tempo) -> Self {
         let events = Events::default();
-        Self { client: client.cloned(), tempo, next_at: None, under_way: None, events }
+        Self { client: client.cloned(), tempo, next_at: None, spoke_at: None, under_way: None, events }
     }
 
     /// Something happened that is said once; call [`Voice::stir`], too.
@@ -84,6 +86,11 @@ impl Voice {
         self.next_at = self.next_at.filter(|_| again).map(|at| at + self.tempo.pause);
     }
 
+    /// Whether what is to be said may wait for something better, since a portion went out lately.
+    pub fn may_wait(&self, now: Instant) -> bool {
+        self.spoke_at.is_some_and(|at| now < at + self.tempo.failure_pause)
+    }
+
     /// A portion was said: whether that was all is found out by comparing again.
     pub fn said(&mut self, said: &Said, now: Instant) {
         let pause = if said.failures.is_empty() { self.tempo.pause } else { self.tempo.failure_pause };
@@ -94,7 +101,7 @@ impl Voice {
 
     /// Says the next portion: of `all`, what differs from what stands there now, and of what happened.
     pub fn speak(&mut self, all: impl IntoIterator<Item = Saying>, now: Instant) {
-        self.next_at = None;
+        (self.next_at, self.spoke_at) = (None, Some(now));
         let Some(client) = self.client.clone() else { return };
         let then = now.into_std();
         self.events.forget(then);

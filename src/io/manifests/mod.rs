@@ -270,7 +270,14 @@ fn gaps(
     };
     let objects = keys.map(|(key, _)| ((*key).clone(), owner(key))).collect();
     let slices = files.values().any(|file| file.has_gap && file.contents.hides_slices);
-    Gaps { anything: told.is_empty() || files.values().any(|file| file.has_gap), slices, objects }
+    let never =
+        wanted.iter().filter(|(key, (entry, _))| **entry == Entry::Unusable && !told.contains_key(*key));
+    let pools = never.filter_map(|(key, _)| match key {
+        ObjectKey::AddressPool(pool) => Some(pool.name.clone()),
+        _ => None,
+    });
+    let pools = pools.collect();
+    Gaps { anything: told.is_empty() || files.values().any(|file| file.has_gap), slices, objects, pools }
 }
 
 /// The folder's manifests, in the order in which they count. A folder is none, unless it stands where a file was.

@@ -23,6 +23,7 @@ pub(super) fn request(object: &core::Service, spec: &core::ServiceSpec, held: Ve
     let annotations = metadata.annotations.iter().flatten();
     let older = annotations.map(|(name, _)| name).filter(|name| name.starts_with("metallb.universe.tf/"));
     AddressRequest {
+        families: families(metadata, spec, &held),
         held,
         from_pool: annotation(metadata, "ip-allocated-from-pool").map(Arc::from),
         given_by: giver(metadata),
@@ -30,7 +31,6 @@ pub(super) fn request(object: &core::Service, spec: &core::ServiceSpec, held: Ve
         asked: asked(metadata, spec),
         sharing: annotation(metadata, "allow-shared-ip").unwrap_or_default().into(),
         backend: if local { selector(spec).into() } else { "".into() },
-        families: families(metadata, spec),
         policy: match spec.ip_family_policy.as_deref() {
             Some("PreferDualStack") => FamilyPolicy::PreferDual,
             Some("RequireDualStack") => FamilyPolicy::RequireDual,
@@ -76,18 +76,16 @@ fn asked(metadata: &ObjectMeta, spec: &core::ServiceSpec) -> Asked {
     Asked::Addresses(addresses)
 }
 
-/// The families of the cluster IPs. A manifest that no API server has seen has none yet: it says its families, or gets IPv4.
-fn families(metadata: &ObjectMeta, spec: &core::ServiceSpec) -> Vec<Family> {
+/// The families of the cluster IPs. A manifest that no API server has seen, or that was cleaned of what one adds, has none: it
+/// says its families, or has addresses of them, or gets IPv4.
+fn families(metadata: &ObjectMeta, spec: &core::ServiceSpec, held: &[IpAddr]) -> Vec<Family> {
     let listed = spec.cluster_ips.iter().flatten().map(String::as_str);
     let mut texts: Vec<&str> = listed.collect();
     if texts.is_empty() {
         texts.extend(spec.cluster_ip.as_deref().filter(|text| !text.is_empty()));
     }
     if texts.is_empty() && metadata.uid.is_none() {
-        let asked = spec.ip_families.iter().flatten();
-        let asked: Vec<Family> =
-            asked.map(|family| if family == "IPv6" { Family::V6 } else { Family::V4 }).collect();
-        return if asked.is_empty() { vec![Family::V4] } else { asked };
+        return families_of_manifest(spec, held);
     }
     let found = texts.into_iter().map(|text| parse_address(text).map(Family::of));
     let families: Option<Vec<Family>> = found.collect();
@@ -96,6 +94,27 @@ fn families(metadata: &ObjectMeta, spec: &core::ServiceSpec) -> Vec<Family> {
         Some([one, other]) if one != other => vec![*one, *other],
         Some(_) | None => Vec::new(),
     }
+}
+
+/// As an API server would complete them.
+fn families_of_manifest(spec: &core::ServiceSpec, held: &[IpAddr]) -> Vec<Family> {
+    let asked = spec.ip_families.iter().flatten();
+    let asked = asked.map(|family| if family == "IPv6" { Family::V6 } else { Family::V4 });
+    let mut families: Vec<Family> = asked.collect();
+    if families.is_empty() {
+        families.extend(held.iter().map(|address| Family::of(*address)));
+        families.dedup();
+        families.truncate(2);
+    }
+    if families.is_empty() {
+        families.push(Family::V4);
+    }
+    if spec.ip_family_policy.as_deref() == Some("RequireDualStack")
+        && let [one] = families[..]
+    {
+        families.push(if one == Family::V4 { Family::V6 } else { Family::V4 });
+    }
+    families
 }
 
 /// As `k8s.io/apimachinery/labels.Set.String()` writes it, which MetalLB compares.
@@ -178,10 +197,20 @@ mod tests {
 
     #[test]
     fn a_manifest_without_cluster_ips_has_the_families_that_it_says() {
-        let of = |metadata: Value, spec: Value| read(json!({ "metadata": metadata, "spec": spec })).families;
-        assert_eq!(of(json!({}), json!({})), [Family::V4]);
-        assert_eq!(of(json!({}), json!({ "ipFamilies": ["IPv6"] })), [Family::V6]);
-        assert_eq!(of(json!({ "uid": "u" }), json!({})), []);
-        assert_eq!(of(json!({ "uid": "u" }), json!({ "clusterIP": "None" })), []);
+        let of = |metadata: Value, spec: Value, held: &[&str]| {
+            let held = held.iter().map(|text| text.parse().unwrap()).collect();
+            let service = json!({ "metadata": metadata, "spec": spec });
+            let object: core::Service = serde_json::from_value(service).unwrap();
+            request(&object, object.spec.as_ref().unwrap(), held).families
+        };
+        let (none, both) = (json!({}), ["10.0.0.9", "fd00::9"]);
+        assert_eq!(of(none.clone(), none.clone(), &[]), [Family::V4]);
+        assert_eq!(of(none.clone(), json!({ "ipFamilies": ["IPv6"] }), &both), [Family::V6]);
+        assert_eq!(of(none.clone(), none.clone(), &both), [Family::V4, Family::V6]);
+        let dual = json!({ "ipFamilyPolicy": "RequireDualStack" });
+        assert_eq!(of(none.clone(), dual.clone(), &[]), [Family::V4, Family::V6]);
+        assert_eq!(of(none.clone(), dual, &["fd00::9"]), [Family::V6, Family::V4]);
+        assert_eq!(of(json!({ "uid": "u" }), none, &both), []);
+        assert_eq!(of(json!({ "uid": "u" }), json!({ "clusterIP": "None" }), &[]), []);
     }
 }

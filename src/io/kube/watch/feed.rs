@@ -1,6 +1,7 @@
 //! One kind's objects: events of its watch in, changes of the model out. No I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use kube::runtime::watcher::Event;
 
@@ -124,6 +125,15 @@ impl Feed {
     pub fn gaps(&self) -> impl Iterator<Item = (ObjectKey, Option<ServiceKey>)> {
         let keys = self.problems.keys().filter(|key| Gaps::counts(key));
         keys.map(|key| (key.clone(), self.owners.get(key).cloned()))
+    }
+
+    /// The pools of which nothing was ever read.
+    pub fn unread_pools(&self) -> impl Iterator<Item = Arc<str>> {
+        let never = self.problems.keys().filter(|key| !self.keys.contains(key));
+        never.filter_map(|key| match key {
+            ObjectKey::AddressPool(pool) => Some(pool.name.clone()),
+            _ => None,
+        })
     }
 
     /// Takes an event in, and adds what it alters.

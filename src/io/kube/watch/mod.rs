@@ -174,7 +174,8 @@ impl KubeWatch {
             }
         }
         let objects = self.feeds.iter().flat_map(Feed::gaps).collect();
-        let gaps = Gaps { objects, ..Gaps::default() };
+        let pools = self.feeds.iter().flat_map(Feed::unread_pools).collect();
+        let gaps = Gaps { objects, pools, ..Gaps::default() };
         if gaps != self.gaps {
             self.gaps = gaps.clone();
             reading.changes.push(Change::Gaps(gaps));
