@@ -15,4 +15,6 @@ if [ -z "${METALLB_CONTROLLER:-}" ] || [ -z "${METALLB_CRDS:-}" ]; then
   exit 0
 fi
 printf 'load %s, %s processors\n' "$(cut -d' ' -f1-3 /proc/loadavg)" "$(nproc)"
-exec cargo test --release --features lab --test kube -- --ignored --nocapture --test-threads=1 "${@:-beside_controller}"
+cargo build --release
+export BENCH_PROGRAM="$PWD/target/release/ovn-vip"
+exec cargo test --features lab --test kube -- --ignored --nocapture --test-threads=1 "${@:-beside_controller}"

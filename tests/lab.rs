@@ -70,3 +70,5 @@ mod repair;
 mod seen;
 #[path = "lab/serving.rs"]
 mod serving;
+#[path = "lab/strangers.rs"]
+mod strangers;

@@ -234,6 +234,52 @@ fn median(mut times: Vec<Duration>) -> f64 {
     times[times.len() / 2].as_secs_f64()
 }
 
+/// Both give addresses to everybody, and know of each other only what they do.
+#[test]
+#[ignore = "needs MetalLB's controller: hack/bench-allocate.sh"]
+fn beside_metallbs_controller_no_address_flips() {
+    let Some((program, kinds)) = metallb() else { return };
+    let services = number("BENCH_SERVICES", 200);
+    let stage = stage(&kinds);
+    let metallb = start_metallb(&stage, &program);
+    let mut controller =
+        stage.start("controller", stage.controller_command("controller").arg("--allocate=all"));
+    controller.says("leading");
+    let before = writes(&stage);
+    until_all_have_addresses(&stage, services);
+    let given = addresses(&stage);
+    at_rest(&stage);
+    let rested = writes(&stage);
+    std::thread::sleep(Duration::from_secs(60));
+    let now = writes(&stage);
+    assert_eq!(addresses(&stage), given, "an address flipped");
+    let (until, rest) = (between(&before, &rested), between(&rested, &now));
+    println!("| {services} Services, both at once: all writes | {until:?} |");
+    println!("| 60 s at rest: all writes but Leases | {rest:?} |");
+    assert_eq!(rest, BTreeMap::new());
+    drop(metallb);
+}
+
+/// Nobody else gives addresses: what ovn-vip writes for each, and then nothing.
+#[test]
+#[ignore = "takes minutes: hack/bench-allocate.sh"]
+fn at_rest_nothing_is_written() {
+    let Some((_, kinds)) = metallb() else { return };
+    let services = number("BENCH_SERVICES", 1000);
+    let stage = stage(&kinds);
+    let mut controller =
+        stage.start("controller", stage.controller_command("controller").arg("--allocate=all"));
+    controller.says("leading");
+    let before = writes(&stage);
+    until_all_have_addresses(&stage, services);
+    let rested = at_rest(&stage);
+    println!("| {services} Services: all writes | {:?} |", between(&before, &rested));
+    std::thread::sleep(Duration::from_secs(30));
+    let rest = between(&rested, &writes(&stage));
+    println!("| 30 s at rest: all writes but Leases | {rest:?} |");
+    assert_eq!(rest, BTreeMap::new());
+}
+
 #[test]
 #[ignore = "takes minutes: hack/bench-allocate.sh"]
 fn addresses_for_many_services_at_once() {

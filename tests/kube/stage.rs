@@ -86,7 +86,9 @@ impl Stage {
 
     /// `ovn-vip controller`, with exactly the Roles of `deploy/`.
     pub fn controller_command(&self, name: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ovn-vip"));
+        // Numbers are taken of a release build.
+        let built = env!("CARGO_BIN_EXE_ovn-vip").into();
+        let mut command = Command::new(std::env::var_os("BENCH_PROGRAM").unwrap_or(built));
         command.env("OVN_VIP_LOG", "ovn_vip=debug").args(["controller", "--kubeconfig"]);
         command.arg(self.server.service_account(NAMESPACE, "ovn-vip-controller"));
         command.args(["--pod-name", name, "--lease-namespace", NAMESPACE, "--http=127.0.0.1:0"]);
