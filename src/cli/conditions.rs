@@ -54,7 +54,10 @@ fn of_condition(key: &ServiceKey, said: &Served, known: &[Finding]) -> Option<Fi
         reason => reasons.any(|known| known == reason),
     };
     let message = format!("the controller says {}: {}", said.reason, said.message);
-    let cure = format!("`ovn-vip explain {key}` follows its way; docs/refusals.md has {}", said.reason);
+    let cure = format!(
+        "`ovn-vip explain {key}` follows its way; docs/refusals.md or docs/troubleshoot.md has {}",
+        said.reason
+    );
     (!is_known).then(|| Finding {
         field: "status.conditions".to_owned(),
         ..finding(Severity::Warning, object, "ConditionSays", message, cure)

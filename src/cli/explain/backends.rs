@@ -21,6 +21,10 @@ impl Way<'_> {
         if step.mark != Mark::Right {
             return step;
         }
+        if self.backends.is_empty() {
+            let words = "not looked at: whose row it is left to has backends of its own";
+            return Step { mark: Mark::Unknown, says: vec![words.to_owned()], ..step };
+        }
         let addresses: BTreeSet<IpAddr> = self.backends.values().flatten().map(SocketAddr::ip).collect();
         let dead = |address: &IpAddr| self.disabled(*address).or_else(|| self.unbound(*address));
         let dead: Vec<Wrong> = addresses.iter().filter_map(dead).collect();

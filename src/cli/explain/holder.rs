@@ -31,6 +31,10 @@ impl Way<'_> {
                 said.map(|said| format!("{} says {}: {}", status.node, said.state.as_str(), said.why)),
             );
         }
+        if words.is_empty() {
+            words.push("not looked at: no backend of ours tells which nodes may announce it".to_owned());
+            return self.step(Stage::Nodes, Mark::Unknown, words);
+        }
         self.step(Stage::Nodes, Mark::Right, words)
     }
 

@@ -187,6 +187,10 @@ mod tests {
         let (mark, words) = step(&lit, "southbound");
         assert_eq!((lit.verdict, mark), (Verdict::Unknown, Mark::Right), "nobody asked who announces it");
         assert!(words.contains("and northd translates it on the Subnet's switch"), "{words}");
+        for empty in ["backends", "nodes"] {
+            let (mark, words) = step(&lit, empty);
+            assert!(mark == Mark::Unknown && words.starts_with("not looked at"), "{empty}: {words}");
+        }
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub fn text(explained: &[Explained]) -> String {
 /// Names what was not given only.
 fn said_to_be_served(unasked: &[&str]) -> String {
     let further = match unasked {
-        [] => "no speaker that was asked says so".to_owned(),
+        [] => "not all of it could be looked at".to_owned(),
         [flag] => format!("{flag} looks"),
         [flags @ .., last] => format!("{} and {last} look", flags.join(", ")),
     };

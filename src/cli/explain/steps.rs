@@ -336,7 +336,8 @@ impl<'f> Way<'f> {
             Condition::False if self.sees_databases() => Mark::Doubtful,
             Condition::False => Mark::Wrong,
         };
-        let cure = format!("its message says what to do; docs/refusals.md has {reason}");
+        let cure =
+            format!("its message says what to do; docs/refusals.md or docs/troubleshoot.md has {reason}");
         let wrongs = match mark {
             Mark::Wrong => vec![Wrong { is: says[0].clone(), cure }],
             _ => Vec::new(),
