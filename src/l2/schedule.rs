@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-/// Over all VIPs: one VIP's round per millisecond on the average, so that 1,000 VIPs that move at once are 2,000
-/// small broadcasts in a second and not in a burst that a switch's CPU queue drops (keepalived advises the same
-/// 1 ms as `vrrp_garp_interval`).
-pub const PACE: Duration = Duration::from_millis(1);
+/// Over all VIPs: two VIPs' rounds per millisecond on the average, so that 1,000 VIPs that move at once are 2,000
+/// small broadcasts in half a second, after 0.3 s until their node is known to be dead, and not in a burst that a switch's CPU
+/// queue drops (keepalived advises 1 ms as `vrrp_garp_interval`, for addresses that nobody waits for).
+pub const PACE: Duration = Duration::from_micros(500);
 
-/// How far the pace may catch up after a pause: a timer of millisecond grain wakes late, and a handful of VIPs
-/// should not wait for it at all.
-const CATCH_UP: Duration = Duration::from_millis(10);
+/// How far the pace may catch up after a pause: a timer of millisecond grain wakes late, on a busy machine by some tens of them,
+/// and a handful of VIPs should not wait for it at all.
+const CATCH_UP: Duration = Duration::from_millis(20);
 
 /// Whose turn it is, and when.
 #[derive(Debug, Default)]
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thousand_turns_at_once_come_one_a_millisecond_after_a_first_few() {
+    fn a_thousand_turns_at_once_come_two_a_millisecond_after_a_first_few() {
         let (mut schedule, start) = (Schedule::default(), Instant::now());
         (0..1000).for_each(|number| schedule.set(vip(number), Some(start)));
         let mut turns = Vec::new();
@@ -86,9 +86,9 @@ mod tests {
             }
         }
         assert_eq!(turns.len(), 1000);
-        assert!(turns[9] == 0 && turns[20] > 0, "a first few at once: {:?}", &turns[..21]);
-        assert!(turns.windows(51).all(|window| window[50] - window[0] >= 40), "then the pace");
-        assert!(turns[999] < 1000, "and no slower");
+        assert!(turns[39] == 0 && turns[50] > 0, "a first few at once: {:?}", &turns[..51]);
+        assert!(turns.windows(101).all(|window| window[100] - window[0] >= 25), "then the pace");
+        assert!(turns[999] < 500, "and no slower");
     }
 
     #[test]
@@ -99,7 +99,7 @@ mod tests {
         let late = start + Duration::from_secs(5);
         (0..1000).for_each(|number| schedule.set(vip(number), Some(start)));
         let at_once = std::iter::from_fn(|| schedule.pop(late)).count();
-        assert!((10..=11).contains(&at_once), "{at_once}");
+        assert!((40..=41).contains(&at_once), "{at_once}");
     }
 
     #[test]
