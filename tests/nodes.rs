@@ -337,5 +337,22 @@ fn of_two_that_claim_at_once_one_lets_go_at_the_others_word() {
     }
 }
 
+/// A claim that was on the wire before one's own is as good as one that comes just after it.
+#[test]
+fn who_hears_another_claim_it_before_its_own_word_says_none() {
+    for seed in 0..24_u64 {
+        let mut lab = Lab::new(NODES, VIPS, seed);
+        lab.take(&Step::Wait(Duration::from_secs(6)));
+        let first = usize::try_from(seed).unwrap() % NODES;
+        for delivers in [false, true, false, true] {
+            lab.deliver_one_after_another(delivers, first, Duration::from_millis(8 + 4 * seed));
+            lab.take(&Step::Wait(Duration::from_secs(8)));
+        }
+        assert_eq!(lab.longest_together(), Duration::ZERO, "seed {seed}");
+        assert!((0..VIPS).all(|vip| lab.answerer(vip).is_some_and(|(_, ago)| ago < Duration::from_secs(2))));
+        assert_eq!(lab.into_faults(), Vec::<String>::new(), "seed {seed}");
+    }
+}
+
 /// A claim's way on the wire and the answer's, of up to 4 ms each, and the time between two answers (`l2::claim::PEER_SPACING`).
 const WIRE: Duration = Duration::from_millis(20);

@@ -239,6 +239,13 @@ impl Responder {
         self.changes.pop_front()
     }
 
+    /// What a frame says that a peer has which is not claimed here; who is a peer must be known.
+    pub fn overheard(&self, frame: &Received) -> Option<(IpAddr, Mac)> {
+        let Peers::Only(peers) = &self.peers else { return None };
+        let Heard { sender, speaks_as, question: _, is_to_us: _ } = hear(self.interface, frame).ok()?;
+        (peers.contains(&sender) && !self.claims.contains_key(&speaks_as)).then_some((speaks_as, sender))
+    }
+
     /// How many frames got which verdict.
     pub fn counters(&self) -> &BTreeMap<VerdictKind, u64> {
         &self.counters

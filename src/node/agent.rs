@@ -298,6 +298,7 @@ impl Agent {
     /// Speaks for what is steered and delivered by now, and keeps the report.
     pub fn act(&mut self, sight: &dyn Sight, now: Instant) {
         self.ask_for_what_was_given_up(now);
+        self.hold_back_what_others_claimed(now);
         if std::mem::take(&mut self.sight_changed) {
             self.status_stale = true;
             let mut segments = std::mem::take(&mut self.segments);

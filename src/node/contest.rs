@@ -4,6 +4,7 @@
 //! that hold a VIP with one term the election takes one (`plan::elect`), on every node the same; so the wire need not wait for
 //! the reports. The one that goes on says its claim once more, for the other may not have listened when it first did.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use super::agent::Agent;
@@ -29,6 +30,31 @@ impl Agent {
         if let Some((goes_on, segment)) = goes_on.zip(self.segments.get_mut(subnet)) {
             segment.settle_contest(vip, goes_on, now);
         }
+    }
+
+    /// A peer's claim that was heard before this node makes its own, and of which no report tells yet: the peer has the VIP, whatever
+    /// its rank, as the election will find once it is told of it. Nobody has heard this node yet, so nothing is to be settled.
+    pub(super) fn hold_back_what_others_claimed(&mut self, now: Instant) {
+        let all = self.segments.iter();
+        let before = all.flat_map(|(subnet, segment)| {
+            segment.claimed_before(now).into_iter().map(move |claim| (subnet.clone(), claim))
+        });
+        for (subnet, (vip, mac)) in before.collect::<Vec<_>>() {
+            if self.is_untold(&subnet, vip, mac)
+                && let Some(segment) = self.segments.get_mut(&subnet)
+            {
+                segment.settle_contest(vip, false, now);
+            }
+        }
+    }
+
+    /// Whether a claim is of a node that is not taken for dead, and that its report does not tell: by what it tells the plan has
+    /// decided, or will.
+    fn is_untold(&self, subnet: &SubnetName, vip: IpAddr, mac: Mac) -> bool {
+        let Some(other) = self.who_is(subnet, mac) else { return false };
+        let is_dead = self.absent.get(subnet).is_some_and(|dead| dead.contains(&other));
+        let term = self.world.report_of(&other).and_then(|report| report.term(subnet, vip));
+        !is_dead && term.is_none()
     }
 
     /// The node whose speaker says that it answers with this MAC.

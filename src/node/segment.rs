@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use crate::flows::{Flow, Wish, beat_flows, flows_for};
 use crate::l2::beat::Beat;
-use crate::l2::{ClaimState, OnConflict, Outcome, Peers, Received, Responder, Verdict};
+use crate::l2::{ClaimState, OnConflict, Outcome, Peers, Reason, Received, Responder, Verdict};
 use crate::model::{InterfaceName, Mac, NodeName, SegmentPlan, Steered, SubnetName, Term};
 
 use super::bridge::Located;
@@ -100,6 +100,8 @@ pub struct Segment {
     probe: Probe,
     beats: Option<Beats>,
     conflicts: BTreeMap<IpAddr, (Mac, Instant)>,
+    /// What peers were heard to have that is not claimed here, and when.
+    overheard: BTreeMap<IpAddr, (Mac, Instant)>,
     news: VecDeque<News>,
     /// Whether the report may be another than when it was last asked for.
     changed: bool,
@@ -128,6 +130,7 @@ impl Segment {
             probe,
             beats: beats.map(Beats::new),
             conflicts: BTreeMap::new(),
+            overheard: BTreeMap::new(),
             news: VecDeque::new(),
             changed: true,
         };
@@ -366,8 +369,10 @@ impl Segment {
             return self.hear_beat(frame, now);
         }
         let verdict = self.responder.handle_frame(frame, now);
-        if let Verdict::Conflict { vip, mac, outcome } = verdict {
-            self.contested(vip, mac, outcome, now);
+        match verdict {
+            Verdict::Conflict { vip, mac, outcome } => self.contested(vip, mac, outcome, now),
+            Verdict::Ignored(Reason::ArpReply | Reason::NeighborAdvertisement) => self.overhear(frame, now),
+            Verdict::Answered { .. } | Verdict::Beat | Verdict::Ignored(_) => {}
         }
         verdict
     }

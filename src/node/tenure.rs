@@ -31,7 +31,7 @@ const RIVAL_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long a claim may be unknown to another node that claims the same: as long as a report takes. Not longer: what a switch
 /// that was stopped sends late is of the past.
-const FRESH: Duration = Duration::from_millis(400);
+pub const FRESH: Duration = Duration::from_millis(400);
 
 /// After so long without a word a node that claimed a VIP does not claim it any more: it would have said so again.
 const SILENT_FOR: Duration = Duration::from_millis(1_200);

@@ -155,6 +155,17 @@ impl Lab {
         }
     }
 
+    /// The same, each node's a while after the last one's, from this node on.
+    pub fn deliver_one_after_another(&mut self, delivers: bool, first: usize, gap: Duration) {
+        self.deliver_everywhere(delivers, Duration::ZERO);
+        self.queue.retain(|_, event| !matches!(event, Event::See(_)));
+        let nodes = self.hosts.len();
+        for turn in 0..nodes {
+            let after = gap * u32::try_from(turn).unwrap();
+            self.at(after, Event::See((first + turn) % nodes));
+        }
+    }
+
     pub(super) fn switch_changed(&mut self, node: usize) {
         if let Some(agent) = &mut self.hosts[node].agent {
             agent.vswitch_changed();

@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::{News, Segment};
-use crate::l2::Outcome;
+use crate::l2::{Outcome, Received};
 use crate::model::{Mac, Term};
+use crate::node::tenure::FRESH;
 
 /// The conflicts over one VIP are told no more often, however many frames somebody sends.
 pub(super) const CONFLICT_PAUSE: Duration = Duration::from_secs(10);
@@ -25,6 +26,22 @@ impl Segment {
         self.tenure.give_up(vip, now);
         let rest = self.claimed.iter().filter(|claimed| **claimed != vip).copied().collect();
         self.speak(rest, now);
+    }
+
+    pub(super) fn overhear(&mut self, frame: &Received, now: Instant) {
+        self.overheard.retain(|_, (_, at)| now < *at + FRESH);
+        let overheard = self.responder.overheard(frame);
+        let steered = overheard.filter(|(vip, _)| self.plan.steered.contains_key(vip));
+        self.overheard.extend(steered.map(|(vip, mac)| (vip, (mac, now))));
+    }
+
+    /// What this node is to claim and has not claimed, although a peer was heard a moment ago that has it.
+    pub fn claimed_before(&self, now: Instant) -> Vec<(IpAddr, Mac)> {
+        let fresh = self.overheard.iter().filter(|(_, (_, at))| now < *at + FRESH);
+        let ours =
+            fresh.filter(|(vip, _)| self.plan.announced.contains_key(*vip) && !self.claimed.contains(*vip));
+        let open = ours.filter(|(vip, _)| !self.tenure.has_given_up(**vip));
+        open.map(|(vip, (mac, _))| (*vip, *mac)).collect()
     }
 
     /// Whether something that was given up for another node is to be asked for now.
