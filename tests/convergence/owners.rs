@@ -164,3 +164,37 @@ fn what_kube_ovn_hands_to_a_port_that_is_nowhere_is_ours_and_nothing_goes_in_a_c
         assert_eq!((together.transactions, together.sayings), (0, 0), "at rest");
     }
 }
+
+/// The same where no southbound is followed: it goes round a few times, and no more for a while; twice as long each time.
+#[test]
+fn without_a_southbound_the_circle_ends_after_a_few_turns() {
+    for dual_stack in [false, true] {
+        let keys = vips(dual_stack).len();
+        let mut together = Together::start(Release::V1_16, true, services(&["a"], dual_stack, false));
+        together.put_speaker_unseen(false);
+        together.pass(30);
+        let told = together.speaker.as_ref().unwrap().tellings;
+        assert!(told <= 16, "it goes round for a moment: {told} tellings");
+        assert_eq!(together.ours(), keys);
+        let mut told = 0;
+        for event in 0..30 {
+            together.touch("a");
+            together.pass(60);
+            told += together.speaker.as_ref().unwrap().tellings;
+            assert!(together.transactions <= 10 * keys, "{event}: {} transactions", together.transactions);
+        }
+        assert!(told <= 5 * 16, "{told} tellings in half an hour");
+    }
+}
+
+#[test]
+fn without_a_southbound_a_port_that_is_there_is_kube_ovns_whatever_happens_to_the_service() {
+    let mut together = Together::start(Release::V1_16, true, services(&["a"], true, false));
+    together.put_speaker_unseen(true);
+    together.pass(10);
+    for _ in 0..60 {
+        together.touch("a");
+        together.pass(1);
+        assert_eq!((together.ours(), together.transactions, together.sayings), (0, 0, 0));
+    }
+}

@@ -191,6 +191,12 @@ impl Together {
         self.kube_ovn.announcer.get_or_insert_default();
     }
 
+    /// The same, without a southbound: nobody tells where the port is.
+    pub fn put_speaker_unseen(&mut self, has_port: bool) {
+        self.speaker.get_or_insert_default().has_port = has_port;
+        self.kube_ovn.announcer.get_or_insert_default();
+    }
+
     fn speak(&mut self) {
         let (keys, holders) = (self.keys(), |key: &SocketAddr| self.holder(*key));
         let is_delivered = |row: String, key: &SocketAddr, speaker: &Speaker| {

@@ -2,11 +2,12 @@
 //!
 //! Given rows and the time; decides nothing about Services. [`kind`] knows a row by what it is, [`templates`] the
 //! addresses behind template variables, [`patience`] what a key that comes and goes is worth, [`preferring`] which keys are
-//! dark in rows that should keep them on the announcing node.
+//! dark in rows that should keep them on the announcing node, [`suspects`] which ports such rows name in vain where no southbound tells.
 
 mod kind;
 mod patience;
 mod preferring;
+mod suspects;
 mod templates;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -2,7 +2,7 @@
 //!
 //! All of them on a northd that does not know the option: it balances them to every node, where they are lost. And a key that the
 //! row hands to the port of one node (`kube-ovn.io/local-external-vip/…`), while that is bound to no chassis: then
-//! northd lets no node translate it. Kube-OVN takes that mark away and puts it back with each event of the Service or its
+//! northd lets no node translate it; where no southbound tells, [`super::suspects`] does. Kube-OVN takes that mark away and puts it back with each event of the Service or its
 //! ServiceL2Status, so one that went is as good as there for a while.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +15,7 @@ use crate::ovsdb::Row;
 
 use super::Key;
 use super::kind::{marks, prefers_local};
+use super::suspects::Suspects;
 
 /// How long a mark that was taken away still counts. Kube-OVN writes it again within milliseconds, or after a speaker told
 /// something else: a second, and with an API server that is busy some more.
@@ -33,6 +34,7 @@ pub(super) struct Preferring {
     /// Without a southbound nobody knows where ports are.
     southbound_known: bool,
     bound: BTreeSet<LspName>,
+    suspects: Suspects,
 }
 
 impl Preferring {
@@ -44,11 +46,14 @@ impl Preferring {
         keys: impl Iterator<Item = &'k Key>,
     ) -> BTreeSet<Key> {
         let new = row.filter(|row| prefers_local(row)).map(marks);
+        let mut again = Vec::new();
         let old = self.rows.get(&uuid);
-        let keys = match (old, &new) {
+        let mut keys: BTreeSet<Key> = match (old, &new) {
             (None, None) => return BTreeSet::new(),
             (Some(old), Some(new)) if old == new => return BTreeSet::new(),
             (Some(old), Some(new)) => {
+                let news = new.iter().filter(|(key, port)| old.get(key) != Some(port));
+                again.extend(news.map(|(key, port)| (*key, port.clone())));
                 let gone = old.iter().filter(|(key, _)| !new.contains_key(key));
                 let until = self.now + MEMORY;
                 self.taken_away.extend(gone.map(|(key, port)| (*key, (port.clone(), until))));
@@ -61,7 +66,22 @@ impl Preferring {
             Some(new) => self.rows.insert(uuid, new),
             None => self.rows.remove(&uuid),
         };
+        for (key, port) in again {
+            keys.extend(self.marked_again(key, &port));
+        }
         keys
+    }
+
+    /// The keys that a mark says something about which is there again.
+    fn marked_again(&mut self, key: Key, port: &LspName) -> BTreeSet<Key> {
+        let away = self.taken_away.get(&key).filter(|(before, _)| before == port);
+        let since = away.map(|(_, until)| until.saturating_sub(MEMORY));
+        let is_suspect = since.is_some_and(|since| self.suspects.again(key, port, since, self.now));
+        if is_suspect && !self.southbound_known {
+            self.marked(|named| named == port)
+        } else {
+            BTreeSet::new()
+        }
     }
 
     /// Whether northd does not know the option; whether that is news.
@@ -83,14 +103,19 @@ impl Preferring {
 
     /// It is this late; the keys about which that says something.
     pub(super) fn advance(&mut self, now: Duration) -> BTreeSet<Key> {
+        let before = self.now;
         self.now = self.now.max(now);
+        let is_over = self.suspects.due(before).is_some_and(|due| due <= self.now);
+        let mut keys = if is_over { self.marked(|_| true) } else { BTreeSet::new() };
         let over = self.taken_away.extract_if(.., |_, (_, until)| *until <= self.now);
-        over.map(|(key, _)| key).collect()
+        keys.extend(over.map(|(key, _)| key));
+        keys
     }
 
     /// When [`Preferring::advance`] may say something.
     pub(super) fn due(&self) -> Option<Duration> {
-        self.taken_away.values().map(|(_, until)| *until).min()
+        let marks = self.taken_away.values().map(|(_, until)| *until);
+        marks.chain(self.suspects.due(self.now)).min()
     }
 
     fn marked(&self, is_meant: impl Fn(&LspName) -> bool) -> BTreeSet<Key> {
@@ -102,7 +127,10 @@ impl Preferring {
     /// Whether a row has a key, and nobody serves it.
     pub(super) fn is_dark(&self, row: Uuid, key: &Key) -> bool {
         let Some(marks) = self.rows.get(&row) else { return false };
-        let is_away = |port| self.southbound_known && !self.bound.contains(port);
+        let is_away = |port| match self.southbound_known {
+            true => !self.bound.contains(port),
+            false => self.suspects.is_nowhere(port, self.now),
+        };
         let port = marks.get(key).or_else(|| self.taken_away.get(key).map(|(port, _)| port));
         self.is_ignored || port.is_some_and(is_away)
     }
