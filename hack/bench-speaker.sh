@@ -4,7 +4,12 @@
 #     node, which needs nothing of ours, in the same run;
 #   - a planned move: the pods of that node become unready, as in a rollout: requests lost of 100 a second, and the longest gap
 #     between two answers.
+#   hack/bench-speaker.sh          both
+#   hack/bench-speaker.sh churn    what one endpoint's change costs a speaker, at 100 to 20,000 Services, on a node that steers
+#                                  all of them and on one that steers none: real database and bridges, an API server of hack/bench
 # Needs root and hack/setup.sh. BENCH_RUNS=5 is how often each is done; LAB_ROOT=DIR takes another OVN.
+# churn: BENCH_SERVICES="100 1000 5000 20000", BENCH_STEERING="all none", BENCH_CHANGES=1000 at BENCH_RATE=100 a second;
+# BENCH_MOVES=1000: so many VIPs move at once; OVN_VIP=FILE is another build.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=hack/bench/lib.sh
@@ -84,6 +89,45 @@ moves() {
     "$(median <"$WORK/failed")" "$(median <"$WORK/moves")"
 }
 
+# Flows as OVN's load balancers have them, for ovn-controller is not asked here.
+fill_integration() { # SERVICES
+  local file=$WORK/flows
+  python3 - "$1" >"$file" <<'END'
+import ipaddress, sys
+net = int(ipaddress.ip_address("10.100.0.0"))
+for n in range(int(sys.argv[1])):
+    vip, pod = (ipaddress.ip_address(net + at) for at in (256 + n, 32768 + 2 * (n % 16000)))
+    print(f"table=9,priority=120,tcp,metadata=0x1,nw_dst={vip},tp_dst=80,actions=ct(commit,table=10,zone=1,nat(dst={pod}:80))")
+END
+  "$LAB" of node1 del-flows br-int
+  "$LAB" of node1 add-flows br-int "$file"
+}
+
+churn() {
+  local services steering
+  [ -n "${OVN_VIP:-}" ] || prepare_program
+  WORK=${WORK:-$(mktemp -d)}
+  trap clear_up EXIT
+  LAB_NODES=1 "$LAB" up >/dev/null
+  eval "$("$LAB" env)"
+  "$LAB" kill node1 ovn-controller
+  title "One endpoint's change on a speaker, ${BENCH_RATE:-100} a second"
+  printf 'load %s, %s cores\n\n' "$(cut -d' ' -f1-3 /proc/loadavg)" "$(nproc)"
+  printf '| Services | steers | CPU of a change, ms | CPU idle, ms/s | RSS, MiB | between looks, ms p99.9 | longest | ARP ms p50 idle | p50 | p99 idle | p99 |\n'
+  printf '|---|---|---|---|---|---|---|---|---|---|---|\n'
+  for services in ${BENCH_SERVICES:-100 1000 5000 20000}; do
+    fill_integration "$services"
+    for steering in ${BENCH_STEERING:-all none}; do
+      "$LAB" x node1 python3 hack/bench/churn.py --services "$services" --steering "$steering" --moves "${BENCH_MOVES:-0}" \
+        --changes "${BENCH_CHANGES:-1000}" --rate "${BENCH_RATE:-100}" --client "$([ "$steering" = none ] || client_of)" \
+        "$OVN_VIP" speaker -- --node node1 --ovs "unix:$LAB_DIR/node1/db.sock"
+    done
+  done
+}
+
+# How to run something in the client's namespace from a node's.
+client_of() { printf 'nsenter --net=/run/netns/%sclient' "$LAB_PREFIX"; }
+
 main() {
   local node n
   prepare_program
@@ -101,5 +145,8 @@ main() {
   moves
 }
 
-[ "${1:-}" != --help ] || { help; exit 0; }
-main
+case ${1:-} in
+  --help) help ;;
+  churn) churn ;;
+  *) main ;;
+esac

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::net::IpAddr;
 
 use crate::kube::Problem;
+use crate::kube::convert::vips_text;
 use crate::kube::marks::{Marks, STEERING_MAC, Served, Status, UNDELIVERABLE, VIPS, WARNINGS};
 use crate::kube::saying::{Regarding, Saying};
 use crate::model::{Mac, ObjectKey, Service, ServiceKey, Subnet, SubnetName};
@@ -19,8 +20,7 @@ use super::undeliverable::undeliverable;
 
 /// Lines of the annotation that is for people; all of an object's may have 256 KiB (Kubernetes API).
 const LINES: usize = 100;
-/// Lines of the annotation that speakers read, of some 50 bytes each.
-const VIP_LINES: usize = 3000;
+
 /// What is known besides what is planned.
 #[derive(Clone, Copy)]
 pub struct Told<'a> {
@@ -72,11 +72,8 @@ pub fn sayings<'m>(
         let reason = if problems.is_empty() { "VipsDeclined" } else { "InvalidValue" };
         let mac = is_eligible(subnet).then(|| router_mac(&subnet.name)).flatten();
         let undeliverable = undeliverable.remove(&subnet.name).unwrap_or_default();
-        let texts = [
-            (VIPS, lines(vips, VIP_LINES)),
-            (WARNINGS, lines(warnings, LINES)),
-            (UNDELIVERABLE, undeliverable),
-        ];
+        let texts =
+            [(VIPS, vips_text(&vips)), (WARNINGS, lines(warnings, LINES)), (UNDELIVERABLE, undeliverable)];
         say_subnet(subnet, texts, reason, mac, marks, &mut sayings);
         sayings.extend(fix(reconciler, subnet, marks));
     }
@@ -153,20 +150,20 @@ fn say_subnet(
     sayings.push(Saying::Annotations { subnet: subnet.name.clone(), annotations });
 }
 
-/// By subnet, a line for each VIP: the address, and the Services that it is programmed for.
-fn vips(reconciler: &Reconciler) -> BTreeMap<SubnetName, Vec<String>> {
+/// By subnet, each VIP, and the Services that it is programmed for.
+fn vips(reconciler: &Reconciler) -> BTreeMap<SubnetName, BTreeMap<IpAddr, String>> {
     let mut holders: BTreeMap<(&SubnetName, IpAddr), Vec<&ServiceKey>> = BTreeMap::new();
     for (key, outcome) in reconciler.outcomes() {
         for (vip, subnet) in &outcome.vips {
             holders.entry((subnet, *vip)).or_default().push(key);
         }
     }
-    let mut lines: BTreeMap<SubnetName, Vec<String>> = BTreeMap::new();
+    let mut vips: BTreeMap<SubnetName, BTreeMap<IpAddr, String>> = BTreeMap::new();
     for ((subnet, vip), keys) in holders {
         let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
-        lines.entry(subnet.clone()).or_default().push(format!("{vip} {}", keys.join(" ")));
+        vips.entry(subnet.clone()).or_default().insert(vip, keys.join(" "));
     }
-    lines
+    vips
 }
 
 /// By subnet, a line for each refusal of a Service that has a VIP in it.

@@ -6,6 +6,7 @@
 
 mod metallb;
 mod node;
+mod packed;
 mod report;
 mod request;
 mod scalar;
@@ -27,7 +28,7 @@ pub use report::{REPORT, report, written};
 pub use request::{FROM_POOL, writes};
 pub use service::service;
 pub use slice::{endpoint_slice, slice_owner};
-pub use subnet::{allocation, subnet, vip};
+pub use subnet::{allocation, subnet, vip, vips_text};
 pub use underlay::{provider_network, vlan};
 
 use super::{Kind, Problem};

@@ -142,3 +142,17 @@ fn a_bad_annotation_is_named_and_counts_as_none() {
             .starts_with("Subnet s: metadata.annotations[ovn-vip.io/exclude-ips] \"Warn\" cannot be used")
     );
 }
+
+#[test]
+fn a_subnet_s_list_has_room_for_all_of_its_vips() {
+    let vip = |number: u32| std::net::IpAddr::from((0x0a64_0000 + 2 * number).to_be_bytes());
+    let all: std::collections::BTreeMap<_, _> = (0..10_000)
+        .map(|number| (vip(number), format!("a-namespace-of-a-customer/a-service-{number}")))
+        .collect();
+    let text = super::vips_text(&all);
+    assert!(text.len() < 200 << 10, "{} bytes", text.len());
+    let object = json!({ "metadata": { "name": "s", "annotations": { "ovn-vip.io/vips": text } },
+        "spec": { "cidrBlock": "10.100.0.0/16" } });
+    let (subnet, _) = subnet_of(object);
+    assert!(subnet.served.iter().eq(all.keys()));
+}

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use k8s_openapi::api::coordination::v1 as coordination;
 use serde::{Deserialize, Serialize};
 
+use super::packed::{pack, pack_addresses, unpack};
 use super::{Converted, MANAGED_BY, Notes};
 use crate::kube::saying::report_key;
 use crate::kube::{Kind, Problem};
@@ -13,6 +14,9 @@ use crate::model::{LAST_TERM, Mac, Object, ReportKey, SegmentReport, SpeakerRepo
 
 /// The annotation with what the speaker says.
 pub const REPORT: &str = "ovn-vip.io/speaker";
+
+/// So many VIPs are written one by one; more are packed, for there is no room for many (ADR 0061).
+const PLAIN: usize = 1000;
 
 /// The annotation's value.
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -35,22 +39,58 @@ struct WrittenSegment {
     strangers: BTreeMap<IpAddr, String>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     missed: BTreeSet<String>,
+    /// More of `vips`, of `left` and of `undelivered`.
+    #[serde(default, skip_serializing_if = "String::is_empty", rename = "vipsPacked")]
+    packed_vips: String,
+    #[serde(default, skip_serializing_if = "String::is_empty", rename = "leftPacked")]
+    packed_left: String,
+    #[serde(default, skip_serializing_if = "String::is_empty", rename = "undeliveredPacked")]
+    packed_undelivered: String,
 }
 
 /// The annotation's value for a report.
 pub fn written(report: &SpeakerReport) -> String {
-    let segment = |segment: &SegmentReport| WrittenSegment {
-        mac: segment.mac.to_string(),
-        beats: segment.beats,
-        ready: segment.ready,
-        vips: segment.held.clone(),
-        left: segment.left.clone(),
-        undelivered: segment.undelivered.clone(),
-        strangers: segment.strangers.iter().map(|(vip, mac)| (*vip, mac.to_string())).collect(),
-        missed: segment.missed.iter().map(ToString::to_string).collect(),
+    let segment = |segment: &SegmentReport| {
+        let (vips, packed_vips) = plain_or_packed(&segment.held);
+        let (left, packed_left) = plain_or_packed(&segment.left);
+        let is_plain = segment.undelivered.len() <= PLAIN;
+        let (undelivered, packed_undelivered) = match is_plain {
+            true => (segment.undelivered.clone(), String::new()),
+            false => (BTreeSet::new(), pack_addresses(&segment.undelivered)),
+        };
+        WrittenSegment {
+            mac: segment.mac.to_string(),
+            beats: segment.beats,
+            ready: segment.ready,
+            vips,
+            left,
+            undelivered,
+            strangers: segment.strangers.iter().map(|(vip, mac)| (*vip, mac.to_string())).collect(),
+            missed: segment.missed.iter().map(ToString::to_string).collect(),
+            packed_vips,
+            packed_left,
+            packed_undelivered,
+        }
     };
     let subnets = report.segments.iter().map(|(subnet, found)| (subnet.to_string(), segment(found)));
     serde_json::to_string(&Written { subnets: subnets.collect() }).unwrap_or_default()
+}
+
+fn plain_or_packed(terms: &BTreeMap<IpAddr, Term>) -> (BTreeMap<IpAddr, Term>, String) {
+    match terms.len() <= PLAIN {
+        true => (terms.clone(), String::new()),
+        false => (BTreeMap::new(), pack(terms)),
+    }
+}
+
+impl WrittenSegment {
+    /// Nothing is packed any more; `None` where it cannot be read.
+    fn unpacked(mut self) -> Option<Self> {
+        self.vips.extend(unpack(&self.packed_vips)?);
+        self.left.extend(unpack(&self.packed_left)?);
+        self.undelivered.extend(unpack(&self.packed_undelivered)?.into_keys());
+        Some(self)
+    }
 }
 
 /// A Lease with a speaker's report on it; every other one is none of ours.
@@ -79,8 +119,20 @@ pub fn report(object: &coordination::Lease, problems: &mut Vec<Problem>) -> Conv
     };
     let mut segments = BTreeMap::new();
     for (subnet, written) in subnets {
-        let WrittenSegment { mac, beats, ready, vips: mut held, mut left, undelivered, strangers, missed } =
-            written;
+        let Some(written) = written.unpacked() else {
+            return notes.unusable(&field, "", "delete the Lease: its speaker writes it anew");
+        };
+        let WrittenSegment {
+            mac,
+            beats,
+            ready,
+            vips: mut held,
+            mut left,
+            undelivered,
+            strangers,
+            missed,
+            ..
+        } = written;
         let strangers = strangers.into_iter().filter_map(|(vip, mac)| Some((vip, mac.parse().ok()?)));
         let strangers = strangers.collect();
         for (vip, term) in [&mut held, &mut left].into_iter().flat_map(beyond_all) {
@@ -125,6 +177,32 @@ mod tests {
                 "labels": { "app.kubernetes.io/managed-by": "ovn-vip" }, "annotations": { REPORT: text } },
             "spec": { "holderIdentity": "node1" },
         })
+    }
+
+    #[test]
+    fn a_report_of_many_claims_is_small_and_read_as_it_was_written() {
+        // The worst that is to be borne: no two in a row, and each with another term.
+        let vip = |number: u32| IpAddr::from((0x0a64_0000 + 2 * number).to_be_bytes());
+        let terms =
+            |of: std::ops::Range<u32>| of.map(|number| (vip(number), u64::from(number % 900))).collect();
+        let segment = SegmentReport {
+            beats: true,
+            mac: "02:00:00:00:00:01".parse().unwrap(),
+            ready: true,
+            held: terms(0..10_000),
+            left: terms(10_000..12_000),
+            undelivered: (12_000..14_000).map(vip).collect(),
+            strangers: BTreeMap::new(),
+            missed: BTreeSet::new(),
+        };
+        let node = "node1".into();
+        let key = report_key(&node);
+        let report = SpeakerReport { key, node, segments: [("underlay".into(), segment)].into() };
+        let text = written(&report);
+        assert!(text.len() < 256 << 10 >> 1, "{} bytes", text.len());
+        assert_eq!(read(lease(&text)), (Converted::Object(Object::Report(report)), vec![]));
+        let spoilt = text.replace("vipsPacked\":\"", "vipsPacked\":\"no ");
+        assert!(matches!(read(lease(&spoilt)), (Converted::Unusable, problems) if problems.len() == 1));
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Kube-OVN's Subnets and IPs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::packed::{pack_addresses, unpack};
 use super::scalar::{list, parse_address, parse_cidr};
 use super::{Converted, Notes};
 use crate::kube::marks::UNDELIVERABLE;
@@ -157,9 +158,31 @@ fn field_of(annotation: &str) -> String {
 
 /// The addresses among the words of a text that we wrote, whatever else it says.
 fn addresses_in(text: &str) -> BTreeSet<IpAddr> {
-    let words = text.split(|c: char| !(c.is_ascii_hexdigit() || c == '.' || c == ':'));
-    words.filter_map(parse_address).collect()
+    let (packed, plain): (Vec<&str>, Vec<&str>) = text.lines().partition(|line| line.starts_with(MORE_VIPS));
+    let words = plain
+        .into_iter()
+        .flat_map(|line| line.split(|c: char| !(c.is_ascii_hexdigit() || c == '.' || c == ':')));
+    let packed = packed.into_iter().filter_map(|line| unpack(line.strip_prefix(MORE_VIPS)?.trim()));
+    words.filter_map(parse_address).chain(packed.flat_map(BTreeMap::into_keys)).collect()
 }
+
+/// The beginning of a line with VIPs for whose Services there is no room.
+const MORE_VIPS: &str = "more:";
+
+/// The annotation with the VIPs that are served: a line each, with the Services; of very many the last ones together, so that
+/// there is room for all (ADR 0061).
+pub fn vips_text(vips: &BTreeMap<IpAddr, String>) -> String {
+    let lines = if vips.len() > MOST_LINES { FEWER_LINES } else { MOST_LINES };
+    let plain = vips.iter().take(lines).map(|(vip, services)| format!("{vip} {services}"));
+    let rest: BTreeSet<IpAddr> = vips.keys().skip(lines).copied().collect();
+    let rest = (!rest.is_empty()).then(|| format!("{MORE_VIPS} {}", pack_addresses(&rest)));
+    plain.chain(rest).collect::<Vec<_>>().join("\n")
+}
+
+/// Lines of some 50 bytes each; all annotations of an object may have 256 KiB.
+const MOST_LINES: usize = 3000;
+/// The same where others have to find room.
+const FEWER_LINES: usize = 1000;
 
 /// Words `address` and `address@node` of a text that we wrote; others are passed over.
 fn undeliverable(text: &str) -> BTreeSet<(IpAddr, Option<NodeName>)> {
