@@ -337,8 +337,7 @@ impl Segment {
         }
     }
 
-    /// Whether a socket is to be opened where there is none: there is something to say. One that failed is tried for
-    /// also where nothing is: till then nothing will be.
+    /// Whether a socket is to be opened where there is none: there is something to say, or one has failed.
     pub fn wants_socket(&self) -> bool {
         !self.plan.announced.is_empty() || self.is_beating() || self.socket == Socket::Broken
     }
