@@ -385,13 +385,8 @@ impl Segment {
 
     /// When something is due.
     pub fn deadline(&self) -> Option<Instant> {
-        self.responder
-            .poll_timeout()
-            .into_iter()
-            .chain(self.tenure.deadline())
-            .chain(self.answered.due())
-            .chain(self.beat_deadline())
-            .min()
+        let others = [self.tenure.deadline(), self.answered.due(), self.beat_deadline()];
+        self.responder.poll_timeout().into_iter().chain(others.into_iter().flatten()).min()
     }
 }
 
