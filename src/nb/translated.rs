@@ -22,16 +22,42 @@ pub fn tables() -> TablesWanted {
         .prefer_table(TEMPLATE_VAR, &["variables"])
 }
 
-/// Whether a flow of this switch translates what comes to the address and port.
-pub fn is_translated(southbound: &Replica, switch: &str, protocol: Protocol, key: SocketAddr) -> bool {
+/// What becomes of a packet for a VIP's port at a switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Translation {
+    /// No flow is about it.
+    None,
+    /// It is dropped or refused: the row has no backend.
+    Refused,
+    /// It goes to any backend, whatever node that is on; an underlay delivers to those of the announcing node alone.
+    Anywhere,
+    /// It goes to a backend of the node that it came to.
+    Local,
+}
+
+/// The best that a flow of this switch does with what comes to the address and port.
+pub fn translation(southbound: &Replica, switch: &str, protocol: Protocol, key: SocketAddr) -> Translation {
     let datapaths = datapaths(southbound, switch);
-    let mut flows = southbound.rows(LOGICAL_FLOW).map(|(_, row)| row);
-    flows.any(|row| {
-        let of_stage = row.get("external_ids").and_then(|ids| ids.map_get("stage-name")) == Some(BALANCES);
-        of_stage
-            && is_about(southbound, text(row, "match"), protocol, key)
-            && is_of(southbound, row, &datapaths)
-    })
+    let of_stage =
+        |row: &&Row| row.get("external_ids").and_then(|ids| ids.map_get("stage-name")) == Some(BALANCES);
+    let flows = southbound.rows(LOGICAL_FLOW).map(|(_, row)| row).filter(of_stage);
+    let about = flows.filter(|row| {
+        is_about(southbound, text(row, "match"), protocol, key) && is_of(southbound, row, &datapaths)
+    });
+    about.map(what_it_does).max().unwrap_or(Translation::None)
+}
+
+/// Local as `nb::flows` has it, or by a template: then `backends=^variable` has each chassis' own.
+fn what_it_does(flow: &Row) -> Translation {
+    let (matches, actions) = (text(flow, "match"), text(flow, "actions"));
+    let is_local = matches.contains("is_chassis_resident(")
+        || actions.contains("ct_lb_mark_local(")
+        || actions.contains("backends=^");
+    match actions.contains("ct_lb") {
+        true if is_local => Translation::Local,
+        true => Translation::Anywhere,
+        false => Translation::Refused,
+    }
 }
 
 fn datapaths(southbound: &Replica, switch: &str) -> BTreeSet<Uuid> {
@@ -87,6 +113,10 @@ mod tests {
 
     /// One flow of the stage, of a datapath or of a group of them.
     fn southbound(matches: &str, column: &str, of: &str) -> Replica {
+        doing(matches, "ct_lb_mark(backends=10.0.0.1:80);", column, of)
+    }
+
+    fn doing(matches: &str, actions: &str, column: &str, of: &str) -> Replica {
         Replica::from_json(json!({
             "Datapath_Binding": {
                 OURS: { "external_ids": ["map", [["name", "underlay"], ["logical-switch", "x"]]] },
@@ -95,7 +125,7 @@ mod tests {
             "Logical_DP_Group": { BOTH: { "datapaths": ["set", [["uuid", OURS], ["uuid", OTHERS]]] } },
             "Chassis_Template_Var": { "00000000-0000-4000-8000-0000000000a4":
                 { "variables": ["map", [["vip4", "10.0.0.9"]]] } },
-            "Logical_Flow": { "00000000-0000-4000-8000-0000000000a5": { "match": matches, column: ["uuid", of],
+            "Logical_Flow": { "00000000-0000-4000-8000-0000000000a5": { "match": matches, "actions": actions, column: ["uuid", of],
                 "external_ids": ["map", [["stage-name", "ls_in_lb"]]] } },
         }))
         .unwrap()
@@ -105,7 +135,7 @@ mod tests {
     fn a_key_is_translated_where_a_flow_of_the_switch_itself_says_so() {
         let flow = "ct.new && ip4.dst == 10.0.0.9 && tcp.dst == 80";
         let is = |southbound: &Replica, protocol, key: &str| {
-            is_translated(southbound, "underlay", protocol, key.parse().unwrap())
+            translation(southbound, "underlay", protocol, key.parse().unwrap()) > Translation::None
         };
         let own = southbound(flow, "logical_datapath", OURS);
         assert!(is(&own, Protocol::Tcp, "10.0.0.9:80"));
@@ -128,7 +158,26 @@ mod tests {
             ("ct.new && ip4.dst == ^vip4 && tcp.dst == 80", "10.0.0.9:80"),
         ] {
             let found = southbound(flow, "logical_datapath", OURS);
-            assert!(is_translated(&found, "underlay", Protocol::Tcp, key.parse().unwrap()), "{flow}");
+            let found = translation(&found, "underlay", Protocol::Tcp, key.parse().unwrap());
+            assert_ne!(found, Translation::None, "{flow}");
+        }
+    }
+
+    #[test]
+    fn where_a_packet_goes_is_told_by_the_flow() {
+        let flow = "ct.new && ip4.dst == 10.0.0.9 && tcp.dst == 80";
+        let resident = format!("{flow} && is_chassis_resident(\"p\")");
+        for (matches, actions, goes) in [
+            (flow, "drop;", Translation::Refused),
+            (flow, "reject { outport <-> inport; next(pipeline=egress,table=6);};", Translation::Refused),
+            (flow, "ct_lb_mark(backends=10.0.0.1:80);", Translation::Anywhere),
+            (flow, "ct_lb_mark_local(backends=10.0.0.1:80);", Translation::Local),
+            (flow, "reg1 = ^vip4; ct_lb_mark(backends=^backends4);", Translation::Local),
+            (&resident, "ct_lb_mark(backends=10.0.0.1:80);", Translation::Local),
+        ] {
+            let found = doing(matches, actions, "logical_datapath", OURS);
+            let key = "10.0.0.9:80".parse().unwrap();
+            assert_eq!(translation(&found, "underlay", Protocol::Tcp, key), goes, "{matches} {actions}");
         }
     }
 }

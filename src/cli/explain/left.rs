@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::stage::Stage;
 use super::steps::{Mark, Step, Way, Wrong};
 use crate::model::Protocol;
-use crate::nb::translated::is_translated;
+use crate::nb::translated::{Translation, translation};
 use crate::plan::Refusal;
 
 /// A port of the VIP that Kube-OVN is said to serve.
@@ -18,6 +18,31 @@ pub(super) struct Left<'f> {
 impl Left<'_> {
     fn words(&self) -> String {
         format!("{}/{} is left to Load_Balancer {}", self.protocol, self.key.port(), self.row)
+    }
+
+    fn wrong(&self, found: Translation, switch: &str) -> Wrong {
+        let (is, cure) = match found {
+            Translation::None => (
+                "no flow of the Subnet's switch translates it",
+                format!(
+                    "does ovn-northd run, and has the switch that row (`ovn-nbctl ls-lb-list {switch}`)?"
+                ),
+            ),
+            Translation::Refused => (
+                "northd drops or refuses what comes to it",
+                "has the Service ready endpoints, and does kube-ovn-controller run?".to_owned(),
+            ),
+            Translation::Anywhere | Translation::Local => (
+                "northd hands it to backends of any node, and only those of the announcing node get it",
+                format!(
+                    "has the row `prefer_local_backend`, and an entry for each backend in ip_port_mappings (`ovn-nbctl list Load_Balancer {}`)?",
+                    self.row
+                ),
+            ),
+        };
+        let cure =
+            format!("{cure} Take the VIP out of the row where nothing needs it: ovn-vip serves it then");
+        Wrong { is: format!("{}, and {is}", self.words()), cure }
     }
 }
 
@@ -49,15 +74,18 @@ impl<'f> Way<'f> {
             return self.step(Stage::Southbound, Mark::Unknown, says);
         };
         let switch = self.subnet.map(|subnet| subnet.name.as_str()).unwrap_or_default();
-        let (lit, dark): (Vec<_>, Vec<_>) =
-            left.iter().partition(|left| is_translated(southbound, switch, left.protocol, left.key));
+        let (lit, dark): (Vec<_>, Vec<_>) = left
+            .iter()
+            .map(|left| (left, translation(southbound, switch, left.protocol, left.key)))
+            .partition(|(_, found)| *found == Translation::Local);
         let mut says = Vec::new();
         if !self.backends.is_empty() {
             says.push("northd took the row up, and translates on the announcing node".to_owned());
         }
         says.extend(
-            lit.iter()
-                .map(|left| format!("{}, and northd translates it on the Subnet's switch", left.words())),
+            lit.iter().map(|(left, _)| {
+                format!("{}, and northd translates it on the Subnet's switch", left.words())
+            }),
         );
         let mut step = self.step(Stage::Southbound, Mark::Right, says);
         if dark.is_empty() {
@@ -69,12 +97,7 @@ impl<'f> Way<'f> {
         } else if step.mark != Mark::Wrong {
             step.mark = Mark::Doubtful;
         }
-        step.wrongs.extend(dark.iter().map(|left| Wrong {
-            is: format!("{}, and no flow of the Subnet's switch translates it", left.words()),
-            cure: format!(
-                "does ovn-northd run, and has the switch that row (`ovn-nbctl ls-lb-list {switch}`)? Take the VIP out of the row where nothing needs it: ovn-vip serves it then"
-            ),
-        }));
+        step.wrongs.extend(dark.iter().map(|(left, found)| left.wrong(*found, switch)));
         step
     }
 }
@@ -97,6 +120,8 @@ mod tests {
     use crate::ovsdb::Replica;
     use crate::plan::Policy;
     use crate::settings::OwnRouterPort;
+
+    const TRANSLATES: &str = "ct_lb_mark(backends=10.180.204.111:80);";
 
     /// A Service whose only port Kube-OVN's row has.
     fn kube_ovns() -> Reconciler {
@@ -151,12 +176,13 @@ mod tests {
         explain(&facts, service, Some("10.180.204.252".parse().unwrap()))
     }
 
-    fn southbound(switch: &str) -> Replica {
+    fn southbound(switch: &str, actions: &str) -> Replica {
         let uuid = "00000000-0000-4000-8000-0000000000a1";
         Replica::from_json(json!({
             "Datapath_Binding": { uuid: { "external_ids": ["map", [["name", switch]]] } },
             "Logical_Flow": { uuid: {
-                "match": "ct.new && ip4.dst == 10.180.204.252 && tcp.dst == 80", "logical_datapath": ["uuid", uuid],
+                "match": "ct.new && ip4.dst == 10.180.204.252 && tcp.dst == 80 && is_chassis_resident(\"p11\")",
+                "actions": actions, "logical_datapath": ["uuid", uuid],
                 "external_ids": ["map", [["stage-name", "ls_in_lb"]]] } },
         }))
         .unwrap()
@@ -175,7 +201,7 @@ mod tests {
         assert_eq!(unseen.verdict, Verdict::LeftUnseen);
         assert_eq!(step(&unseen, "southbound").0, Mark::Unknown);
 
-        let dark = explained(&reconciler, Some(&southbound("other-vpc")));
+        let dark = explained(&reconciler, Some(&southbound("other-vpc", TRANSLATES)));
         let (mark, words) = step(&dark, "southbound");
         assert_eq!((dark.verdict, mark), (Verdict::NotServed, Mark::Wrong));
         assert!(
@@ -183,10 +209,12 @@ mod tests {
             "{words}"
         );
 
-        let lit = explained(&reconciler, Some(&southbound("underlay-subnet")));
+        let lit = explained(&reconciler, Some(&southbound("underlay-subnet", TRANSLATES)));
         let (mark, words) = step(&lit, "southbound");
         assert_eq!((lit.verdict, mark), (Verdict::Unknown, Mark::Right), "nobody asked who announces it");
         assert!(words.contains("and northd translates it on the Subnet's switch"), "{words}");
+        let refused = explained(&reconciler, Some(&southbound("underlay-subnet", "drop;")));
+        assert_eq!((refused.verdict, step(&refused, "southbound").0), (Verdict::NotServed, Mark::Wrong));
         for empty in ["backends", "nodes"] {
             let (mark, words) = step(&lit, empty);
             assert!(mark == Mark::Unknown && words.starts_with("not looked at"), "{empty}: {words}");
