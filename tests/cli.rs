@@ -238,6 +238,33 @@ fn a_vlan_that_cannot_be_read_is_not_called_missing() {
 }
 
 #[test]
+fn a_subnet_that_cannot_be_read_is_not_called_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let story = golden.join("130-tagged-vlan");
+    std::fs::copy(story.join("world.yaml"), folder.path().join("world.yaml")).unwrap();
+    let topology = std::fs::read_to_string(story.join("topology.yaml")).unwrap();
+    let broken: String =
+        topology
+            .lines()
+            .map(|line| {
+                if line.contains("cidrBlock:") {
+                    "  cidrBlock: rubbish\n".into()
+                } else {
+                    format!("{line}\n")
+                }
+            })
+            .collect();
+    std::fs::write(folder.path().join("topology.yaml"), broken).unwrap();
+    let (code, out, _) = run_in(folder.path(), &["explain", "-o", "json", "default/nginx"]);
+    let json: Value = serde_json::from_str(&out).unwrap();
+    let found = step(&json, 0, "Subnet");
+    assert_eq!((code, &found["mark"]), (1, &"wrong".into()), "{found:#}");
+    let is = found["wrongs"][0]["is"].as_str().unwrap();
+    assert!(is.starts_with("Subnet underlay-subnet cannot be read"), "{is}");
+}
+
+#[test]
 fn explain_goes_step_by_step_to_the_first_that_is_wrong_and_says_what_to_do() {
     let (code, out, _) = run("230-pool-not-excluded", &["explain", "out"]);
     let lines: Vec<&str> = out.lines().collect();

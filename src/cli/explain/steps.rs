@@ -12,7 +12,7 @@ use crate::controller::Reconciler;
 use crate::controller::heard::Silent;
 use crate::kube::marks::{Served, Status as Condition};
 use crate::model::{
-    Family, LspName, Protocol, Service, ServiceKey, Sources, Subnet, SubnetName, TrafficPolicy,
+    Family, LspName, ObjectKey, Protocol, Service, ServiceKey, Sources, Subnet, SubnetName, TrafficPolicy,
 };
 use crate::node::status::{State, Status};
 use crate::ovsdb::Replica;
@@ -271,7 +271,19 @@ impl<'f> Way<'f> {
             step.reasons.insert(refusal.reason());
             return step;
         }
+        if let (None, Some(vip), Some(unread)) = (self.subnet, self.vip, self.unread_subnets()) {
+            let is = format!(
+                "{unread} cannot be read: whether it holds VIP {vip} is not known, and a speaker that starts now answers for none in it"
+            );
+            return wrong(Stage::Subnet, is, "correct it: `ovn-vip check` names the field".to_owned());
+        }
         self.step(Stage::Subnet, Mark::Right, self.subnet.map(subnet_words).into_iter().collect())
+    }
+
+    fn unread_subnets(&self) -> Option<String> {
+        let unread = self.facts.reconciler.world().gaps().objects.keys();
+        let subnets = unread.filter(|key| matches!(key, ObjectKey::Subnet(_))).map(ToString::to_string);
+        Some(subnets.collect::<Vec<_>>().join(", ")).filter(|names| !names.is_empty())
     }
 
     fn vlan_step(&self) -> Step {
