@@ -31,7 +31,7 @@ pub use elect::rank;
 pub use exclude_ips::{fixed_exclude_ips, missing_exclude_ips};
 pub use finding::{Finding, Severity};
 pub use policy::{ClassRule, Policy};
-pub use refusal::{Obstacle, Refusal, Reserved};
+pub use refusal::{Obstacle, Refusal, Reserved, Stage};
 pub use service::{ServicePlan, plan_as_known, plan_service, plan_services};
 pub use subnet::{derived_steering_mac, is_eligible, steering_mac};
 pub use view::Absent;

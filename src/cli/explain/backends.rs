@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
-use super::stage::Stage;
 use super::steps::{Mark, Step, Way, Wrong};
 use crate::model::{LspName, NodeName};
+use crate::plan::Stage;
 
 /// What the southbound tells of an endpoint's port.
 enum Binding<'n> {

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
-use super::stage::Stage;
 use super::steps::{Mark, Step, Way, wrong};
 use crate::controller::announcer::{Announcer, announcer};
 use crate::kube::marks::Status as Condition;
 use crate::model::{L2StatusKey, NodeName, Subnet};
 use crate::node::status::{State, Status};
 use crate::plan::Refusal;
+use crate::plan::Stage;
 
 impl Way<'_> {
     pub(super) fn nodes_step(&self) -> Step {

@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 
-use super::stage::Stage;
 use super::steps::{Mark, Step, Way, Wrong};
 use crate::model::Protocol;
 use crate::nb::translated::{Translation, translation};
 use crate::plan::Refusal;
+use crate::plan::Stage;
 
 /// A port of the VIP that Kube-OVN is said to serve.
 pub(super) struct Left<'f> {

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::ovn::Difference;
-use super::stage::Stage;
 use super::steps::{Mark, Step, Way, Wrong, wrong};
+use crate::plan::Stage;
 
 impl Way<'_> {
     pub(super) fn northbound_step(&self) -> Step {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::super::addresses::{Lack, NO_ADDRESS};
 use super::ovn::Difference;
-use super::stage::{Stage, darkens};
+use super::stage::darkens;
 use crate::controller::Reconciler;
 use crate::controller::heard::Silent;
 use crate::kube::marks::{Served, Status as Condition};
@@ -16,7 +16,7 @@ use crate::model::{
 };
 use crate::node::status::{State, Status};
 use crate::ovsdb::Replica;
-use crate::plan::{Refusal, is_eligible, lack, steering_mac};
+use crate::plan::{Refusal, Stage, is_eligible, lack, steering_mac};
 
 /// What is known.
 pub struct Facts<'f> {

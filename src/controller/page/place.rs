@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::plan::Refusal;
+use crate::plan::{Refusal, Stage};
 
 /// A box of the picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -23,46 +23,19 @@ pub enum Place {
 impl Place {
     /// The box that a refusal is shown in.
     pub fn of(refusal: &Refusal) -> Self {
-        match refusal {
-            Refusal::NoVip
-            | Refusal::HostnameOnly { .. }
-            | Refusal::NoSubnet { .. }
-            | Refusal::NotUnderlay { .. }
-            | Refusal::ExternalLbDisabled { .. }
-            | Refusal::NotExcluded { .. }
-            | Refusal::ServedNotExcluded { .. }
-            | Refusal::ReservedAddress { .. }
-            | Refusal::VipIsPort { .. }
-            | Refusal::BadSourceRange { .. }
-            | Refusal::ClosedToAll { .. }
-            | Refusal::Proxied { .. }
-            | Refusal::ForeignAddress { .. } => Place::Client,
-            Refusal::AnnouncedByOthers { .. }
-            | Refusal::NotAdvertised { .. }
-            | Refusal::NobodyMayAnnounce { .. }
-            | Refusal::DarkPort { .. } => Place::Node,
-            Refusal::NoVlan { .. }
-            | Refusal::NoProvider { .. }
-            | Refusal::NoSteeringMac { .. }
-            | Refusal::VlanDiffers { .. }
-            | Refusal::SteeringDiffers { .. } => Place::Rule,
-            Refusal::NoSwitch { .. }
-            | Refusal::SkipsSubnetAddresses { .. }
-            | Refusal::KeepsDestinationMac { .. }
-            | Refusal::SkippedCidr { .. }
-            | Refusal::NativeOwner { .. }
-            | Refusal::PortTaken { .. }
-            | Refusal::SkippedByFlow { .. }
-            | Refusal::NorthdSilent { .. }
-            | Refusal::FlowMissing { .. } => Place::LoadBalancer,
-            Refusal::NoReadyBackend { .. }
-            | Refusal::BackendOutsideSubnet { .. }
-            | Refusal::BackendWithoutNode { .. }
-            | Refusal::BackendOnUnknownNode { .. }
-            | Refusal::BackendWithoutChassis { .. }
-            | Refusal::BackendNoPort { .. }
-            | Refusal::BackendElsewhere { .. }
-            | Refusal::PodFlowMissing { .. } => Place::Pods,
+        match (refusal, Stage::of(refusal)) {
+            // The MAC to steer to is the Subnet's; a pod's own flow is northd's.
+            (Refusal::NoSteeringMac { .. }, _) => Place::Rule,
+            (Refusal::PodFlowMissing { .. }, _) => Place::Pods,
+            (_, Stage::Service | Stage::Address | Stage::Subnet | Stage::ExcludeIps | Stage::Clients) => {
+                Place::Client
+            }
+            (_, Stage::Nodes | Stage::Announced) => Place::Node,
+            (_, Stage::Vlan | Stage::Localnet) => Place::Rule,
+            (_, Stage::Ports | Stage::Controller | Stage::Northbound | Stage::Southbound) => {
+                Place::LoadBalancer
+            }
+            (_, Stage::Backends) => Place::Pods,
         }
     }
 }

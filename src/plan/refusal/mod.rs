@@ -2,6 +2,7 @@
 
 mod native;
 mod seen;
+mod stage;
 mod text;
 mod vip;
 
@@ -11,6 +12,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use ipnet::IpNet;
+
+pub use stage::Stage;
 
 use super::Severity;
 use crate::model::{
