@@ -158,6 +158,11 @@ impl Flows {
     }
 }
 
+/// Whether a balancing flow goes to backends of this chassis alone.
+pub(super) fn is_local(matches: &str, actions: &str) -> bool {
+    matches.contains("is_chassis_resident(") || actions.contains("ct_lb_mark_local(")
+}
+
 impl Balancing {
     fn read(row: &Row) -> Option<Self> {
         let (matches, actions) = (text(row, "match"), text(row, "actions"));
@@ -167,7 +172,7 @@ impl Balancing {
         let is_port = |field: &str| field.ends_with(".dst") || field.ends_with("[0..15]");
         let port = clauses()
             .find_map(|(field, value)| is_port(field.trim()).then(|| value.trim().parse().ok()).flatten())?;
-        let local = matches.contains("is_chassis_resident(") || actions.contains("ct_lb_mark_local(");
+        let local = is_local(matches, actions);
         let backends = actions.split_once("backends=").map(|(_, rest)| rest).unwrap_or_default();
         let backends = backends.split([',', ';', ')']).filter_map(|backend| {
             // 26.03 puts the name of the port before its address: "p11.default":10.0.0.1:80.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::model::Protocol;
 use crate::ovsdb::{Replica, Row, TablesWanted};
 
-use super::flows::BALANCES;
+use super::flows::{BALANCES, is_local};
 use super::rows::{DATAPATH, DATAPATH_GROUP, LOGICAL_FLOW, TEMPLATE_VAR, southbound_tables, text};
 
 /// What is to be read of the southbound for it, beside what is followed.
@@ -47,12 +47,10 @@ pub fn translation(southbound: &Replica, switch: &str, protocol: Protocol, key: 
     about.map(what_it_does).max().unwrap_or(Translation::None)
 }
 
-/// Local as `nb::flows` has it, or by a template: then `backends=^variable` has each chassis' own.
+/// Local as our own rows are, or by a template: then `backends=^variable` has each chassis' own.
 fn what_it_does(flow: &Row) -> Translation {
     let (matches, actions) = (text(flow, "match"), text(flow, "actions"));
-    let is_local = matches.contains("is_chassis_resident(")
-        || actions.contains("ct_lb_mark_local(")
-        || actions.contains("backends=^");
+    let is_local = is_local(matches, actions) || actions.contains("backends=^");
     match actions.contains("ct_lb") {
         true if is_local => Translation::Local,
         true => Translation::Anywhere,
